@@ -39,7 +39,7 @@ internal sealed unsafe class ExportLane : IDisposable
     }
 
     /// <summary>Breaks the connection, so that <see cref="Serve"/> returns soon.</summary>
-    public void Cut() => _connection.Dispose();
+    public void Cut() => _connection.Abort();
 
     /// <summary>Serves requests until the peer closes, the mount ends or the peer breaks the protocol.</summary>
     /// <exception cref="FuseChannelException">The peer broke the framing.</exception>

@@ -71,7 +71,7 @@ internal sealed unsafe class LaneConnection : IDisposable
     }
 
     /// <summary>Breaks the connection from another thread.</summary>
-    public void Cut() => _connection.Dispose();
+    public void Cut() => _connection.Abort();
 
     public void Dispose()
     {

@@ -1,0 +1,138 @@
+using Dpu.Hosting.Configuration;
+using Dpu.Hosting.Control;
+using Dpu.Hosting.Lifetime;
+using Dpu.Proto.V1;
+using Dpu.Runtime.Events;
+using Dpu.Runtime.Hosts;
+using Dpu.Runtime.Mounts;
+using Google.Protobuf.WellKnownTypes;
+using Grpc.Core;
+
+namespace Dpu.Runtime.Control;
+
+/// <summary>The runtime's control interface, <c>dpu.v1.Runtime</c>.</summary>
+public sealed class RuntimeService(
+    DaemonStatusSource daemon,
+    HostLinks hosts,
+    MountManager mounts,
+    EventHub events,
+    ReloadCoordinator<RuntimeConfiguration> reload) : Dpu.Proto.V1.Runtime.RuntimeBase
+{
+    /// <inheritdoc/>
+    public override Task<RuntimeStatus> GetRuntimeStatus(GetRuntimeStatusRequest request, ServerCallContext context)
+    {
+        var status = new RuntimeStatus { Daemon = daemon.Get() };
+        status.Hosts.AddRange(hosts.All.Select(host => host.ToMessage()));
+        status.Mounts.AddRange(mounts.All);
+        return Task.FromResult(status);
+    }
+
+    /// <inheritdoc/>
+    public override Task<ListHostsResponse> ListHosts(ListHostsRequest request, ServerCallContext context)
+    {
+        var response = new ListHostsResponse();
+        response.Hosts.AddRange(Paging.Page(hosts.All, request.PageSize, request.PageToken, out string next).Select(host => host.ToMessage()));
+        response.NextPageToken = next;
+        return Task.FromResult(response);
+    }
+
+    /// <inheritdoc/>
+    public override Task<Host> GetHost(GetHostRequest request, ServerCallContext context)
+    {
+        HostLink? host = hosts.Find(request.Name.StartsWith("hosts/", StringComparison.Ordinal) ? request.Name["hosts/".Length..] : request.Name);
+        return host is null
+            ? throw Refuse(StatusCode.NotFound, $"no host '{request.Name}' is configured; 'dpuctl host list' lists them")
+            : Task.FromResult(host.ToMessage());
+    }
+
+    /// <inheritdoc/>
+    public override Task<ListMountsResponse> ListMounts(ListMountsRequest request, ServerCallContext context)
+    {
+        var response = new ListMountsResponse();
+        response.Mounts.AddRange(Paging.Page(mounts.All, request.PageSize, request.PageToken, out string next));
+        response.NextPageToken = next;
+        return Task.FromResult(response);
+    }
+
+    /// <inheritdoc/>
+    public override Task<Mount> GetMount(GetMountRequest request, ServerCallContext context) =>
+        Task.FromResult(mounts.All.FirstOrDefault(mount => mount.Name == request.Name)
+            ?? throw Refuse(StatusCode.NotFound, $"no mount '{request.Name}'; 'dpuctl mounts' lists them"));
+
+    /// <inheritdoc/>
+    public override Task<Mount> CreateMount(CreateMountRequest request, ServerCallContext context)
+    {
+        Mount wanted = request.Mount ?? throw Refuse(StatusCode.InvalidArgument, "mount is missing");
+        return OnOwnThread(() => mounts.Create(MountRequest.Check(wanted)));
+    }
+
+    /// <inheritdoc/>
+    public override Task<Empty> DeleteMount(DeleteMountRequest request, ServerCallContext context)
+    {
+        bool byTarget = request.Name is "" or "mounts/-";
+        if (byTarget && request.Target.Length == 0)
+        {
+            throw Refuse(StatusCode.InvalidArgument, "name a mount: name 'mounts/ID', or 'mounts/-' with its target");
+        }
+
+        string target = MountRequest.Normalize(request.Target);
+        return OnOwnThread(() =>
+        {
+            mounts.Delete(
+                mount => byTarget ? mount.Target == target : mount.Name == request.Name,
+                request.Lazy,
+                byTarget ? $"at {target}" : $"named {request.Name}");
+            return new Empty();
+        });
+    }
+
+    /// <inheritdoc/>
+    public override async Task WatchEvents(WatchEventsRequest request, IServerStreamWriter<Event> responseStream, ServerCallContext context)
+    {
+        // Watching begins before the present state is taken, so that no change falls between both.
+        using EventHub.Subscription subscription = events.Watch();
+        foreach (HostLink host in hosts.All)
+        {
+            await responseStream.WriteAsync(new Event { Severity = Severity.Info, Code = "HostState", Message = $"host '{host.HostName}' is {host.State.State}", Host = host.ToMessage() }, context.CancellationToken).ConfigureAwait(false);
+        }
+
+        foreach (Mount mount in mounts.All)
+        {
+            await responseStream.WriteAsync(new Event { Severity = Severity.Info, Code = "MountState", Message = $"{mount.Target} is {mount.State}", Mount = mount }, context.CancellationToken).ConfigureAwait(false);
+        }
+
+        await foreach (Event happened in subscription.Events.ReadAllAsync(context.CancellationToken).ConfigureAwait(false))
+        {
+            await responseStream.WriteAsync(happened, context.CancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    /// <inheritdoc/>
+    public override Task<ReloadRuntimeResponse> ReloadRuntime(ReloadRuntimeRequest request, ServerCallContext context) => OnOwnThread(() =>
+    {
+        ReloadOutcome outcome = reload.Reload();
+        var response = new ReloadRuntimeResponse();
+        response.Applied.AddRange(outcome.Applied);
+        response.NeedsRestart.AddRange(outcome.NeedsRestart);
+        return response;
+    });
+
+    // Mounting dials and handshakes, unmounting writes back: both block, and must not block the thread pool.
+    private static async Task<T> OnOwnThread<T>(Func<T> work)
+    {
+        try
+        {
+            return await Task.Factory.StartNew(work, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).ConfigureAwait(false);
+        }
+        catch (MountException e)
+        {
+            throw Refuse(e.Code, e.Message);
+        }
+        catch (ConfigurationException e)
+        {
+            throw Refuse(StatusCode.FailedPrecondition, e.Message);
+        }
+    }
+
+    private static RpcException Refuse(StatusCode code, string message) => new(new Grpc.Core.Status(code, message));
+}

@@ -1,0 +1,280 @@
+using System.Diagnostics;
+using System.Security.Cryptography;
+using Dpu.Hosting.Configuration;
+using Dpu.Hosting.Control;
+using Dpu.Link;
+using Dpu.Proto.V1;
+using Dpu.Qtfs.Mount;
+using Dpu.Runtime.Events;
+using Google.Protobuf.WellKnownTypes;
+using Grpc.Core;
+using Grpc.Net.Client;
+
+namespace Dpu.Runtime.Hosts;
+
+/// <summary>
+/// The link to one host: a control connection that is kept alive and dialled again when it breaks, and the session under
+/// which lanes are opened. The control connection's state is the link's state: when it ends, every lane is cut, so that
+/// nothing waits for a host that is not there. Thread-safe.
+/// </summary>
+public sealed class HostLink : IHostConnector, IAsyncDisposable
+{
+    private static readonly TimeSpan KeepAliveInterval = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan KeepAliveLimit = TimeSpan.FromSeconds(5);
+
+    private readonly LinkDialer _dialer;
+    private readonly EventHub _events;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly byte[] _sessionId = RandomNumberGenerator.GetBytes(16);
+    private readonly ManualResetEventSlim _up = new();
+    private readonly Lock _lock = new();
+    private readonly List<LinkConnection> _lanes = [];
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly Task _loop;
+    private HostLinkState _state;
+    private long _epoch;
+    private long _downSince;
+
+    /// <summary>Begins to connect, and keeps at it until it is disposed.</summary>
+    public HostLink(HostConfiguration configuration, LinkDialer dialer, EventHub events, TimeProvider time, ILogger logger)
+    {
+        Configuration = configuration;
+        _dialer = dialer;
+        _events = events;
+        _time = time;
+        _logger = logger;
+        _downSince = time.GetTimestamp();
+        _state = new HostLinkState(LinkState.Connecting, time.GetUtcNow(), "", null, TimeSpan.Zero, 0);
+        _loop = Task.Run(RunAsync);
+    }
+
+    /// <summary>What the configuration says of the host.</summary>
+    public HostConfiguration Configuration { get; }
+
+    /// <inheritdoc/>
+    public string HostName => Configuration.Name;
+
+    /// <summary>The link now.</summary>
+    public HostLinkState State => Volatile.Read(ref _state);
+
+    /// <inheritdoc/>
+    public bool IsUp => _up.IsSet;
+
+    /// <inheritdoc/>
+    public long Epoch => Interlocked.Read(ref _epoch);
+
+    /// <inheritdoc/>
+    public TimeSpan DownFor => IsUp ? TimeSpan.Zero : _time.GetElapsedTime(Interlocked.Read(ref _downSince));
+
+    /// <summary>Raised on every change between up and down, on a thread that must not be kept.</summary>
+    public event Action<HostLink>? Changed;
+
+    /// <inheritdoc/>
+    public bool WaitUp(TimeSpan limit) => _up.Wait(limit);
+
+    /// <inheritdoc/>
+    public LinkConnection DialLane(FsParameters parameters, CancellationToken stopping)
+    {
+        long epoch = Epoch;
+        LinkConnection lane = _dialer.Dial(Endpoint, HostName, "fs", _sessionId, hello => hello.Fs = parameters, stopping);
+        lock (_lock)
+        {
+            _lanes.RemoveAll(old => old.Socket.SafeHandle.IsClosed);
+            if (epoch == Epoch)
+            {
+                _lanes.Add(lane);
+                return lane;
+            }
+        }
+
+        // The link went down meanwhile: nobody would cut this lane.
+        lane.Dispose();
+        throw new LinkException(LinkError.Closed, $"the link to host '{HostName}' went down while a lane was opened");
+    }
+
+    /// <summary>The host as the control interface shows it.</summary>
+    public Host ToMessage()
+    {
+        HostLinkState state = State;
+        return new Host
+        {
+            Name = "hosts/" + HostName,
+            Endpoint = Endpoint.ToString(),
+            State = state.State,
+            StateTime = Timestamp.FromDateTimeOffset(state.Since),
+            LastError = state.Error,
+            SessionId = Convert.ToHexStringLower(_sessionId),
+            Agent = state.Agent,
+            Reconnects = state.Reconnects,
+            RoundTrip = Duration.FromTimeSpan(state.RoundTrip),
+        };
+    }
+
+    /// <summary>Ends the link; its lanes are cut.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _stopping.CancelAsync().ConfigureAwait(false);
+        await _loop.ConfigureAwait(false);
+        _stopping.Dispose();
+        _up.Dispose();
+    }
+
+    private LinkEndpoint Endpoint => Configuration.Endpoint ?? throw new InvalidOperationException("a checked configuration has an endpoint");
+
+    private async Task RunAsync()
+    {
+        var backoff = new LinkBackoff();
+        int attempt = 0;
+        while (!_stopping.IsCancellationRequested)
+        {
+            string error;
+            try
+            {
+                error = await ConnectAsync(() => attempt = 0).ConfigureAwait(false);
+            }
+            catch (LinkException e)
+            {
+                error = e.Message;
+            }
+            catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
+            {
+                error = "the runtime is stopping";
+            }
+            catch (Exception e)
+            {
+                // A bug, or an error that nobody foresaw: the link must come back all the same.
+                Log.LinkFailed(_logger, HostName, e);
+                error = e.Message;
+            }
+
+            GoDown(error);
+            try
+            {
+                await Task.Delay(backoff.Delay(attempt++), _time, _stopping.Token).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException)
+            {
+                // Expected: the runtime stops.
+                return;
+            }
+        }
+    }
+
+    /// <summary>Connects and stays; returns why the link ended.</summary>
+    private async Task<string> ConnectAsync(Action connected)
+    {
+        // Dialling blocks, by design of the link; it must not block the thread pool.
+        using LinkConnection control = await Task.Factory.StartNew(
+            () => _dialer.Dial(Endpoint, HostName, "control", _sessionId, null, _stopping.Token),
+            _stopping.Token,
+            TaskCreationOptions.LongRunning,
+            TaskScheduler.Default).ConfigureAwait(false);
+        control.SetTimeouts(TimeSpan.Zero, TimeSpan.Zero);
+        var ended = new TaskCompletionSource<Exception?>(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var stream = new WatchedStream(control.Stream, why => ended.TrySetResult(why));
+        int used = 0;
+        using var channel = GrpcChannel.ForAddress("http://" + HostName, new GrpcChannelOptions
+        {
+            DisposeHttpClient = true,
+            HttpHandler = ControlClient.CreateHandler(_ => Interlocked.Exchange(ref used, 1) == 0
+                ? ValueTask.FromResult<Stream>(stream)
+                : ValueTask.FromException<Stream>(new IOException("the control connection has ended"))),
+        });
+        var agent = new Agent.AgentClient(channel);
+        while (true)
+        {
+            long started = _time.GetTimestamp();
+            AgentStatus status;
+            try
+            {
+                status = await agent.GetAgentStatusAsync(
+                    new GetAgentStatusRequest(),
+                    deadline: _time.GetUtcNow().UtcDateTime + KeepAliveLimit,
+                    cancellationToken: _stopping.Token).ConfigureAwait(false);
+            }
+            catch (RpcException e)
+            {
+                _stopping.Token.ThrowIfCancellationRequested();
+                return e.StatusCode == StatusCode.DeadlineExceeded
+                    ? $"the host agent has not answered for {KeepAliveLimit.TotalSeconds:0} s; is it stopped or overloaded? The runtime keeps trying"
+                    : $"the control connection broke: {e.Status.Detail}";
+            }
+
+            GoUp(status.Daemon, _time.GetElapsedTime(started));
+            connected();
+            await Task.WhenAny(ended.Task, Task.Delay(KeepAliveInterval, _time, _stopping.Token)).ConfigureAwait(false);
+            _stopping.Token.ThrowIfCancellationRequested();
+            if (ended.Task.IsCompleted)
+            {
+                Exception? why = await ended.Task.ConfigureAwait(false);
+                return why is null ? "the host agent closed the connection; it may be restarting" : $"the connection broke: {why.Message}";
+            }
+        }
+    }
+
+    private void GoUp(DaemonStatus agent, TimeSpan roundTrip)
+    {
+        HostLinkState old = State;
+        if (old.State == LinkState.Up)
+        {
+            Volatile.Write(ref _state, old with { Agent = agent, RoundTrip = roundTrip });
+            return;
+        }
+
+        bool again = old.Agent is not null;
+        Volatile.Write(
+            ref _state,
+            new HostLinkState(LinkState.Up, _time.GetUtcNow(), "", agent, roundTrip, old.Reconnects + (again ? 1UL : 0UL)));
+        _up.Set();
+        Log.LinkUp(_logger, HostName, Endpoint.ToString(), agent.Version, roundTrip.TotalMilliseconds);
+        Tell(Severity.Info, Log.LinkUpId, "HostUp", $"host '{HostName}' is up ({agent.Program} {agent.Version})");
+    }
+
+    private void GoDown(string error)
+    {
+        HostLinkState old = State;
+        bool wasUp = old.State == LinkState.Up;
+        Volatile.Write(ref _state, old with
+        {
+            State = LinkState.Down,
+            Since = old.State == LinkState.Down ? old.Since : _time.GetUtcNow(),
+            Error = error,
+        });
+        if (wasUp)
+        {
+            _up.Reset();
+            Interlocked.Exchange(ref _downSince, _time.GetTimestamp());
+        }
+
+        CutLanes();
+        if (wasUp || old.Error != error)
+        {
+            Log.LinkDown(_logger, HostName, error);
+            Tell(Severity.Warning, Log.LinkDownId, "HostDown", $"host '{HostName}' is down: {error}");
+        }
+    }
+
+    private void CutLanes()
+    {
+        LinkConnection[] lanes;
+        lock (_lock)
+        {
+            Interlocked.Increment(ref _epoch);
+            lanes = [.. _lanes];
+            _lanes.Clear();
+        }
+
+        foreach (LinkConnection lane in lanes)
+        {
+            // Its own thread disposes of it.
+            lane.Abort();
+        }
+    }
+
+    private void Tell(Severity severity, int id, string code, string message)
+    {
+        _events.Publish(new Event { Severity = severity, Id = id, Code = code, Message = message, Host = ToMessage() });
+        Changed?.Invoke(this);
+    }
+}

@@ -1,0 +1,358 @@
+using Dpu.Link;
+using Dpu.Proto.V1;
+using Dpu.Qtfs.Mount;
+using Dpu.Runtime.Events;
+using Dpu.Runtime.Hosts;
+using Grpc.Core;
+
+namespace Dpu.Runtime.Mounts;
+
+/// <summary>
+/// Every mount of this DPU: those of the configuration, made whenever their host is up and they do not stand, and those
+/// an operator asked for. Thread-safe.
+/// </summary>
+public sealed class MountManager : IAsyncDisposable
+{
+    private static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(5);
+
+    private readonly HostLinks _hosts;
+    private readonly EventHub _events;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly Lock _lock = new();
+    private readonly List<MountEntry> _entries = [];
+    private readonly ITimer _retry;
+    private long _lastId;
+    private bool _stopped;
+
+    /// <summary>A manager without mounts.</summary>
+    public MountManager(HostLinks hosts, EventHub events, TimeProvider time, ILogger<MountManager> logger)
+    {
+        _hosts = hosts;
+        _events = events;
+        _time = time;
+        _logger = logger;
+        _hosts.Changed += OnHostChanged;
+        _retry = time.CreateTimer(_ => StartWaiting(null), null, RetryInterval, RetryInterval);
+    }
+
+    /// <summary>All mounts, oldest first.</summary>
+    public IReadOnlyList<Mount> All
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return [.. _entries.Select(ToMessage)];
+            }
+        }
+    }
+
+    /// <summary>Makes the configured mounts those of the list; mounts that an operator made stay.</summary>
+    /// <returns>What changed, in words.</returns>
+    public IReadOnlyList<string> Configure(IReadOnlyList<RemoteMountOptions> wanted)
+    {
+        List<string> applied = [];
+        List<MountEntry> removed = [];
+        lock (_lock)
+        {
+            foreach (MountEntry entry in _entries.Where(entry => entry.Configured && !wanted.Contains(entry.Options)).ToArray())
+            {
+                entry.Removed = true;
+                _entries.Remove(entry);
+                removed.Add(entry);
+                applied.Add($"mount {entry.Options.Target} removed");
+            }
+
+            foreach (RemoteMountOptions options in wanted.Where(options => !_entries.Any(entry => entry.Options == options)))
+            {
+                _entries.Add(new MountEntry(++_lastId, options, configured: true));
+                applied.Add($"mount {options.Target} added");
+            }
+        }
+
+        foreach (MountEntry entry in removed)
+        {
+            UnmountForGood(entry);
+        }
+
+        StartWaiting(null);
+        return applied;
+    }
+
+    /// <summary>Mounts now.</summary>
+    /// <exception cref="MountException">It could not be mounted.</exception>
+    public Mount Create(RemoteMountOptions options)
+    {
+        HostLink link = _hosts.Find(options.Host) ?? throw new MountException(
+            StatusCode.NotFound,
+            $"no host '{options.Host}' is configured; known are: {Known(_hosts.All.Select(host => host.HostName))}. Add it to hosts[] in the runtime's configuration and reload");
+        if (!link.IsUp)
+        {
+            throw new MountException(
+                StatusCode.Unavailable,
+                $"host '{options.Host}' is not connected{(link.State.Error.Length > 0 ? ": " + link.State.Error : " yet")}. Try again when 'dpuctl host list' shows it up, or name the mount in the runtime's configuration, which waits for the host");
+        }
+
+        MountEntry entry;
+        lock (_lock)
+        {
+            if (_stopped)
+            {
+                throw new MountException(StatusCode.Unavailable, "the runtime is stopping");
+            }
+
+            if (_entries.FirstOrDefault(other => other.Options.Target == options.Target) is { } present)
+            {
+                throw new MountException(
+                    StatusCode.AlreadyExists,
+                    $"{options.Target} is {present.Name} of {present.Options.Host}:{present.Options.Export} already; unmount it first, or choose another directory");
+            }
+
+            entry = new MountEntry(++_lastId, options, configured: false) { Starting = true };
+            _entries.Add(entry);
+        }
+
+        try
+        {
+            Start(entry, link);
+            lock (_lock)
+            {
+                return ToMessage(entry);
+            }
+        }
+        catch
+        {
+            lock (_lock)
+            {
+                _entries.Remove(entry);
+            }
+
+            throw;
+        }
+    }
+
+    /// <summary>Unmounts.</summary>
+    /// <param name="matches">Which mount.</param>
+    /// <param name="lazy">Detach now, end when the last user goes.</param>
+    /// <param name="subject">How the caller named it, for the error.</param>
+    /// <exception cref="MountException">There is none, or it is busy.</exception>
+    public void Delete(Func<Mount, bool> matches, bool lazy, string subject)
+    {
+        MountEntry? entry;
+        lock (_lock)
+        {
+            entry = _entries.FirstOrDefault(candidate => matches(ToMessage(candidate)));
+        }
+
+        if (entry is null)
+        {
+            throw new MountException(StatusCode.NotFound, $"no mount {subject}; 'dpuctl mounts' lists them");
+        }
+
+        try
+        {
+            entry.Mount?.Unmount(lazy);
+        }
+        catch (IOException e)
+        {
+            throw new MountException(
+                StatusCode.FailedPrecondition,
+                $"{entry.Options.Target} cannot be unmounted: {e.Message}. Close what uses it ('fuser -vm {entry.Options.Target}' lists it), or detach it with --lazy",
+                e);
+        }
+
+        lock (_lock)
+        {
+            entry.Removed = true;
+            _entries.Remove(entry);
+        }
+
+        entry.Mount?.Ended.Wait(TimeSpan.FromSeconds(lazy ? 1 : 10));
+    }
+
+    /// <summary>Unmounts everything, by detaching what is in use.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        _hosts.Changed -= OnHostChanged;
+        await _retry.DisposeAsync().ConfigureAwait(false);
+        MountEntry[] entries;
+        lock (_lock)
+        {
+            _stopped = true;
+            entries = [.. _entries];
+            _entries.Clear();
+        }
+
+        await Task.WhenAll(entries.Select(entry => Task.Factory.StartNew(
+            () => UnmountForGood(entry),
+            CancellationToken.None,
+            TaskCreationOptions.LongRunning,
+            TaskScheduler.Default))).ConfigureAwait(false);
+    }
+
+    private static string Known(IEnumerable<string> names)
+    {
+        string list = string.Join(", ", names);
+        return list.Length > 0 ? list : "none";
+    }
+
+    private Mount ToMessage(MountEntry entry) => entry.ToMessage(_hosts.Find(entry.Options.Host)?.IsUp ?? false);
+
+    private void OnHostChanged(HostLink link)
+    {
+        lock (_lock)
+        {
+            foreach (MountEntry entry in _entries.Where(entry => entry.Mount is not null && entry.Options.Host == link.HostName))
+            {
+                Tell(link.IsUp ? Severity.Info : Severity.Warning, Log.MountStateId, "MountState", $"{entry.Options.Target}: host '{link.HostName}' is {(link.IsUp ? "back" : "away")}", entry);
+            }
+        }
+
+        if (link.IsUp)
+        {
+            StartWaiting(link.HostName);
+        }
+    }
+
+    private void StartWaiting(string? host)
+    {
+        lock (_lock)
+        {
+            foreach (MountEntry entry in _entries)
+            {
+                HostLink? link = _hosts.Find(entry.Options.Host);
+                if (entry.Mount is null && !entry.Starting && !_stopped && link is { IsUp: true } && (host is null || host == link.HostName))
+                {
+                    entry.Starting = true;
+                    _ = Task.Factory.StartNew(() => TryStart(entry, link), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+                }
+            }
+        }
+    }
+
+    private void TryStart(MountEntry entry, HostLink link)
+    {
+        try
+        {
+            Start(entry, link);
+        }
+        catch (MountException e)
+        {
+            lock (_lock)
+            {
+                bool isNew = entry.Error != e.Message;
+                entry.Error = e.Message;
+                if (isNew)
+                {
+                    Log.MountFailed(_logger, entry.Options.Target, e.Message);
+                    Tell(Severity.Error, Log.MountFailedId, "MountFailed", e.Message, entry);
+                }
+            }
+        }
+        catch (Exception e)
+        {
+            // A bug: say it; the next tick tries again.
+            Log.MountFailed(_logger, entry.Options.Target, e.ToString());
+        }
+    }
+
+    private void Start(MountEntry entry, HostLink link)
+    {
+        try
+        {
+            RemoteMount mount = RemoteMount.Start(entry.Options, link, _logger);
+            bool unwanted;
+            lock (_lock)
+            {
+                entry.Mount = mount;
+                entry.MountTime = _time.GetUtcNow();
+                entry.Error = "";
+                unwanted = entry.Removed || _stopped;
+                Tell(Severity.Info, Log.MountStateId, "Mounted", $"{entry.Options.Host}:{entry.Options.Export} mounted at {entry.Options.Target}", entry);
+            }
+
+            _ = mount.Ended.ContinueWith(_ => OnEnded(entry), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+            if (unwanted)
+            {
+                UnmountForGood(entry);
+            }
+        }
+        catch (LinkException e)
+        {
+            throw new MountException(CodeOf(e), e.Message, e);
+        }
+        catch (IOException e)
+        {
+            throw new MountException(StatusCode.FailedPrecondition, $"{entry.Options.Target} cannot be mounted: {e.Message}", e);
+        }
+        finally
+        {
+            lock (_lock)
+            {
+                entry.Starting = false;
+            }
+        }
+    }
+
+    private static StatusCode CodeOf(LinkException e) => e.Status switch
+    {
+        HelloStatus.ExportUnknown => StatusCode.NotFound,
+        HelloStatus.NotPermitted => StatusCode.PermissionDenied,
+        HelloStatus.Limit => StatusCode.ResourceExhausted,
+        _ => StatusCode.Unavailable,
+    };
+
+    private void OnEnded(MountEntry entry)
+    {
+        lock (_lock)
+        {
+            entry.Mount = null;
+            if (_entries.Contains(entry))
+            {
+                // umount(8), not us. What the configuration names is not mounted again until a reload: the operator meant it.
+                _entries.Remove(entry);
+            }
+
+            Tell(Severity.Info, Log.MountStateId, "Unmounted", $"{entry.Options.Target} unmounted", entry);
+        }
+    }
+
+    private void UnmountForGood(MountEntry entry)
+    {
+        if (entry.Mount is not { } mount)
+        {
+            return;
+        }
+
+        try
+        {
+            mount.Unmount(lazy: false);
+        }
+        catch (IOException)
+        {
+            // Expected where it is in use: its users keep their open files until they close them or the runtime ends.
+            TryDetach(mount);
+        }
+
+        if (!mount.Ended.Wait(TimeSpan.FromSeconds(5)))
+        {
+            mount.Dispose();
+        }
+    }
+
+    private void TryDetach(RemoteMount mount)
+    {
+        try
+        {
+            mount.Unmount(lazy: true);
+        }
+        catch (IOException e)
+        {
+            Log.MountFailed(_logger, mount.Options.Target, $"it cannot be detached: {e.Message}");
+        }
+    }
+
+    private void Tell(Severity severity, int id, string code, string message, MountEntry entry) =>
+        _events.Publish(new Event { Severity = severity, Id = id, Code = code, Message = message, Mount = ToMessage(entry) });
+}

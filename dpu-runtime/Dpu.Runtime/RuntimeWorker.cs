@@ -1,0 +1,49 @@
+using Dpu.Hosting.Configuration;
+using Dpu.Hosting.Lifetime;
+using Dpu.Linux;
+using Dpu.Runtime.Control;
+using Dpu.Runtime.Hosts;
+using Dpu.Runtime.Mounts;
+
+namespace Dpu.Runtime;
+
+/// <summary>Carries the configuration to the links and mounts: at start, at each reload, and their end.</summary>
+/// <param name="configuration">The configuration's keeper.</param>
+/// <param name="hosts">The links.</param>
+/// <param name="mounts">The mounts.</param>
+/// <param name="logger">The log.</param>
+public sealed class RuntimeWorker(
+    Lazy<ReloadCoordinator<RuntimeConfiguration>> configuration,
+    HostLinks hosts,
+    MountManager mounts,
+    ILogger<RuntimeWorker> logger) : IHostedService, IReloadable<RuntimeConfiguration>
+{
+    /// <inheritdoc/>
+    public Task StartAsync(CancellationToken cancellationToken)
+    {
+        foreach (string refusal in ProcessProtection.ProtectProcess())
+        {
+            Log.NotProtected(logger, refusal);
+        }
+
+        Apply(configuration.Value.Current);
+        return Task.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        // Mounts first: unmounting writes back what is dirty, which needs the links.
+        await mounts.DisposeAsync().ConfigureAwait(false);
+        await hosts.DisposeAsync().ConfigureAwait(false);
+    }
+
+    /// <inheritdoc/>
+    public ReloadOutcome Reload(RuntimeConfiguration previous, RuntimeConfiguration next) => new(Apply(next), []);
+
+    private List<string> Apply(RuntimeConfiguration configuration) =>
+    [
+        .. hosts.Configure(configuration.Hosts),
+        .. mounts.Configure([.. configuration.Mounts.Select(MountRequest.From)]),
+    ];
+}

@@ -1,0 +1,75 @@
+using Dpu.Fuse;
+using Dpu.Hosting.Configuration;
+using Dpu.Hosting.Lifetime;
+using Dpu.Qtfs.Export;
+
+namespace Dpu.HostAgent.Policy;
+
+/// <summary>Turns the configuration into what the export service enforces, at start and at each reload.</summary>
+/// <param name="exports">The service.</param>
+public sealed class ExportPolicy(ExportService exports) : IReloadable<HostAgentConfiguration>
+{
+    /// <summary>Puts a configuration into force.</summary>
+    public void Apply(HostAgentConfiguration configuration)
+    {
+        Dictionary<string, ExportLimits> limits = configuration.Peers.ToDictionary(peer => peer.Name, peer => From(peer.Limits), StringComparer.Ordinal);
+        ExportLimits otherwise = From(configuration.Limits);
+        exports.Configure([.. configuration.Exports.Select(From)], name => limits.GetValueOrDefault(name, otherwise));
+    }
+
+    /// <inheritdoc/>
+    public ReloadOutcome Reload(HostAgentConfiguration previous, HostAgentConfiguration next)
+    {
+        List<string> applied = [];
+        foreach (ExportConfiguration export in next.Exports)
+        {
+            ExportConfiguration? old = previous.Exports.FirstOrDefault(other => other.Name == export.Name);
+            if (old is null)
+            {
+                applied.Add($"export '{export.Name}' added");
+            }
+            else if (!IsSame(old, export))
+            {
+                applied.Add($"export '{export.Name}' changed");
+            }
+        }
+
+        applied.AddRange(previous.Exports
+            .Where(old => next.Exports.All(export => export.Name != old.Name))
+            .Select(old => $"export '{old.Name}' removed"));
+        if (!previous.Peers.SequenceEqual(next.Peers))
+        {
+            applied.Add("peers changed");
+        }
+
+        Apply(next);
+        return new ReloadOutcome(applied, previous.Listen.SequenceEqual(next.Listen) ? [] : ["listen"]);
+    }
+
+    private static bool IsSame(ExportConfiguration a, ExportConfiguration b) =>
+        a.Peers.SequenceEqual(b.Peers)
+        && a.UserMap.SequenceEqual(b.UserMap)
+        && a.GroupMap.SequenceEqual(b.GroupMap)
+        && a with { Peers = b.Peers, UserMap = b.UserMap, GroupMap = b.GroupMap } == b;
+
+    private static ExportDefinition From(ExportConfiguration export) => new()
+    {
+        Name = export.Name,
+        Path = export.Path.Length > 1 ? export.Path.TrimEnd('/') : export.Path,
+        Peers = export.Peers.ToHashSet(StringComparer.Ordinal),
+        ReadOnly = export.ReadOnly,
+        AllowDeviceNodes = export.AllowDeviceNodes,
+        Identity = IdentityOf(export),
+    };
+
+    private static ExportLimits From(LimitsConfiguration limits) => new()
+    {
+        Connections = limits.Connections,
+        RequestsPerSecond = limits.RequestsPerSecond,
+        BytesPerSecond = limits.BytesPerSecond,
+        OpenNodes = limits.OpenNodes,
+        OpenHandles = limits.OpenHandles,
+        Sessions = limits.Sessions,
+        Mounts = limits.Mounts,
+    };
+}

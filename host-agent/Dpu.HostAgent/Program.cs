@@ -1,0 +1,5 @@
+using Dpu.HostAgent;
+using Dpu.Hosting.Configuration;
+using Dpu.Hosting.Lifetime;
+
+return await DaemonHost.RunAsync<HostAgentConfiguration>(args, HostAgentComposition.Configure).ConfigureAwait(false);

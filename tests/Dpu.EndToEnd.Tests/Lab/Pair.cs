@@ -1,0 +1,198 @@
+using System.Text.Json.Nodes;
+using Dpu.Link;
+using Dpu.TestSupport;
+
+namespace Dpu.EndToEnd.Tests.Lab;
+
+/// <summary>How a pair of daemons is joined.</summary>
+public enum LinkKind
+{
+    /// <summary>A unix socket, peers known by uid.</summary>
+    Unix,
+
+    /// <summary>TCP on the loopback interface with mutual TLS.</summary>
+    Tls,
+}
+
+/// <summary>
+/// A host agent and DPU runtimes as real processes of the build, with real certificates, on this machine: the mounts
+/// appear in a temporary folder. <see cref="Dispose"/> stops all and fails where something is left.
+/// </summary>
+public sealed class Pair : IDisposable
+{
+    /// <summary>How long a daemon may take to do what it was asked; generous, for a loaded machine.</summary>
+    public static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
+
+    private readonly TemporaryDirectory _folder = new();
+    private readonly List<Daemon> _daemons = [];
+    private readonly int _port = FreePort.Take();
+
+    /// <summary>Prepares folders and certificates; starts nothing.</summary>
+    public Pair(LinkKind kind = LinkKind.Unix)
+    {
+        Kind = kind;
+        _folder.CreateDirectory("export");
+        _folder.CreateDirectory("mnt");
+        Authority = CertificateAuthority.Init(_folder["pki"], "test", TimeSpan.FromDays(1));
+        Authority.Issue(LinkRole.Host, "host1", TimeSpan.FromHours(1));
+        Authority.Issue(LinkRole.Dpu, "dpu1", TimeSpan.FromHours(1));
+        AgentConfiguration = new JsonObject
+        {
+            ["listen"] = new JsonArray(Endpoint),
+            ["peers"] = new JsonArray(Peer("dpu1")),
+            ["exports"] = new JsonArray(Export("data", ExportRoot)),
+            ["control"] = new JsonObject { ["socket"] = _folder["agent.sock"] },
+            ["log"] = new JsonObject { ["level"] = "Debug" },
+        };
+        if (kind == LinkKind.Tls)
+        {
+            AgentConfiguration["tls"] = Tls("host1");
+        }
+    }
+
+    public LinkKind Kind { get; }
+
+    public CertificateAuthority Authority { get; }
+
+    /// <summary>The folder of everything, removed at the end.</summary>
+    public string Folder => _folder.FullPath;
+
+    /// <summary>The host directory behind export <c>data</c>.</summary>
+    public string ExportRoot => _folder["export"];
+
+    /// <summary>Where mounts are made.</summary>
+    public string MountRoot => _folder["mnt"];
+
+    public string Endpoint => Kind == LinkKind.Unix ? $"unix://{_folder["link.sock"]}" : $"tcp://127.0.0.1:{_port}";
+
+    /// <summary>Changed by tests before <see cref="StartAgent"/> or a reload.</summary>
+    public JsonObject AgentConfiguration { get; }
+
+    public Daemon Agent { get; private set; } = null!;
+
+    /// <summary>A peer entry; on unix links this test's own uid.</summary>
+    public JsonObject Peer(string name)
+    {
+        var peer = new JsonObject { ["name"] = name };
+        if (Kind == LinkKind.Unix)
+        {
+            peer["uid"] = 0;
+        }
+
+        return peer;
+    }
+
+    /// <summary>A writable export for <c>dpu1</c> that trusts the DPU's users.</summary>
+    public static JsonObject Export(string name, string path, string access = "read-write", string squash = "none", params string[] peers) => new()
+    {
+        ["name"] = name,
+        ["path"] = path,
+        ["access"] = access,
+        ["squash"] = squash,
+        ["peers"] = new JsonArray([.. (peers.Length == 0 ? ["dpu1"] : peers).Select(peer => (JsonNode)peer)]),
+    };
+
+    /// <summary>The tls section for a certificate of <see cref="Authority"/>.</summary>
+    public JsonObject Tls(string name) => new()
+    {
+        ["certificate"] = _folder[$"pki/{name}.crt"],
+        ["key"] = _folder[$"pki/{name}.key"],
+        ["authority"] = _folder["pki/ca.crt"],
+        ["revocations"] = _folder["pki/ca.crl"],
+    };
+
+    /// <summary>A runtime's configuration without mounts.</summary>
+    public JsonObject RuntimeConfiguration(string name = "dpu1")
+    {
+        var host = new JsonObject { ["name"] = "host1", ["endpoint"] = Endpoint };
+        if (Kind == LinkKind.Unix)
+        {
+            host["uid"] = 0;
+        }
+
+        var configuration = new JsonObject
+        {
+            ["hosts"] = new JsonArray(host),
+            ["mounts"] = new JsonArray(),
+            ["control"] = new JsonObject { ["socket"] = _folder[$"{name}.sock"] },
+            ["log"] = new JsonObject { ["level"] = "Debug" },
+        };
+        if (Kind == LinkKind.Tls)
+        {
+            configuration["tls"] = Tls(name);
+        }
+
+        return configuration;
+    }
+
+    /// <summary>A mount entry for a runtime's configuration; its target is made.</summary>
+    public JsonObject Mount(string export, string target)
+    {
+        return new JsonObject { ["host"] = "host1", ["export"] = export, ["target"] = _folder.CreateDirectory("mnt/" + target) };
+    }
+
+    /// <summary>Starts the agent and waits until it serves.</summary>
+    public Daemon StartAgent()
+    {
+        string file = WriteAgentConfiguration();
+        Agent = Keep(new Daemon("Dpu.HostAgent", "dpu-host-agent", file, _folder["agent.sock"]));
+        return Agent;
+    }
+
+    /// <summary>Writes the agent's configuration as it is now; returns the file.</summary>
+    public string WriteAgentConfiguration() => _folder.WriteFile("host-agent.json", AgentConfiguration.ToJsonString());
+
+    /// <summary>Starts a runtime and waits until it serves.</summary>
+    public Daemon StartRuntime(JsonObject? configuration = null, string name = "dpu1")
+    {
+        string file = _folder.WriteFile($"{name}.json", (configuration ?? RuntimeConfiguration(name)).ToJsonString());
+        return Keep(new Daemon("Dpu.Runtime", "dpu-runtime", file, _folder[$"{name}.sock"]));
+    }
+
+    /// <summary>Starts both, mounts export <c>data</c> and returns the mount point.</summary>
+    public string Up(Action<JsonObject>? changeMount = null)
+    {
+        StartAgent();
+        JsonObject mount = Mount("data", "data");
+        changeMount?.Invoke(mount);
+        JsonObject configuration = RuntimeConfiguration();
+        configuration["mounts"]!.AsArray().Add(mount);
+        Runtime = StartRuntime(configuration);
+        string target = mount["target"]!.GetValue<string>();
+        WaitMounted(target);
+        return target;
+    }
+
+    /// <summary>The runtime of <see cref="Up"/>.</summary>
+    public Daemon Runtime { get; private set; } = null!;
+
+    public static void WaitMounted(string target) =>
+        Eventually.True(() => MountTable.Targets().Contains(target), Limit, $"the mount at {target}");
+
+    public static void WaitUnmounted(string target) =>
+        Eventually.True(() => !MountTable.Targets().Contains(target), Limit, $"the end of the mount at {target}");
+
+    public void Dispose()
+    {
+        // Runtimes first, while their host still answers.
+        foreach (Daemon daemon in _daemons.AsEnumerable().Reverse())
+        {
+            daemon.Dispose();
+        }
+
+        string[] left = [.. MountTable.Targets().Where(target => target.StartsWith(_folder.FullPath + "/", StringComparison.Ordinal))];
+        foreach (string target in left)
+        {
+            ExternalProgram.Run("umount", ["-l", target], TimeSpan.FromSeconds(10));
+        }
+
+        _folder.Dispose();
+        Assert.IsEmpty(left, "mounts were left behind: " + string.Join(", ", left));
+    }
+
+    private Daemon Keep(Daemon daemon)
+    {
+        _daemons.Add(daemon);
+        return daemon;
+    }
+}

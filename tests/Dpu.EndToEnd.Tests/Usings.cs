@@ -1,0 +1,2 @@
+global using Dpu.EndToEnd.Tests.Lab;
+global using Dpu.TestSupport;
