@@ -1,0 +1,29 @@
+using Dpu.Fuse;
+
+namespace Dpu.Qtfs.Export;
+
+/// <summary>A directory of this host that policy gives to some peers. Immutable: a reload makes new ones.</summary>
+public sealed record ExportDefinition
+{
+    /// <summary>The name peers use; unique on this host.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>The directory, an absolute path of this host.</summary>
+    public required string Path { get; init; }
+
+    /// <summary>Names of the peers that may mount it, as in their certificates. Nobody else can tell that it exists.</summary>
+    public required IReadOnlySet<string> Peers { get; init; }
+
+    /// <summary>Whether every change is refused with EROFS.</summary>
+    public bool ReadOnly { get; init; } = true;
+
+    /// <summary>As whom the peer's users act.</summary>
+    public required IdentityPolicy Identity { get; init; }
+
+    /// <summary>Whether the peer may make device nodes.</summary>
+    public bool AllowDeviceNodes { get; init; }
+
+    /// <summary>Whether a peer that asks for <paramref name="reference"/> means this export: by its name or its path.</summary>
+    public bool Matches(string reference) =>
+        reference == Name || reference == Path || (reference.Length > 1 && reference.TrimEnd('/') == Path);
+}

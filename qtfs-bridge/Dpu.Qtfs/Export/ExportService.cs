@@ -1,0 +1,342 @@
+using Dpu.Fuse;
+using Dpu.Link;
+using Dpu.Proto.V1;
+using Microsoft.Extensions.Logging;
+
+namespace Dpu.Qtfs.Export;
+
+/// <summary>
+/// The link's service <c>fs</c> on a host: gives exports to the peers that policy names, each mount with its own nodes
+/// and handles, each peer within its limits. Thread-safe.
+/// </summary>
+public sealed class ExportService : ILinkService, IDisposable
+{
+    /// <summary>Lanes that one mount may open.</summary>
+    public const uint MaxLanesPerMount = 32;
+
+    private readonly Lock _lock = new();
+    private readonly Dictionary<string, PeerUsage> _peers = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, ExportSession> _sessions = new(StringComparer.Ordinal);
+    private readonly ExportServiceOptions _options;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly ITimer _sweep;
+    private readonly ulong _incarnation = (ulong)Random.Shared.NextInt64();
+    private IReadOnlyList<ExportDefinition> _exports = [];
+    private Func<string, ExportLimits> _limits = static _ => new ExportLimits();
+    private uint _nextGeneration = (uint)Random.Shared.Next();
+
+    /// <summary>A service that exports nothing until <see cref="Configure"/>.</summary>
+    public ExportService(ExportServiceOptions options, TimeProvider time, ILogger<ExportService> logger)
+    {
+        _options = options;
+        _time = time;
+        _logger = logger;
+        _sweep = time.CreateTimer(_ => Sweep(), null, options.SweepInterval, options.SweepInterval);
+    }
+
+    /// <inheritdoc/>
+    public string Name => "fs";
+
+    /// <summary>What is exported now.</summary>
+    public IReadOnlyList<ExportDefinition> Exports => Volatile.Read(ref _exports);
+
+    /// <summary>
+    /// Replaces the policy. Mounts of exports that are gone, were taken from their peer or have changed are ended: their
+    /// peers see the lanes close, and a new look-up under the new policy.
+    /// </summary>
+    public void Configure(IReadOnlyList<ExportDefinition> exports, Func<string, ExportLimits> limits)
+    {
+        List<ExportedMount> withdrawn = [];
+        lock (_lock)
+        {
+            _exports = exports;
+            _limits = limits;
+            foreach ((string name, PeerUsage usage) in _peers)
+            {
+                usage.Change(limits(name));
+            }
+
+            foreach (ExportSession session in _sessions.Values)
+            {
+                withdrawn.AddRange(session.Mounts.Values.Where(mount => !exports.Any(export => IsSamePolicy(export, mount))));
+            }
+
+            withdrawn.ForEach(Remove);
+        }
+
+        foreach (ExportedMount mount in withdrawn)
+        {
+            Log.MountWithdrawn(_logger, mount.Export.Name, mount.Session.Peer);
+            mount.End();
+        }
+    }
+
+    /// <inheritdoc/>
+    public HelloReply Admit(LinkPeer peer, Hello hello)
+    {
+        if (hello.ParametersCase != Hello.ParametersOneofCase.Fs || hello.Fs.Export.Length == 0)
+        {
+            return Refuse(HelloStatus.Malformed, "a hello for service fs must name an export");
+        }
+
+        ExportDefinition? export = Exports.FirstOrDefault(candidate => candidate.Matches(hello.Fs.Export) && candidate.Peers.Contains(peer.Name));
+        if (export is null)
+        {
+            Log.ExportRefused(_logger, peer.Name, hello.Fs.Export);
+            return Refuse(
+                HelloStatus.ExportUnknown,
+                $"this host exports no '{hello.Fs.Export}' to '{peer.Name}'; add it to exports[], with the peer's name in peers[], in the host agent's configuration and reload it");
+        }
+
+        lock (_lock)
+        {
+            return AdmitMount(peer, hello, export);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Serve(LinkConnection connection, CancellationToken stopping)
+    {
+        PeerUsage peer;
+        ExportedMount? mount;
+        lock (_lock)
+        {
+            peer = Usage(connection.Peer.Name);
+            mount = _sessions.GetValueOrDefault(SessionId(connection.Hello))?.Mounts.GetValueOrDefault(connection.Hello.Fs.MountId);
+        }
+
+        if (mount is null || !peer.TryAddConnection())
+        {
+            return;
+        }
+
+        try
+        {
+            using var lane = new ExportLane(connection, mount, peer, _time);
+            using CancellationTokenRegistration cut = stopping.Register(lane.Cut);
+            if (!mount.TryAttach(lane))
+            {
+                return;
+            }
+
+            try
+            {
+                lane.Serve(stopping);
+            }
+            catch (FuseChannelException e)
+            {
+                Log.LaneViolation(_logger, peer.Name, mount.Export.Name, e.Message);
+            }
+            catch (Exception e) when (e is IOException or ObjectDisposedException)
+            {
+                // Expected: the link broke, or the lane was cut. The mount waits for the peer's return.
+                Log.LaneBroken(_logger, peer.Name, mount.Export.Name, e.Message);
+            }
+            finally
+            {
+                mount.Detach(lane);
+                ForgetIfEnded(mount);
+            }
+        }
+        finally
+        {
+            peer.RemoveConnection();
+        }
+    }
+
+    /// <summary>The sessions of one peer, or of all where <paramref name="peer"/> is null.</summary>
+    public IReadOnlyList<ExportSessionSnapshot> Sessions(string? peer = null)
+    {
+        lock (_lock)
+        {
+            return
+            [
+                .. _sessions.Values
+                    .Where(session => peer is null || session.Peer == peer)
+                    .OrderBy(session => session.Started)
+                    .Select(session => new ExportSessionSnapshot(
+                        session.Id,
+                        session.Peer,
+                        session.Started,
+                        session.Mounts.Values.Sum(mount => mount.LaneCount),
+                        session.Mounts.Count,
+                        session.Mounts.Values.Sum(mount => mount.OpenNodes),
+                        session.Mounts.Values.Sum(mount => mount.OpenHandles),
+                        session.Mounts.Values.Sum(mount => mount.Requests),
+                        session.Mounts.Values.Sum(mount => mount.Refused)))
+            ];
+        }
+    }
+
+    /// <summary>Ends every mount.</summary>
+    public void Dispose()
+    {
+        _sweep.Dispose();
+        List<ExportedMount> mounts;
+        lock (_lock)
+        {
+            mounts = [.. _sessions.Values.SelectMany(session => session.Mounts.Values)];
+            _sessions.Clear();
+        }
+
+        mounts.ForEach(mount => mount.End());
+    }
+
+    private static HelloReply Refuse(HelloStatus status, string message) => new() { Status = status, Message = message };
+
+    private static string SessionId(Hello hello) => Convert.ToHexStringLower(hello.SessionId.Span);
+
+    private static bool IsSamePolicy(ExportDefinition export, ExportedMount mount) =>
+        export.Peers.Contains(mount.Session.Peer) && export with { Peers = mount.Export.Peers } == mount.Export;
+
+    private HelloReply AdmitMount(LinkPeer peer, Hello hello, ExportDefinition export)
+    {
+        PeerUsage usage = Usage(peer.Name);
+        string id = SessionId(hello);
+        if (_sessions.TryGetValue(id, out ExportSession? session) && session.Peer != peer.Name)
+        {
+            return Refuse(HelloStatus.SessionInvalid, "the session belongs to another peer; start a new one");
+        }
+
+        ExportedMount? mount = session?.Mounts.GetValueOrDefault(hello.Fs.MountId);
+        if (mount is not null && (mount.Export.Name != export.Name || mount.Ended))
+        {
+            return Refuse(HelloStatus.SessionInvalid, "the mount's id belongs to a mount that has ended or is of another export; choose a new one");
+        }
+
+        if (mount is null)
+        {
+            ExportSession[] own = [.. _sessions.Values.Where(other => other.Peer == peer.Name)];
+            if ((session is null && own.Length >= usage.Limits.Sessions) || own.Sum(other => other.Mounts.Count) >= usage.Limits.Mounts)
+            {
+                return Refuse(
+                    HelloStatus.Limit,
+                    $"'{peer.Name}' has {own.Length} sessions with {own.Sum(other => other.Mounts.Count)} mounts, of {usage.Limits.Sessions} and {usage.Limits.Mounts} allowed; unmount some, or raise limits.sessions or limits.mounts on the host");
+            }
+
+            session ??= _sessions[id] = new ExportSession(id, peer.Name, _time.GetUtcNow());
+            try
+            {
+                mount = Open(session, hello, export, usage);
+            }
+            catch (IOException e)
+            {
+                Log.ExportUnusable(_logger, export.Name, export.Path, e.Message);
+                if (session.Mounts.Count == 0)
+                {
+                    _sessions.Remove(id);
+                }
+
+                return Refuse(HelloStatus.Unavailable, $"the export '{export.Name}' cannot be opened on the host now: {e.Message}");
+            }
+
+            session.Mounts.Add(hello.Fs.MountId, mount);
+            Log.MountOpened(_logger, export.Name, peer.Name, mount.ReadOnly);
+        }
+
+        return new HelloReply
+        {
+            Status = HelloStatus.Ok,
+            Incarnation = _incarnation,
+            Fs = new FsResult
+            {
+                ReadOnly = mount.ReadOnly,
+                MaxMessageSize = (uint)FuseLimits.MaxMessageSize,
+                MaxLanes = MaxLanesPerMount,
+                NeedsInit = !mount.Initialized,
+            },
+        };
+    }
+
+    private ExportedMount Open(ExportSession session, Hello hello, ExportDefinition export, PeerUsage usage)
+    {
+        FsParameters parameters = hello.Fs;
+        bool readOnly = export.ReadOnly || parameters.ReadOnly;
+        TimeSpan cache = TimeSpan.FromMicroseconds(Math.Min(parameters.CacheTimeoutNs / 1000, 86_400_000_000UL));
+        var fileSystem = new PassthroughFileSystem(new PassthroughOptions
+        {
+            Root = export.Path,
+            ReadOnly = readOnly,
+            Identity = export.Identity,
+            AllowDeviceNodes = export.AllowDeviceNodes,
+            EntryTimeout = cache,
+            AttributeTimeout = cache,
+            NodeBudget = usage.Nodes,
+            HandleBudget = usage.Handles,
+
+            // A new mount's node ids must never mean anything to who still holds an old mount's.
+            FirstGeneration = _nextGeneration += 1 << 16,
+        });
+        var dispatcher = new FuseDispatcher(fileSystem, new FuseDispatcherOptions { PeerArchitecture = ArchitectureOf(hello.Machine) });
+        return new ExportedMount(session, parameters.MountId, export, readOnly, fileSystem, dispatcher, _time);
+    }
+
+    private static System.Runtime.InteropServices.Architecture ArchitectureOf(Machine? machine) => machine?.Architecture switch
+    {
+        Architecture.Arm64 => System.Runtime.InteropServices.Architecture.Arm64,
+        _ => System.Runtime.InteropServices.Architecture.X64,
+    };
+
+    private PeerUsage Usage(string peer)
+    {
+        if (!_peers.TryGetValue(peer, out PeerUsage? usage))
+        {
+            _peers.Add(peer, usage = new PeerUsage(peer, _limits(peer)));
+        }
+
+        return usage;
+    }
+
+    private void Sweep()
+    {
+        List<ExportedMount> idle = [];
+        lock (_lock)
+        {
+            foreach (ExportedMount mount in _sessions.Values.SelectMany(session => session.Mounts.Values))
+            {
+                int cut = mount.CutStalledLanes(_options.MessageTime);
+                if (cut > 0)
+                {
+                    Log.LaneStalled(_logger, mount.Session.Peer, mount.Export.Name, cut, _options.MessageTime.TotalSeconds);
+                }
+
+                if (mount.EndIfIdle(_options.Grace))
+                {
+                    idle.Add(mount);
+                }
+            }
+
+            idle.ForEach(Remove);
+        }
+
+        idle.ForEach(mount => Log.MountExpired(_logger, mount.Export.Name, mount.Session.Peer, _options.Grace.TotalSeconds));
+    }
+
+    private void ForgetIfEnded(ExportedMount mount)
+    {
+        if (!mount.Ended)
+        {
+            return;
+        }
+
+        lock (_lock)
+        {
+            Remove(mount);
+        }
+    }
+
+    // Under the lock.
+    private void Remove(ExportedMount mount)
+    {
+        if (mount.Session.Mounts.TryGetValue(mount.Id, out ExportedMount? present) && present == mount)
+        {
+            mount.Session.Mounts.Remove(mount.Id);
+        }
+
+        if (mount.Session.Mounts.Count == 0)
+        {
+            _sessions.Remove(mount.Session.Id);
+        }
+    }
+}

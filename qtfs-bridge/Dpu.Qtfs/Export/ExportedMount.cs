@@ -1,0 +1,171 @@
+using Dpu.Fuse;
+using Dpu.Link;
+
+namespace Dpu.Qtfs.Export;
+
+/// <summary>
+/// One mount of an export by one session: its nodes and handles, which outlive the connections (lanes) that use them.
+/// It is closed when it has been ended and its last lane has left. Thread-safe.
+/// </summary>
+internal sealed class ExportedMount
+{
+    private readonly Lock _lock = new();
+    private readonly PassthroughFileSystem _fileSystem;
+    private readonly List<ExportLane> _lanes = [];
+    private readonly TimeProvider _time;
+    private long _idleSince;
+    private bool _ended;
+    private bool _closed;
+    private long _requests;
+
+    public ExportedMount(
+        ExportSession session, ulong id, ExportDefinition export, bool readOnly, PassthroughFileSystem fileSystem, FuseDispatcher dispatcher, TimeProvider time)
+    {
+        Session = session;
+        Id = id;
+        Export = export;
+        ReadOnly = readOnly;
+        _fileSystem = fileSystem;
+        Dispatcher = dispatcher;
+        _time = time;
+        _idleSince = time.GetTimestamp();
+    }
+
+    public ExportSession Session { get; }
+
+    public ulong Id { get; }
+
+    public ExportDefinition Export { get; }
+
+    public bool ReadOnly { get; }
+
+    public FuseDispatcher Dispatcher { get; }
+
+    /// <summary>Whether FUSE_INIT has been answered.</summary>
+    public bool Initialized { get; set; }
+
+    public long OpenNodes => _fileSystem.OpenNodes;
+
+    public long OpenHandles => _fileSystem.OpenHandles;
+
+    public long Refused => _fileSystem.Refused;
+
+    /// <summary>Requests received, on lanes that have left and lanes that are here.</summary>
+    public long Requests
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _requests + _lanes.Sum(lane => lane.Requests);
+            }
+        }
+    }
+
+    public bool Ended
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _ended;
+            }
+        }
+    }
+
+    /// <summary>Adds a lane; false where the mount has ended.</summary>
+    public bool TryAttach(ExportLane lane)
+    {
+        lock (_lock)
+        {
+            if (_ended)
+            {
+                return false;
+            }
+
+            _lanes.Add(lane);
+            return true;
+        }
+    }
+
+    public void Detach(ExportLane lane)
+    {
+        lock (_lock)
+        {
+            _lanes.Remove(lane);
+            _requests += lane.Requests;
+            _idleSince = _time.GetTimestamp();
+            CloseIfUnused();
+        }
+    }
+
+    /// <summary>Ends the mount: its lanes are cut, and its nodes and handles go with the last of them.</summary>
+    public void End()
+    {
+        lock (_lock)
+        {
+            _ended = true;
+            foreach (ExportLane lane in _lanes)
+            {
+                lane.Cut();
+            }
+
+            CloseIfUnused();
+        }
+    }
+
+    /// <summary>Ends the mount if no lane has used it for longer than <paramref name="grace"/>.</summary>
+    public bool EndIfIdle(TimeSpan grace)
+    {
+        lock (_lock)
+        {
+            if (_lanes.Count > 0 || _time.GetElapsedTime(_idleSince) < grace)
+            {
+                return false;
+            }
+
+            _ended = true;
+            CloseIfUnused();
+            return true;
+        }
+    }
+
+    public int LaneCount
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _lanes.Count;
+            }
+        }
+    }
+
+    /// <summary>Cuts every lane that has been inside one message for longer than <paramref name="limit"/>; returns how many.</summary>
+    public int CutStalledLanes(TimeSpan limit)
+    {
+        int cut = 0;
+        lock (_lock)
+        {
+            foreach (ExportLane lane in _lanes)
+            {
+                if (lane.HasStalled(limit))
+                {
+                    lane.Cut();
+                    cut++;
+                }
+            }
+        }
+
+        return cut;
+    }
+
+    private void CloseIfUnused()
+    {
+        if (_ended && !_closed && _lanes.Count == 0)
+        {
+            _closed = true;
+            _fileSystem.Dispose();
+        }
+    }
+}

@@ -1,0 +1,31 @@
+using Microsoft.Extensions.Logging;
+
+namespace Dpu.Qtfs.Export;
+
+/// <summary>Events 2000-2099: the service <c>fs</c> on the host.</summary>
+internal static partial class Log
+{
+    [LoggerMessage(2000, LogLevel.Information, "export '{Export}' mounted by '{Peer}' (read-only: {ReadOnly})")]
+    public static partial void MountOpened(ILogger logger, string export, string peer, bool readOnly);
+
+    [LoggerMessage(2001, LogLevel.Warning, "'{Peer}' asked for '{Export}', which is not exported to it")]
+    public static partial void ExportRefused(ILogger logger, string peer, string export);
+
+    [LoggerMessage(2002, LogLevel.Error, "export '{Export}' cannot be opened at {Path}: {Reason}")]
+    public static partial void ExportUnusable(ILogger logger, string export, string path, string reason);
+
+    [LoggerMessage(2003, LogLevel.Warning, "'{Peer}' broke the protocol on a lane of '{Export}' and was cut off: {Reason}")]
+    public static partial void LaneViolation(ILogger logger, string peer, string export, string reason);
+
+    [LoggerMessage(2004, LogLevel.Debug, "a lane of '{Peer}' to '{Export}' ended: {Reason}")]
+    public static partial void LaneBroken(ILogger logger, string peer, string export, string reason);
+
+    [LoggerMessage(2005, LogLevel.Warning, "'{Peer}' stalled inside a message to '{Export}' for over {Seconds} s: {Count} lanes cut off")]
+    public static partial void LaneStalled(ILogger logger, string peer, string export, int count, double seconds);
+
+    [LoggerMessage(2006, LogLevel.Information, "the mount of '{Export}' by '{Peer}' ended: no connection for {Seconds} s")]
+    public static partial void MountExpired(ILogger logger, string export, string peer, double seconds);
+
+    [LoggerMessage(2007, LogLevel.Warning, "the mount of '{Export}' by '{Peer}' ended: policy no longer gives it")]
+    public static partial void MountWithdrawn(ILogger logger, string export, string peer);
+}

@@ -1,0 +1,158 @@
+using System.Runtime.InteropServices;
+using Dpu.Fuse;
+using Dpu.Fuse.Wire;
+using Dpu.Linux;
+using Microsoft.Win32.SafeHandles;
+
+namespace Dpu.Qtfs.Mount;
+
+/// <summary>
+/// The thread that never waits for the host. It reads /dev/fuse while every lane is busy, so that an interrupt always
+/// finds a reader, and it answers in a lane's place when a caller was killed and the host does not answer in time.
+/// </summary>
+/// <remarks>
+/// It looks every <see cref="Tick"/> and is not on any request's way: a lane that is not stuck never meets it.
+/// </remarks>
+internal sealed unsafe class MountGuard : IDisposable
+{
+    private const long MaxOverflowBytes = 64L << 20;
+
+    /// <summary>How often it looks; half of what a killed process may notice.</summary>
+    private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(50);
+
+    private readonly RemoteMount _mount;
+    private readonly Lock _lock = new();
+    private readonly List<(ulong Unique, long Since)> _interrupts = [];
+    private readonly ManualResetEventSlim _stop = new();
+    private byte* _buffer;
+
+    public MountGuard(RemoteMount mount)
+    {
+        _mount = mount;
+        Overflow = new OverflowQueue(MaxOverflowBytes);
+
+        // SAFETY: freed in Dispose, after the guard's thread has ended.
+        _buffer = (byte*)NativeMemory.AlignedAlloc((nuint)FuseLimits.MaxMessageSize, 4096);
+    }
+
+    /// <summary>What was read while every lane was busy.</summary>
+    public OverflowQueue Overflow { get; }
+
+    /// <summary>A process waits for that request no longer.</summary>
+    public void Note(ulong unique)
+    {
+        lock (_lock)
+        {
+            _interrupts.Add((unique, Environment.TickCount64));
+        }
+    }
+
+    public void Stop() => _stop.Set();
+
+    /// <summary>Runs until <see cref="Stop"/>.</summary>
+    /// <param name="device">The guard's own clone of /dev/fuse, non-blocking.</param>
+    /// <param name="lanes">The mount's lanes.</param>
+    public void Run(SafeFileHandle device, IReadOnlyList<MountLane> lanes)
+    {
+        while (!_stop.Wait(Tick))
+        {
+            DeliverInterrupts(lanes);
+            while (!_stop.IsSet && AllStuck(lanes) && Overflow.HasRoom)
+            {
+                ReadOne(device);
+                DeliverInterrupts(lanes);
+            }
+
+            if (Overflow.Count > 0 && !AllStuck(lanes))
+            {
+                // A lane that is free now sleeps in the kernel and does not see the queue.
+                _mount.StartOverflowLane();
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _stop.Dispose();
+
+        // SAFETY: allocated by the constructor; the guard's thread has ended.
+        NativeMemory.AlignedFree(_buffer);
+        _buffer = null;
+    }
+
+    private static bool AllStuck(IReadOnlyList<MountLane> lanes)
+    {
+        long limit = Environment.TickCount64 - (long)Tick.TotalMilliseconds;
+        foreach (MountLane lane in lanes)
+        {
+            long since = lane.BusySince;
+            if (since == 0 || since > limit)
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    private void ReadOne(SafeFileHandle device)
+    {
+        if (!poll.WaitReadable(device, Tick))
+        {
+            return;
+        }
+
+        int length = FuseDevice.ReadRequest(device, _buffer, FuseLimits.MaxMessageSize);
+        if (length <= 0)
+        {
+            // A lane was faster, or the mount is gone: its lanes see that too, and stop this thread.
+            return;
+        }
+
+        // SAFETY: the kernel writes whole messages only.
+        var header = (fuse_in_header*)_buffer;
+        if (header->opcode == (uint)fuse_opcode.FUSE_INTERRUPT)
+        {
+            Note(((fuse_interrupt_in*)(_buffer + sizeof(fuse_in_header)))->unique);
+            return;
+        }
+
+        Overflow.Add(new OverflowRequest(_buffer, length, device));
+    }
+
+    private void DeliverInterrupts(IReadOnlyList<MountLane> lanes)
+    {
+        lock (_lock)
+        {
+            long now = Environment.TickCount64;
+            long grace = (long)_mount.Options.InterruptGrace.TotalMilliseconds;
+            for (int i = _interrupts.Count - 1; i >= 0; i--)
+            {
+                (ulong unique, long since) = _interrupts[i];
+                bool expired = now - since >= grace;
+                if (Overflow.TryTake(unique) is { } waiting)
+                {
+                    _mount.Counters.CountInterrupted();
+                    _mount.Reply(waiting.Device, unique, -errno.EINTR);
+                    waiting.Dispose();
+                    _interrupts.RemoveAt(i);
+                    continue;
+                }
+
+                foreach (MountLane lane in lanes)
+                {
+                    lane.Interrupt(unique, expired);
+                }
+
+                _mount.OverflowLane?.Interrupt(unique, expired);
+
+                // An interrupt may be read before the request that it means has reached its lane: keep it for the grace.
+                if (expired)
+                {
+                    _interrupts.RemoveAt(i);
+                }
+            }
+        }
+    }
+}

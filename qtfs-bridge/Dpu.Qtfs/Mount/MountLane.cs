@@ -1,0 +1,385 @@
+using System.Runtime.InteropServices;
+using Dpu.Fuse;
+using Dpu.Fuse.Wire;
+using Dpu.Link;
+using Dpu.Linux;
+using Dpu.Proto.V1;
+using Microsoft.Win32.SafeHandles;
+
+namespace Dpu.Qtfs.Mount;
+
+/// <summary>
+/// One thread of a mount: reads a request of the kernel, sends it to the host, waits for the answer, gives it to the
+/// kernel. While it waits, <see cref="MountGuard"/> may answer in its place when the caller was killed.
+/// </summary>
+internal sealed unsafe class MountLane : IDisposable
+{
+    // A request that breaks its connection this often breaks the host: it ends with EIO, so that it cannot do so for ever.
+    private const int MaxRepeats = 5;
+    private static readonly TimeSpan WaitSlice = TimeSpan.FromMilliseconds(50);
+
+    private readonly RemoteMount _mount;
+    private readonly uint _number;
+    private byte* _request;
+    private LaneConnection? _connection;
+    private SafeFileHandle? _device;
+    private long _unclaimed;
+    private long _busySince;
+    private volatile bool _sent;
+    private volatile bool _interrupted;
+
+    public MountLane(RemoteMount mount, uint number)
+    {
+        _mount = mount;
+        _number = number;
+
+        // SAFETY: freed in Dispose, by the thread that runs the lane.
+        _request = (byte*)NativeMemory.AlignedAlloc((nuint)FuseLimits.MaxMessageSize, 4096);
+    }
+
+    /// <summary><see cref="Environment.TickCount64"/> since when the lane has had its request; 0 while it has none.</summary>
+    public long BusySince => Volatile.Read(ref _busySince);
+
+    /// <summary>Serves the kernel until the mount is gone.</summary>
+    public void Run(SafeFileHandle device)
+    {
+        while (true)
+        {
+            if (_mount.Overflow.TryTake() is { } waiting)
+            {
+                ServeOverflow(waiting);
+                continue;
+            }
+
+            int length = FuseDevice.ReadRequest(device, _request, FuseLimits.MaxMessageSize);
+            if (length > 0)
+            {
+                Serve(_request, length, device);
+            }
+            else if (length is not (-errno.EINTR or -errno.EAGAIN or -errno.ENOENT))
+            {
+                // ENODEV: unmounted. ECONNABORTED: aborted through fusectl. Nothing else is documented in fuse(4).
+                _mount.DeviceEnded(length);
+                return;
+            }
+        }
+    }
+
+    /// <summary>Serves what waits for a lane, then returns.</summary>
+    public void RunOverflow()
+    {
+        while (_mount.Overflow.TryTake() is { } waiting)
+        {
+            ServeOverflow(waiting);
+        }
+    }
+
+    /// <summary>Opens the connection ahead of the first request, so that a refusal is seen where the mount is asked for.</summary>
+    /// <exception cref="LinkException">The host is not reachable or refused.</exception>
+    public FsResult Connect() => Dial().Link.Reply.Fs;
+
+    /// <summary>Tells the host that the mount has ended, if the connection still stands.</summary>
+    public void SendDestroy()
+    {
+        if (_connection is null || _connection.Epoch != _mount.Connector.Epoch)
+        {
+            return;
+        }
+
+        var destroy = new fuse_in_header
+        {
+            len = (uint)sizeof(fuse_in_header),
+            opcode = (uint)fuse_opcode.FUSE_DESTROY,
+            unique = LostReply.InternalUnique,
+        };
+        try
+        {
+            _connection.Link.SetTimeouts(TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(2));
+            _connection.Send((byte*)&destroy, sizeof(fuse_in_header));
+            _connection.Receive(LostReply.InternalUnique, out _);
+        }
+        catch (Exception e) when (IsBroken(e))
+        {
+            // Expected: the host is away, or has ended the mount itself. Its grace time ends the mount there.
+            _mount.LaneBroke(e.Message);
+        }
+    }
+
+    /// <summary>Whether the lane has that request, unanswered.</summary>
+    public bool Has(ulong unique) => Volatile.Read(ref _unclaimed) == (long)unique;
+
+    /// <summary>
+    /// A signal has interrupted the request: one that was never sent ends at once; one that was sent gets
+    /// <paramref name="expired"/> to be answered, then ends in its lane's place.
+    /// </summary>
+    public void Interrupt(ulong unique, bool expired)
+    {
+        if (!Has(unique))
+        {
+            return;
+        }
+
+        if (!_sent)
+        {
+            _interrupted = true;
+        }
+        else if (expired && _device is { } device && Claim(unique))
+        {
+            _mount.Counters.CountInterrupted();
+            _mount.Reply(device, unique, -errno.EINTR);
+        }
+    }
+
+    /// <summary>Breaks the connection, so that a lane that waits for an answer goes on.</summary>
+    public void Cut() => _connection?.Cut();
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _connection?.Dispose();
+
+        // SAFETY: allocated by the constructor; the lane's thread has ended.
+        NativeMemory.AlignedFree(_request);
+        _request = null;
+    }
+
+    private static bool IsBroken(Exception e) => e is IOException or FuseChannelException or ObjectDisposedException;
+
+    private void ServeOverflow(OverflowRequest waiting)
+    {
+        Serve(waiting.Message, waiting.Length, waiting.Device);
+        waiting.Dispose();
+    }
+
+    private void Serve(byte* request, int length, SafeFileHandle device)
+    {
+        // SAFETY: the kernel writes whole messages only.
+        var header = (fuse_in_header*)request;
+        if (header->opcode == (uint)fuse_opcode.FUSE_INTERRUPT)
+        {
+            _mount.Guard.Note(((fuse_interrupt_in*)(request + sizeof(fuse_in_header)))->unique);
+            return;
+        }
+
+        _sent = false;
+        _interrupted = false;
+        _device = device;
+        Volatile.Write(ref _busySince, Environment.TickCount64);
+        Volatile.Write(ref _unclaimed, (long)header->unique);
+        try
+        {
+            Exchange(request, length, device);
+        }
+        finally
+        {
+            Volatile.Write(ref _unclaimed, 0);
+            Volatile.Write(ref _busySince, 0);
+        }
+    }
+
+    private void Exchange(byte* request, int length, SafeFileHandle device)
+    {
+        var header = (fuse_in_header*)request;
+        ulong unique = header->unique;
+        bool hasReply = ReplayRules.HasReply(header->opcode);
+        bool mayRepeat = ReplayRules.MayRepeat(request, length);
+        long started = Environment.TickCount64;
+        for (int attempt = 0; ; attempt++)
+        {
+            int error = EnsureConnection(hasReply, started, mayRepeat);
+            if (error != 0)
+            {
+                Answer(device, header, error);
+                return;
+            }
+
+            bool sent = false;
+            try
+            {
+                _sent = true;
+                _connection!.Send(request, length);
+                sent = true;
+                if (!hasReply)
+                {
+                    _mount.Counters.Count(length, 0, error: false);
+                    return;
+                }
+
+                int replyLength = _connection.Receive(unique, out byte* reply);
+                Deliver(device, header, length, reply, replyLength);
+                return;
+            }
+            catch (Exception e) when (IsBroken(e))
+            {
+                // Expected when the link breaks, or when the host breaks the protocol.
+                Drop(e);
+                if (sent && !mayRepeat)
+                {
+                    _mount.Counters.CountUnknownOutcome();
+                    _mount.OutcomeUnknown(header->opcode, header->nodeid);
+                    Answer(device, header, -errno.EIO);
+                    return;
+                }
+
+                if (attempt == MaxRepeats)
+                {
+                    Answer(device, header, -errno.EIO);
+                    return;
+                }
+
+                _sent = false;
+                _mount.Counters.CountRepeated();
+            }
+        }
+    }
+
+    /// <summary>Returns 0 with a connection, or the negated errno that the request ends with.</summary>
+    private int EnsureConnection(bool hasReply, long started, bool mayRepeat)
+    {
+        while (true)
+        {
+            // Not to send on a connection that is dead already spares a request that must not be repeated its EIO.
+            if (_connection is not null
+                && _connection.Epoch == _mount.Connector.Epoch
+                && (mayRepeat || !_connection.IsClosedByPeer))
+            {
+                return 0;
+            }
+
+            Drop(null);
+            if (_mount.Stopping)
+            {
+                return -errno.EIO;
+            }
+
+            if (_interrupted)
+            {
+                _mount.Counters.CountInterrupted();
+                return -errno.EINTR;
+            }
+
+            try
+            {
+                if (_mount.Connector.WaitUp(WaitSlice))
+                {
+                    _ = Dial();
+                    _mount.Connected();
+                    continue;
+                }
+            }
+            catch (LinkException e)
+            {
+                _mount.DialFailed(e);
+            }
+            catch (Exception e) when (IsBroken(e))
+            {
+                // Expected: the link broke during FUSE_INIT.
+                _mount.LaneBroke(e.Message);
+            }
+
+            // Without a caller that waits, what the host keeps for us ends with its grace time.
+            long limit = (long)_mount.Options.GiveUpAfter.TotalMilliseconds;
+            if (!hasReply || Environment.TickCount64 - started > limit || _mount.HasGivenUp)
+            {
+                return -errno.EIO;
+            }
+
+            if (_mount.Connector.IsUp)
+            {
+                // Up, but the lane was refused: do not dial in a tight loop.
+                _mount.PauseAfterRefusal(WaitSlice);
+            }
+        }
+    }
+
+    private LaneConnection Dial()
+    {
+        Drop(null);
+        long epoch = _mount.Connector.Epoch;
+        var connection = new LaneConnection(_mount.DialLane(_number), epoch);
+        try
+        {
+            _mount.InitExchange.Restore(connection);
+        }
+        catch
+        {
+            connection.Dispose();
+            throw;
+        }
+
+        _connection = connection;
+        return connection;
+    }
+
+    private void Drop(Exception? why)
+    {
+        if (_connection is null)
+        {
+            return;
+        }
+
+        if (why is FuseChannelException)
+        {
+            _mount.HostViolated(why.Message);
+        }
+        else if (why is not null)
+        {
+            _mount.LaneBroke(why.Message);
+        }
+
+        _connection.Dispose();
+        _connection = null;
+    }
+
+    private void Deliver(SafeFileHandle device, fuse_in_header* header, int length, byte* reply, int replyLength)
+    {
+        int error = ((fuse_out_header*)reply)->error;
+        _mount.Counters.Count(length, replyLength, error != 0);
+        if (header->opcode == (uint)fuse_opcode.FUSE_INIT)
+        {
+            _mount.InitExchange.Agree((byte*)header, length, reply, ref replyLength);
+        }
+
+        // The kernel says ENOENT where nobody waits any more.
+        if (!Claim(header->unique) || FuseDevice.WriteReply(device, reply, replyLength) == -errno.ENOENT)
+        {
+            GiveBack(header, reply, replyLength);
+        }
+    }
+
+    private void GiveBack(fuse_in_header* header, byte* reply, int replyLength)
+    {
+        byte* messages = stackalloc byte[LostReply.MaxLength];
+        LostReply.Compensate(header->opcode, header->nodeid, reply, replyLength, messages, out int release, out int forget);
+        try
+        {
+            if (release > 0)
+            {
+                _connection!.Send(messages, release);
+                _connection.Receive(LostReply.InternalUnique, out _);
+            }
+
+            if (forget > 0)
+            {
+                _connection!.Send(messages + release, forget);
+            }
+        }
+        catch (Exception e) when (IsBroken(e))
+        {
+            // Expected when the link breaks here: the reference then lives until the mount ends.
+            Drop(e);
+        }
+    }
+
+    private void Answer(SafeFileHandle device, fuse_in_header* header, int error)
+    {
+        _mount.Counters.Count(0, 0, error != 0);
+        if (ReplayRules.HasReply(header->opcode) && Claim(header->unique))
+        {
+            _mount.Reply(device, header->unique, error);
+        }
+    }
+
+    // Whoever turns the number into 0 answers; nobody else does.
+    private bool Claim(ulong unique) => Interlocked.CompareExchange(ref _unclaimed, 0, (long)unique) == (long)unique;
+}

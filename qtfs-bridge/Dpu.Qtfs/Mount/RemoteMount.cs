@@ -1,0 +1,296 @@
+using Dpu.Fuse;
+using Dpu.Fuse.Wire;
+using Dpu.Link;
+using Dpu.Linux;
+using Dpu.Proto.V1;
+using Microsoft.Extensions.Logging;
+using Microsoft.Win32.SafeHandles;
+
+namespace Dpu.Qtfs.Mount;
+
+/// <summary>
+/// A host's directory, mounted here: the kernel's FUSE requests cross the link unchanged. Lives until it is unmounted,
+/// by <see cref="Unmount"/> or by umount(8); an absent host makes its callers wait, not the mount go away. Thread-safe.
+/// </summary>
+public sealed class RemoteMount : IDisposable
+{
+    private readonly ILogger _logger;
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly FuseDevice _device;
+    private readonly SafeFileHandle _guardDevice;
+    private readonly MountLane[] _lanes;
+    private readonly Thread _guardThread;
+    private readonly bool _hostReadOnly;
+    private ulong _id = (ulong)Random.Shared.NextInt64();
+    private int _lanesRunning;
+    private int _overflowLane;
+    private MountLane? _overflow;
+    private string? _fault;
+
+    private RemoteMount(RemoteMountOptions options, IHostConnector connector, ILogger logger)
+    {
+        Options = options;
+        Connector = connector;
+        _logger = logger;
+        Guard = new MountGuard(this);
+        _lanes = [.. Enumerable.Range(0, options.Lanes).Select(number => new MountLane(this, (uint)number))];
+        try
+        {
+            _hostReadOnly = _lanes[0].Connect().ReadOnly;
+            _device = FuseDevice.Mount(new FuseMountOptions
+            {
+                Target = options.Target,
+                Source = $"{options.Host}:{options.Export}",
+                Subtype = "qtfs",
+                ReadOnly = ReadOnly,
+                AllowSuid = options.AllowSuid,
+                AllowDev = options.AllowDev,
+            });
+        }
+        catch
+        {
+            DisposeParts();
+            throw;
+        }
+
+        _guardDevice = _device.Clone();
+        fcntl.SetNonBlocking(_guardDevice);
+        _guardThread = StartThread("guard", () => Guard.Run(_guardDevice, _lanes));
+        _lanesRunning = _lanes.Length;
+        for (int i = 0; i < _lanes.Length; i++)
+        {
+            MountLane lane = _lanes[i];
+            SafeFileHandle device = _device.Clone();
+            StartThread($"lane{i}", () => RunLane(lane, device));
+        }
+
+        Log.Mounted(logger, options.Host, options.Export, options.Target, ReadOnly, options.Lanes);
+    }
+
+    /// <summary>What was asked for.</summary>
+    public RemoteMountOptions Options { get; }
+
+    /// <summary>What it has done.</summary>
+    public MountCounters Counters { get; } = new();
+
+    /// <summary>Whether changes are refused, by the DPU's wish or by the host's policy.</summary>
+    public bool ReadOnly => Options.ReadOnly || _hostReadOnly;
+
+    /// <summary>Requests under way.</summary>
+    public int InFlight => _lanes.Count(lane => lane.BusySince != 0) + Overflow.Count;
+
+    /// <summary>Ends when the mount is gone, whoever unmounted it.</summary>
+    public Task Ended => _ended.Task;
+
+    /// <summary>Why the host gives no lane although the link is up; null where all is well.</summary>
+    public string? Fault => Volatile.Read(ref _fault);
+
+    internal IHostConnector Connector { get; }
+
+    internal MountGuard Guard { get; }
+
+    internal OverflowQueue Overflow => Guard.Overflow;
+
+    /// <summary>The lane that serves the overflow queue at the moment.</summary>
+    internal MountLane? OverflowLane => Volatile.Read(ref _overflow);
+
+    internal InitExchange InitExchange { get; } = new();
+
+    internal bool Stopping => _stopping.IsCancellationRequested;
+
+    /// <summary>Whether the host has been away for so long that nobody is to wait any more.</summary>
+    internal bool HasGivenUp => Connector.DownFor > Options.GiveUpAfter;
+
+    /// <summary>Mounts an export; returns once the mount is visible.</summary>
+    /// <exception cref="LinkException">The host is not reachable, or does not give the export.</exception>
+    /// <exception cref="IOException">The kernel refused the mount.</exception>
+    public static RemoteMount Start(RemoteMountOptions options, IHostConnector connector, ILogger logger) => new(options, connector, logger);
+
+    /// <summary>Unmounts; blocks while the kernel writes back what is dirty.</summary>
+    /// <param name="lazy">Detach now, end when the last user goes.</param>
+    /// <exception cref="IOException">The kernel refused, e.g. EBUSY.</exception>
+    public void Unmount(bool lazy)
+    {
+        if (!_ended.Task.IsCompleted)
+        {
+            _device.Unmount(lazy);
+        }
+    }
+
+    /// <summary>Ends the mount whatever its users do: every request, present and future, fails with ENOTCONN.</summary>
+    public void Abort()
+    {
+        _stopping.Cancel();
+        _device.Abort();
+        foreach (MountLane lane in _lanes)
+        {
+            lane.Cut();
+        }
+    }
+
+    /// <summary>Frees what is left once the mount has <see cref="Ended"/>; aborts it before where it has not.</summary>
+    public void Dispose()
+    {
+        if (!_ended.Task.IsCompleted)
+        {
+            Abort();
+            _ended.Task.Wait(TimeSpan.FromSeconds(5));
+        }
+    }
+
+    internal LinkConnection DialLane(uint number)
+    {
+        ulong id = Volatile.Read(ref _id);
+        var parameters = new FsParameters
+        {
+            Export = Options.Export,
+            MountId = id,
+            Lane = number,
+            ReadOnly = Options.ReadOnly,
+            CacheTimeoutNs = (ulong)(Options.CacheTimeout.Ticks * 100),
+        };
+        try
+        {
+            return Connector.DialLane(parameters, _stopping.Token);
+        }
+        catch (LinkException e) when (e.Status == HelloStatus.SessionInvalid)
+        {
+            // The host has ended the mount of that id. One lane renews it for all.
+            Interlocked.CompareExchange(ref _id, (ulong)Random.Shared.NextInt64(), id);
+            throw;
+        }
+    }
+
+    internal unsafe void Reply(SafeFileHandle device, ulong unique, int error)
+    {
+        var reply = new fuse_out_header { len = (uint)sizeof(fuse_out_header), error = error, unique = unique };
+
+        // SAFETY: a struct on the stack, written whole. ENOENT: the caller is gone; ENODEV: so is the mount.
+        int result = FuseDevice.WriteReply(device, (byte*)&reply, sizeof(fuse_out_header));
+        if (result < 0 && result is not (-errno.ENOENT or -errno.ENODEV))
+        {
+            Log.ReplyRefused(_logger, Options.Target, -result);
+        }
+    }
+
+    internal void Connected() => Volatile.Write(ref _fault, null);
+
+    internal void DialFailed(LinkException e)
+    {
+        if (Interlocked.Exchange(ref _fault, e.Message) != e.Message && Connector.IsUp)
+        {
+            Log.DialFailed(_logger, Options.Target, Options.Host, e.Message);
+        }
+    }
+
+    internal void PauseAfterRefusal(TimeSpan time) => _stopping.Token.WaitHandle.WaitOne(time);
+
+    internal void HostViolated(string reason) => Log.HostViolated(_logger, Options.Target, Options.Host, reason);
+
+    internal void LaneBroke(string reason) => Log.LaneBroke(_logger, Options.Target, reason);
+
+    internal void OutcomeUnknown(uint opcode, ulong node) => Log.OutcomeUnknown(_logger, Options.Target, opcode, node);
+
+    internal void DeviceEnded(int result)
+    {
+        if (result is not (-errno.ENODEV or -errno.ECONNABORTED))
+        {
+            Log.ReplyRefused(_logger, Options.Target, -result);
+        }
+
+        _stopping.Cancel();
+    }
+
+    /// <summary>Serves what waits in the overflow queue, on a thread of its own, one at a time.</summary>
+    internal void StartOverflowLane()
+    {
+        if (Interlocked.Exchange(ref _overflowLane, 1) != 0)
+        {
+            return;
+        }
+
+        StartThread("overflow", () =>
+        {
+            try
+            {
+                using var lane = new MountLane(this, (uint)_lanes.Length);
+                Volatile.Write(ref _overflow, lane);
+                lane.RunOverflow();
+            }
+            finally
+            {
+                Volatile.Write(ref _overflow, null);
+                Volatile.Write(ref _overflowLane, 0);
+            }
+        });
+    }
+
+    private void RunLane(MountLane lane, SafeFileHandle device)
+    {
+        try
+        {
+            lane.Run(device);
+        }
+        finally
+        {
+            device.Dispose();
+            if (Interlocked.Decrement(ref _lanesRunning) == 0)
+            {
+                End(lane);
+            }
+        }
+    }
+
+    // On the last lane's thread.
+    private void End(MountLane lane)
+    {
+        lane.SendDestroy();
+        Guard.Stop();
+        _guardThread.Join();
+        DisposeParts();
+        Log.Unmounted(_logger, Options.Target);
+        _ended.SetResult();
+    }
+
+    private void DisposeParts()
+    {
+        while (Overflow.TryTake() is { } waiting)
+        {
+            waiting.Dispose();
+        }
+
+        foreach (MountLane lane in _lanes)
+        {
+            lane.Dispose();
+        }
+
+        Guard.Dispose();
+        _guardDevice?.Dispose();
+        _device?.Dispose();
+    }
+
+    private Thread StartThread(string name, Action body)
+    {
+        var thread = new Thread(() =>
+        {
+            try
+            {
+                ProcessProtection.ProtectCurrentThread();
+                body();
+            }
+            catch (Exception e)
+            {
+                // A bug. A mount that nobody serves would hang its callers: better to break it, loudly.
+                Log.LaneCrashed(_logger, Options.Target, e);
+                _device.Abort();
+            }
+        })
+        {
+            IsBackground = true,
+            Name = $"qtfs-{name}",
+        };
+        thread.Start();
+        return thread;
+    }
+}

@@ -1,0 +1,67 @@
+using Dpu.Fuse.Wire;
+
+namespace Dpu.Qtfs.Mount;
+
+/// <summary>
+/// Which requests may be sent again when a connection broke after they were sent and before their answer came. Pure.
+/// </summary>
+/// <remarks>
+/// A request that is executed twice must leave what one execution leaves. Everything else ends with EIO and is counted
+/// as an unknown outcome: never twice, never false success. Sessions with a reply cache will replace this rule.
+/// </remarks>
+public static unsafe class ReplayRules
+{
+    private const uint O_TRUNC = 0x200;
+    private const uint O_APPEND = 0x400;
+
+    /// <summary>Whether executing the message twice does the same as executing it once.</summary>
+    /// <param name="message">A whole FUSE request that the kernel wrote.</param>
+    /// <param name="length">Its length in bytes.</param>
+    public static bool MayRepeat(byte* message, int length)
+    {
+        // SAFETY: requests read from /dev/fuse have a whole header; bodies are read only where the length has them.
+        var header = (fuse_in_header*)message;
+        byte* body = message + sizeof(fuse_in_header);
+        int bodyLength = length - sizeof(fuse_in_header);
+        switch ((fuse_opcode)header->opcode)
+        {
+            case fuse_opcode.FUSE_LOOKUP:
+            case fuse_opcode.FUSE_GETATTR:
+            case fuse_opcode.FUSE_READLINK:
+            case fuse_opcode.FUSE_READ:
+            case fuse_opcode.FUSE_STATFS:
+            case fuse_opcode.FUSE_FSYNC:
+            case fuse_opcode.FUSE_FSYNCDIR:
+            case fuse_opcode.FUSE_SYNCFS:
+            case fuse_opcode.FUSE_GETXATTR:
+            case fuse_opcode.FUSE_LISTXATTR:
+            case fuse_opcode.FUSE_FLUSH:
+            case fuse_opcode.FUSE_INIT:
+            case fuse_opcode.FUSE_OPENDIR:
+            case fuse_opcode.FUSE_READDIR:
+            case fuse_opcode.FUSE_READDIRPLUS:
+            case fuse_opcode.FUSE_ACCESS:
+            case fuse_opcode.FUSE_GETLK:
+            case fuse_opcode.FUSE_LSEEK:
+            case fuse_opcode.FUSE_INTERRUPT:
+
+            // The handle may be gone already; the second answer, EBADF, is seen by nobody.
+            case fuse_opcode.FUSE_RELEASE:
+            case fuse_opcode.FUSE_RELEASEDIR:
+                return true;
+            case fuse_opcode.FUSE_WRITE:
+                return bodyLength >= sizeof(fuse_write_in) && (((fuse_write_in*)body)->flags & O_APPEND) == 0;
+            case fuse_opcode.FUSE_OPEN:
+                return bodyLength >= sizeof(fuse_open_in) && (((fuse_open_in*)body)->flags & O_TRUNC) == 0;
+            case fuse_opcode.FUSE_SETATTR:
+                // A repeated truncation could cut off what another writer has appended meanwhile.
+                return bodyLength >= sizeof(fuse_setattr_in) && (((fuse_setattr_in*)body)->valid & FuseConstants.FATTR_SIZE) == 0;
+            default:
+                return false;
+        }
+    }
+
+    /// <summary>Whether the kernel waits for an answer.</summary>
+    public static bool HasReply(uint opcode) =>
+        (fuse_opcode)opcode is not (fuse_opcode.FUSE_FORGET or fuse_opcode.FUSE_BATCH_FORGET or fuse_opcode.FUSE_INTERRUPT);
+}
