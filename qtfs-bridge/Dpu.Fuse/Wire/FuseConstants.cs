@@ -6,11 +6,10 @@ using Dpu.Linux;
 namespace Dpu.Fuse.Wire;
 
 /// <summary>Constants of <c>linux/fuse.h</c>.</summary>
-[CConstants("linux/fuse.h")]
+[CConstants("sys/ioctl.h linux/fuse.h")]
 public static class FuseConstants
 {
     public const uint FUSE_KERNEL_VERSION = 7;
-    public const uint FUSE_KERNEL_MINOR_VERSION = 38;
     public const uint FUSE_ROOT_ID = 1;
     public const uint FATTR_MODE = 1u << 0;
     public const uint FATTR_UID = 1u << 1;
@@ -30,7 +29,10 @@ public static class FuseConstants
     public const uint FOPEN_CACHE_DIR = 1u << 3;
     public const uint FOPEN_STREAM = 1u << 4;
     public const uint FOPEN_NOFLUSH = 1u << 5;
+    [CName(Since = "6.2")]
     public const uint FOPEN_PARALLEL_DIRECT_WRITES = 1u << 6;
+    [CName(Since = "6.9")]
+    public const uint FOPEN_PASSTHROUGH = 1u << 7;
     public const uint FUSE_ASYNC_READ = 1u << 0;
     public const uint FUSE_POSIX_LOCKS = 1u << 1;
     public const uint FUSE_FILE_OPS = 1u << 2;
@@ -64,7 +66,26 @@ public static class FuseConstants
     public const uint FUSE_INIT_EXT = 1u << 30;
     public const ulong FUSE_SECURITY_CTX = 1UL << 32;
     public const ulong FUSE_HAS_INODE_DAX = 1UL << 33;
+    [CName(Since = "6.3")]
+    public const ulong FUSE_CREATE_SUPP_GROUP = 1UL << 34;
+    [CName(Since = "6.2")]
     public const ulong FUSE_HAS_EXPIRE_ONLY = 1UL << 35;
+    [CName(Since = "6.6")]
+    public const ulong FUSE_DIRECT_IO_ALLOW_MMAP = 1UL << 36;
+    [CName(Since = "6.9")]
+    public const ulong FUSE_PASSTHROUGH = 1UL << 37;
+    [CName(Since = "6.9")]
+    public const ulong FUSE_NO_EXPORT_SUPPORT = 1UL << 38;
+    [CName(Since = "6.9")]
+    public const ulong FUSE_HAS_RESEND = 1UL << 39;
+    [CName(Since = "6.12")]
+    public const ulong FUSE_ALLOW_IDMAP = 1UL << 40;
+    /// <summary>Set in <see cref="fuse_in_header.unique"/> of a request that the kernel sends again.</summary>
+    [CName(Since = "6.9")]
+    public const ulong FUSE_UNIQUE_RESEND = 1UL << 63;
+    /// <summary>The uid and gid of a request for which an idmapped mount has no mapping.</summary>
+    [CName(Since = "6.12")]
+    public const uint FUSE_INVALID_UIDGID = uint.MaxValue;
     public const uint CUSE_UNRESTRICTED_IOCTL = 1u << 0;
     public const uint FUSE_RELEASE_FLUSH = 1u << 0;
     public const uint FUSE_RELEASE_FLOCK_UNLOCK = 1u << 1;
@@ -87,6 +108,7 @@ public static class FuseConstants
     public const uint FUSE_ATTR_DAX = 1u << 1;
     public const uint FUSE_OPEN_KILL_SUIDGID = 1u << 0;
     public const uint FUSE_SETXATTR_ACL_KILL_SGID = 1u << 0;
+    [CName(Since = "6.2")]
     public const uint FUSE_EXPIRE_ONLY = 1u << 0;
     public const uint FUSE_MIN_READ_BUFFER = 8192;
     public const uint FUSE_COMPAT_ENTRY_OUT_SIZE = 120;
@@ -158,6 +180,8 @@ public enum fuse_opcode : uint
     FUSE_REMOVEMAPPING = 49,
     FUSE_SYNCFS = 50,
     FUSE_TMPFILE = 51,
+    [CName(Since = "6.6")]
+    FUSE_STATX = 52,
     CUSE_INIT = 4096,
 }
 
@@ -171,4 +195,18 @@ public enum fuse_notify_code : uint
     FUSE_NOTIFY_STORE = 4,
     FUSE_NOTIFY_RETRIEVE = 5,
     FUSE_NOTIFY_DELETE = 6,
+    /// <summary>Asks the kernel to send again what was read and not answered.</summary>
+    [CName(Since = "6.9")]
+    FUSE_NOTIFY_RESEND = 7,
+}
+
+/// <summary><c>enum fuse_ext_type</c> of <c>linux/fuse.h</c>: what an extension after a request's arguments carries.</summary>
+[CConstants("linux/fuse.h")]
+public enum fuse_ext_type : uint
+{
+    /// <summary>Types up to this one are numbers of security contexts.</summary>
+    [CName(Since = "6.2")]
+    FUSE_MAX_NR_SECCTX = 31,
+    [CName(Since = "6.3")]
+    FUSE_EXT_GROUPS = 32,
 }

@@ -1,4 +1,0 @@
-namespace Dpu.Fuse;
-
-/// <summary>Decodes FUSE requests, calls a <see cref="FuseFileSystem"/>, and encodes its replies.</summary>
-public sealed class FuseDispatcher;
