@@ -1,0 +1,73 @@
+#pragma warning disable CA1707, CA1051, CA1815, CS1591, IDE1006, CS8981, CA1716
+using System.Runtime.InteropServices;
+
+namespace Dpu.Linux;
+
+/// <summary>Constants of <c>fcntl.h</c> that x86-64 and arm64 share, and by property those in which they differ.</summary>
+[CConstants("fcntl.h")]
+public static class fcntl
+{
+    public const int O_RDONLY = 0;
+    public const int O_WRONLY = 1;
+    public const int O_RDWR = 2;
+    public const int O_ACCMODE = 3;
+    public const int O_CREAT = 0x40;
+    public const int O_EXCL = 0x80;
+    public const int O_NOCTTY = 0x100;
+    public const int O_TRUNC = 0x200;
+    public const int O_APPEND = 0x400;
+    public const int O_NONBLOCK = 0x800;
+    public const int O_DSYNC = 0x1000;
+    public const int O_ASYNC = 0x2000;
+    public const int O_NOATIME = 0x40000;
+    public const int O_CLOEXEC = 0x80000;
+    public const int O_SYNC = 0x101000;
+    public const int O_PATH = 0x200000;
+    public const int F_DUPFD = 0;
+    public const int F_GETFD = 1;
+    public const int F_SETFD = 2;
+    public const int F_GETFL = 3;
+    public const int F_SETFL = 4;
+    public const int F_DUPFD_CLOEXEC = 1030;
+    public const int FD_CLOEXEC = 1;
+    public const int AT_FDCWD = -100;
+    public const int AT_SYMLINK_NOFOLLOW = 0x100;
+    public const int AT_REMOVEDIR = 0x200;
+    public const int AT_SYMLINK_FOLLOW = 0x400;
+    public const int AT_NO_AUTOMOUNT = 0x800;
+    public const int AT_EMPTY_PATH = 0x1000;
+    public const int AT_EACCESS = 0x200;
+    public const int FALLOC_FL_KEEP_SIZE = 0x01;
+    public const int FALLOC_FL_PUNCH_HOLE = 0x02;
+    public const int FALLOC_FL_COLLAPSE_RANGE = 0x08;
+    public const int FALLOC_FL_ZERO_RANGE = 0x10;
+    public const int FALLOC_FL_INSERT_RANGE = 0x20;
+    public const int FALLOC_FL_UNSHARE_RANGE = 0x40;
+
+    /// <summary>This machine's value; see <see cref="fcntl_x64"/> and <see cref="fcntl_arm64"/>.</summary>
+    public static int O_DIRECTORY => MachineArchitecture.IsArm64 ? fcntl_arm64.O_DIRECTORY : fcntl_x64.O_DIRECTORY;
+
+    /// <inheritdoc cref="O_DIRECTORY"/>
+    public static int O_NOFOLLOW => MachineArchitecture.IsArm64 ? fcntl_arm64.O_NOFOLLOW : fcntl_x64.O_NOFOLLOW;
+
+    /// <inheritdoc cref="O_DIRECTORY"/>
+    public static int O_DIRECT => MachineArchitecture.IsArm64 ? fcntl_arm64.O_DIRECT : fcntl_x64.O_DIRECT;
+
+    /// <inheritdoc cref="O_DIRECTORY"/>
+    public static int O_TMPFILE => MachineArchitecture.IsArm64 ? fcntl_arm64.O_TMPFILE : fcntl_x64.O_TMPFILE;
+}
+
+public static unsafe partial class LibC
+{
+    /// <summary>openat(2); <paramref name="mode"/> is used with O_CREAT and O_TMPFILE only.</summary>
+    [LibraryImport(Library)]
+    public static partial int openat(int dirfd, byte* path, int flags, uint mode);
+
+    /// <summary>fcntl(2) with an integer argument.</summary>
+    [LibraryImport(Library, EntryPoint = "fcntl")]
+    public static partial int fcntl_int(int fd, int command, nint argument);
+
+    /// <summary>fallocate(2); offset and length in bytes.</summary>
+    [LibraryImport(Library)]
+    public static partial int fallocate(int fd, int mode, long offset, long length);
+}

@@ -1,0 +1,36 @@
+#pragma warning disable CA1707, CA1051, CA1815, CS1591, IDE1006, CS8981, CA1716
+using System.Runtime.InteropServices;
+
+namespace Dpu.Linux;
+
+/// <summary>The state of a mounted file system; sizes in units of <c>f_frsize</c> bytes.</summary>
+[CStruct("struct statfs", "sys/statfs.h")]
+public unsafe struct statfs
+{
+    public long f_type;
+    public long f_bsize;
+    public ulong f_blocks;
+    public ulong f_bfree;
+    public ulong f_bavail;
+    public ulong f_files;
+    public ulong f_ffree;
+    public fixed int f_fsid[2];
+    public long f_namelen;
+    public long f_frsize;
+    public long f_flags;
+    public fixed long f_spare[4];
+}
+
+/// <summary>Values of <c>f_type</c>.</summary>
+[CConstants("linux/magic.h")]
+public static class magic
+{
+    public const long PROC_SUPER_MAGIC = 0x9fa0;
+}
+
+public static unsafe partial class LibC
+{
+    /// <summary>fstatfs(2); takes O_PATH descriptors too.</summary>
+    [LibraryImport(Library)]
+    public static partial int fstatfs(int fd, statfs* buffer);
+}

@@ -1,0 +1,15 @@
+#pragma warning disable CA1707, CA1051, CA1815, CS1591, IDE1006, CS8981, CA1716
+namespace Dpu.Linux;
+
+/// <summary>System call numbers of arm64 where the other architecture has another one.</summary>
+[CConstants("sys/syscall.h", Architecture = "arm64")]
+public static class syscalls_arm64
+{
+    public const int SYS_setgroups = 159;
+    public const int SYS_getgroups = 158;
+    public const int SYS_setresuid = 147;
+    public const int SYS_setresgid = 149;
+    public const int SYS_capget = 90;
+    public const int SYS_capset = 91;
+    public const int SYS_gettid = 178;
+}

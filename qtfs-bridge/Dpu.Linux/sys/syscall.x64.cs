@@ -1,0 +1,15 @@
+#pragma warning disable CA1707, CA1051, CA1815, CS1591, IDE1006, CS8981, CA1716
+namespace Dpu.Linux;
+
+/// <summary>System call numbers of x86-64 where the other architecture has another one.</summary>
+[CConstants("sys/syscall.h", Architecture = "x64")]
+public static class syscalls_x64
+{
+    public const int SYS_setgroups = 116;
+    public const int SYS_getgroups = 115;
+    public const int SYS_setresuid = 117;
+    public const int SYS_setresgid = 119;
+    public const int SYS_capget = 125;
+    public const int SYS_capset = 126;
+    public const int SYS_gettid = 186;
+}
