@@ -1,0 +1,37 @@
+namespace Dpu.Fuse;
+
+/// <summary>A node that the peer knows: plain data without references, so that it can live in shared memory.</summary>
+internal struct NodeRecord : ISlot
+{
+    /// <summary>See <see cref="SlotState"/>.</summary>
+    public ulong State;
+
+    /// <summary>The references that the peer holds; guarded by the lock of the node's bucket.</summary>
+    public ulong Lookups;
+
+    /// <summary>Device number, as <c>major &lt;&lt; 32 | minor</c>.</summary>
+    public ulong Device;
+
+    /// <summary>Inode number on the device.</summary>
+    public ulong Inode;
+
+    /// <summary>The mount by which it was found: a bind mount may be read-only where another is not.</summary>
+    public ulong Mount;
+
+    /// <summary>O_PATH descriptor; it also keeps the inode number from being used again.</summary>
+    public int Descriptor;
+
+    /// <summary>The file type, S_IFMT of its mode.</summary>
+    public uint Type;
+
+    /// <summary>The next node of the bucket, or the next free record.</summary>
+    public int Next;
+
+    ulong ISlot.State { readonly get => State; set => State = value; }
+
+    int ISlot.NextFree { readonly get => Next; set => Next = value; }
+
+    /// <summary>Whether this is the file that <paramref name="other"/> describes.</summary>
+    public readonly bool IsSameFile(in NodeRecord other) =>
+        Inode == other.Inode && Device == other.Device && Mount == other.Mount && Type == other.Type;
+}

@@ -1,0 +1,243 @@
+using Dpu.Fuse.Wire;
+using Dpu.Linux;
+using static Dpu.Linux.LibC;
+
+namespace Dpu.Fuse;
+
+// Attributes.
+public sealed unsafe partial class PassthroughFileSystem
+{
+    private const uint ModeBits = 0xfff;
+    private const uint NanosecondsPerSecond = 1_000_000_000;
+    private const uint TimeBits = FuseConstants.FATTR_ATIME | FuseConstants.FATTR_ATIME_NOW | FuseConstants.FATTR_MTIME | FuseConstants.FATTR_MTIME_NOW;
+
+    /// <inheritdoc/>
+    public override int GetAttr(in FuseCaller caller, ulong node, in fuse_getattr_in request, out fuse_attr_out reply)
+    {
+        reply = default;
+        if ((request.getattr_flags & FuseConstants.FUSE_GETATTR_FH) != 0)
+        {
+            using HandlePin handle = _handles.Pin(request.fh, node, isDirectory: false);
+            return handle.Valid ? Attributes(handle.Descriptor, out reply) : -errno.EBADF;
+        }
+
+        using NodePin file = _nodes.Pin(node);
+        if (!file.Valid)
+        {
+            return -errno.ESTALE;
+        }
+
+        // No identity: reading attributes needs no permission on the file itself.
+        int error = _boundary.Check(file.Descriptor);
+        return error < 0 ? error : Attributes(file.Descriptor, out reply);
+    }
+
+    /// <inheritdoc/>
+    public override int SetAttr(in FuseCaller caller, ulong node, in fuse_setattr_in request, out fuse_attr_out reply)
+    {
+        reply = default;
+        using NodePin file = _nodes.Pin(node);
+        int error = BeginChange(caller, file);
+        if (error < 0)
+        {
+            return error;
+        }
+
+        int opened = -1;
+        bool byHandle = (request.valid & FuseConstants.FATTR_FH) != 0;
+        using HandlePin handle = byHandle ? _handles.Pin(request.fh, node, isDirectory: false) : default;
+        if (byHandle)
+        {
+            if (!handle.Valid)
+            {
+                return -errno.EBADF;
+            }
+
+            opened = handle.Descriptor;
+        }
+
+        error = Change(file, opened, request);
+        return error < 0 ? error : Attributes(file.Descriptor, out reply);
+    }
+
+    /// <inheritdoc/>
+    public override int Access(in FuseCaller caller, ulong node, uint mask)
+    {
+        using NodePin file = _nodes.Pin(node);
+        int error = Begin(caller, file, IdentityUse.Checked);
+        if (error < 0)
+        {
+            return error;
+        }
+
+        if ((mask & ~(uint)(unistd.R_OK | unistd.W_OK | unistd.X_OK)) != 0)
+        {
+            return -errno.EINVAL;
+        }
+
+        if (_options.ReadOnly && (mask & unistd.W_OK) != 0 && file.Type is stat.S_IFREG or stat.S_IFDIR or stat.S_IFLNK)
+        {
+            return -errno.EROFS;
+        }
+
+        byte* path = stackalloc byte[DescriptorPath.MaxSize];
+        return Result(faccessat2(_descriptors, DescriptorPath.Format(file.Descriptor, path), (int)mask, fcntl.AT_EACCESS));
+    }
+
+    // The order is that of one request of the kernel (notify_change): the owner first, for it takes set-id bits away, then
+    // the mode, which may give them back, and the times last, for a new size changes them.
+    private int Change(in NodePin file, int opened, in fuse_setattr_in request)
+    {
+        uint valid = request.valid;
+        int error = 0;
+        if ((valid & (FuseConstants.FATTR_UID | FuseConstants.FATTR_GID)) != 0)
+        {
+            error = ChangeOwner(file, request);
+        }
+
+        if (error >= 0 && (valid & FuseConstants.FATTR_MODE) != 0)
+        {
+            error = ChangeMode(file.Descriptor, request.mode);
+        }
+
+        if (error >= 0 && (valid & FuseConstants.FATTR_SIZE) != 0)
+        {
+            error = ChangeSize(file, opened, request);
+        }
+
+        return error >= 0 && (valid & TimeBits) != 0 ? ChangeTimes(file.Descriptor, request) : error;
+    }
+
+    private int ChangeOwner(in NodePin file, in fuse_setattr_in request)
+    {
+        uint uid = uint.MaxValue;
+        uint gid = uint.MaxValue;
+        if (((request.valid & FuseConstants.FATTR_UID) != 0 && !_identity.TryOwner(request.uid, out uid))
+            || ((request.valid & FuseConstants.FATTR_GID) != 0 && !_identity.TryOwningGroup(request.gid, out gid)))
+        {
+            return -errno.EPERM;
+        }
+
+        byte empty = 0;
+        return Result(fchownat(file.Descriptor, &empty, uid, gid, fcntl.AT_EMPTY_PATH));
+    }
+
+    private int ChangeMode(int descriptor, uint mode)
+    {
+        byte* path = stackalloc byte[DescriptorPath.MaxSize];
+        return Result(fchmodat(_descriptors, DescriptorPath.Format(descriptor, path), mode & ModeBits, 0));
+    }
+
+    private int ChangeSize(in NodePin file, int opened, in fuse_setattr_in request)
+    {
+        if (file.Type != stat.S_IFREG)
+        {
+            return file.Type == stat.S_IFDIR ? -errno.EISDIR : -errno.EINVAL;
+        }
+
+        if (request.size > long.MaxValue)
+        {
+            return -errno.EFBIG;
+        }
+
+        int error;
+        if (opened >= 0)
+        {
+            error = Result(ftruncate(opened, (long)request.size));
+        }
+        else
+        {
+            byte* path = stackalloc byte[DescriptorPath.MaxSize];
+            DescriptorPath.Format(file.Descriptor, path);
+            error = Result(truncate(path, (long)request.size));
+        }
+
+        return error >= 0 && (request.valid & FuseConstants.FATTR_KILL_SUIDGID) != 0 ? KillPrivileges(file.Descriptor) : error;
+    }
+
+    private int ChangeTimes(int descriptor, in fuse_setattr_in request)
+    {
+        timespec* times = stackalloc timespec[2];
+        if (!TryTime(request.valid, FuseConstants.FATTR_ATIME, FuseConstants.FATTR_ATIME_NOW, request.atime, request.atimensec, out times[0])
+            || !TryTime(request.valid, FuseConstants.FATTR_MTIME, FuseConstants.FATTR_MTIME_NOW, request.mtime, request.mtimensec, out times[1]))
+        {
+            return -errno.EINVAL;
+        }
+
+        byte* path = stackalloc byte[DescriptorPath.MaxSize];
+        return Result(utimensat(_descriptors, DescriptorPath.Format(descriptor, path), times, 0));
+    }
+
+    private static bool TryTime(uint valid, uint set, uint now, ulong seconds, uint nanoseconds, out timespec time)
+    {
+        time = new timespec { tv_nsec = stat.UTIME_OMIT };
+        if ((valid & now) != 0)
+        {
+            time.tv_nsec = stat.UTIME_NOW;
+        }
+        else if ((valid & set) != 0)
+        {
+            time = new timespec { tv_sec = (long)seconds, tv_nsec = nanoseconds };
+            return nanoseconds < NanosecondsPerSecond;
+        }
+
+        return true;
+    }
+
+    // What a write without CAP_FSETID would do; the peer's kernel asks for it where its caller has none.
+    private int KillPrivileges(int descriptor)
+    {
+        int error = StatusOf(descriptor, out statx status);
+        if (error < 0)
+        {
+            return error;
+        }
+
+        uint mode = status.stx_mode & ModeBits;
+        uint left = mode & ~stat.S_ISUID;
+        if ((mode & stat.S_IXGRP) != 0)
+        {
+            left &= ~stat.S_ISGID;
+        }
+
+        return left == mode ? 0 : ChangeMode(descriptor, left);
+    }
+
+    private int Attributes(int descriptor, out fuse_attr_out reply)
+    {
+        reply = new fuse_attr_out { attr_valid = _attributeTimeout.Seconds, attr_valid_nsec = _attributeTimeout.Nanoseconds };
+        int error = StatusOf(descriptor, out statx status);
+        if (error == 0)
+        {
+            Fill(status, out reply.attr);
+        }
+
+        return error;
+    }
+
+    private void Fill(in statx status, out fuse_attr attr) => attr = new fuse_attr
+    {
+        ino = InodeNumber(status.stx_ino, DeviceOf(status)),
+        size = status.stx_size,
+        blocks = status.stx_blocks,
+        atime = (ulong)status.stx_atime.tv_sec,
+        mtime = (ulong)status.stx_mtime.tv_sec,
+        ctime = (ulong)status.stx_ctime.tv_sec,
+        atimensec = status.stx_atime.tv_nsec,
+        mtimensec = status.stx_mtime.tv_nsec,
+        ctimensec = status.stx_ctime.tv_nsec,
+        mode = status.stx_mode,
+        nlink = status.stx_nlink,
+        uid = _identity.ToPeerUser(status.stx_uid),
+        gid = _identity.ToPeerGroup(status.stx_gid),
+
+        // new_encode_dev of the kernel.
+        rdev = (status.stx_rdev_minor & 0xff) | (status.stx_rdev_major << 8) | ((status.stx_rdev_minor & ~0xffu) << 12),
+        blksize = status.stx_blksize,
+    };
+
+    // The peer sees one device. A number of another file system mounted below is spread over the high bits, so that two
+    // files hardly ever look like one (tar and cp take equal numbers for hard links).
+    private ulong InodeNumber(ulong inode, ulong device) =>
+        device == _rootDevice ? inode : inode ^ (((device * 0x9E3779B97F4A7C15UL) | 1) & 0xffff_ffff_0000_0000UL);
+}

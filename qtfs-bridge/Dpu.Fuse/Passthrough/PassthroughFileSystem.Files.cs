@@ -1,0 +1,289 @@
+using Dpu.Fuse.Wire;
+using Dpu.Linux;
+using static Dpu.Linux.LibC;
+
+namespace Dpu.Fuse;
+
+// Open files.
+public sealed unsafe partial class PassthroughFileSystem
+{
+    private static readonly int PassedOpenFlags =
+        fcntl.O_ACCMODE | fcntl.O_APPEND | fcntl.O_TRUNC | fcntl.O_NONBLOCK | fcntl.O_SYNC | fcntl.O_NOATIME;
+
+    /// <inheritdoc/>
+    public override int Open(in FuseCaller caller, ulong node, in fuse_open_in request, out fuse_open_out reply)
+    {
+        reply = default;
+        int error = CheckOpenFlags(request.flags);
+        if (error < 0)
+        {
+            return error;
+        }
+
+        using NodePin file = _nodes.Pin(node);
+        error = Begin(caller, file);
+        if (error < 0)
+        {
+            return error;
+        }
+
+        error = CheckOpenable(file.Type);
+        if (error < 0)
+        {
+            return error;
+        }
+
+        int opened = Reopen(file.Descriptor, OpenFlags(request.flags));
+        if (opened < 0)
+        {
+            return HandleLimit(opened);
+        }
+
+        reply.fh = _handles.Add(opened, node, isDirectory: false);
+        if (reply.fh == 0)
+        {
+            _ = close(opened);
+            return -errno.ENFILE;
+        }
+
+        reply.open_flags = ReplyFlags(request.flags);
+        return 0;
+    }
+
+    /// <inheritdoc/>
+    public override int Read(in FuseCaller caller, ulong node, in fuse_read_in request, iovec* destination, int count)
+    {
+        using HandlePin file = _handles.Pin(request.fh, node, isDirectory: false);
+        if (!file.Valid)
+        {
+            return -errno.EBADF;
+        }
+
+        if (request.offset > long.MaxValue)
+        {
+            return -errno.EINVAL;
+        }
+
+        int read;
+        do
+        {
+            read = (int)Result(preadv(file.Descriptor, destination, count, (long)request.offset));
+        }
+        while (read == -errno.EINTR);
+
+        return read;
+    }
+
+    /// <inheritdoc/>
+    public override int Write(in FuseCaller caller, ulong node, in fuse_write_in request, iovec* source, int count)
+    {
+        using HandlePin file = _handles.Pin(request.fh, node, isDirectory: false);
+        if (!file.Valid)
+        {
+            return -errno.EBADF;
+        }
+
+        if (request.offset > long.MaxValue)
+        {
+            return -errno.EINVAL;
+        }
+
+        // Whose write it is decides about reserved blocks, quotas and set-id bits.
+        int error = _identity.Assume(caller, IdentityUse.Ordinary);
+        if (error < 0)
+        {
+            return error;
+        }
+
+        int written;
+        do
+        {
+            written = (int)Result(pwritev(file.Descriptor, source, count, (long)request.offset));
+        }
+        while (written == -errno.EINTR);
+
+        if (written >= 0 && (request.write_flags & FuseConstants.FUSE_WRITE_KILL_SUIDGID) != 0)
+        {
+            error = KillPrivileges(file.Descriptor);
+        }
+
+        return error < 0 ? error : written;
+    }
+
+    /// <inheritdoc/>
+    public override int Release(in FuseCaller caller, ulong node, in fuse_release_in request) =>
+        _handles.Remove(request.fh, node, isDirectory: false) ? 0 : -errno.EBADF;
+
+    /// <inheritdoc/>
+    public override int FSync(in FuseCaller caller, ulong node, in fuse_fsync_in request)
+    {
+        using HandlePin file = _handles.Pin(request.fh, node, isDirectory: false);
+        return file.Valid ? Sync(file.Descriptor, request.fsync_flags) : -errno.EBADF;
+    }
+
+    /// <inheritdoc/>
+    public override int Flush(in FuseCaller caller, ulong node, in fuse_flush_in request)
+    {
+        using HandlePin file = _handles.Pin(request.fh, node, isDirectory: false);
+        if (!file.Valid)
+        {
+            return -errno.EBADF;
+        }
+
+        // Closing a copy makes the host's file system flush, and say what went wrong with earlier writes (EDQUOT, EIO).
+        int copy = Result(fcntl_int(file.Descriptor, fcntl.F_DUPFD_CLOEXEC, 0));
+        return copy < 0 ? HandleLimit(copy) : Result(close(copy));
+    }
+
+    /// <inheritdoc/>
+    public override int FAllocate(in FuseCaller caller, ulong node, in fuse_fallocate_in request)
+    {
+        if (_options.ReadOnly)
+        {
+            return -errno.EROFS;
+        }
+
+        using HandlePin file = _handles.Pin(request.fh, node, isDirectory: false);
+        if (!file.Valid)
+        {
+            return -errno.EBADF;
+        }
+
+        if (request.offset > long.MaxValue || request.length > long.MaxValue)
+        {
+            return -errno.EFBIG;
+        }
+
+        int error = _identity.Assume(caller, IdentityUse.Ordinary);
+        while (error == 0)
+        {
+            error = Result(fallocate(file.Descriptor, (int)request.mode, (long)request.offset, (long)request.length));
+            if (error != -errno.EINTR)
+            {
+                break;
+            }
+
+            error = 0;
+        }
+
+        return error;
+    }
+
+    /// <inheritdoc/>
+    public override int LSeek(in FuseCaller caller, ulong node, in fuse_lseek_in request, out fuse_lseek_out reply)
+    {
+        reply = default;
+        using HandlePin file = _handles.Pin(request.fh, node, isDirectory: false);
+        if (!file.Valid)
+        {
+            return -errno.EBADF;
+        }
+
+        if (request.whence is not (unistd.SEEK_DATA or unistd.SEEK_HOLE))
+        {
+            return -errno.EINVAL;
+        }
+
+        if (request.offset > long.MaxValue)
+        {
+            return -errno.ENXIO;
+        }
+
+        long found = Result((nint)lseek(file.Descriptor, (long)request.offset, (int)request.whence));
+        reply.offset = (ulong)Math.Max(0, found);
+        return (int)Math.Min(0, found);
+    }
+
+    /// <inheritdoc/>
+    public override int CopyFileRange(in FuseCaller caller, ulong node, in fuse_copy_file_range_in request)
+    {
+        if (_options.ReadOnly)
+        {
+            return -errno.EROFS;
+        }
+
+        using HandlePin source = _handles.Pin(request.fh_in, node, isDirectory: false);
+        using HandlePin target = _handles.Pin(request.fh_out, request.nodeid_out, isDirectory: false);
+        if (!source.Valid || !target.Valid)
+        {
+            return -errno.EBADF;
+        }
+
+        if (request.off_in > long.MaxValue || request.off_out > long.MaxValue || request.flags != 0)
+        {
+            return -errno.EINVAL;
+        }
+
+        int error = _identity.Assume(caller, IdentityUse.Ordinary);
+        if (error < 0)
+        {
+            return error;
+        }
+
+        // The reply counts in 32 bits, so that the largest answer must fit an int; a page less keeps it aligned.
+        const ulong most = int.MaxValue & ~0xffffu;
+        long from = (long)request.off_in;
+        long to = (long)request.off_out;
+        return (int)Result(copy_file_range(source.Descriptor, &from, target.Descriptor, &to, (nuint)Math.Min(request.len, most), 0));
+    }
+
+    /// <summary>Opens a node's file or directory once more, for use; the caller has checked its type.</summary>
+    private int Reopen(int descriptor, int flags)
+    {
+        byte* path = stackalloc byte[DescriptorPath.MaxSize];
+        byte* number = DescriptorPath.Format(descriptor, path);
+        if (_options.ReadOnly)
+        {
+            // A reader should leave no trace, where that is permitted: the owner's or CAP_FOWNER's (open(2)).
+            int quiet = Result(openat(_descriptors, number, flags | fcntl.O_NOATIME, 0));
+            if (quiet != -errno.EPERM)
+            {
+                return quiet;
+            }
+
+            flags &= ~fcntl.O_NOATIME;
+        }
+
+        return Result(openat(_descriptors, number, flags, 0));
+    }
+
+    private int CheckOpenFlags(uint flags)
+    {
+        int access = (int)flags & fcntl.O_ACCMODE;
+        if (access == fcntl.O_ACCMODE)
+        {
+            return -errno.EINVAL;
+        }
+
+        return _options.ReadOnly && (access != fcntl.O_RDONLY || ((int)flags & fcntl.O_TRUNC) != 0) ? -errno.EROFS : 0;
+    }
+
+    // A fifo would block the thread, a device would act, a socket and a symbolic link cannot be opened: the peer's kernel
+    // does those itself.
+    private static int CheckOpenable(uint type) => type switch
+    {
+        stat.S_IFREG => 0,
+        stat.S_IFDIR => -errno.EISDIR,
+        stat.S_IFLNK => -errno.ELOOP,
+        _ => -errno.ENXIO,
+    };
+
+    // O_DIRECT is not passed on: it would ask of our buffers what the peer's program promised of its own.
+    private static int OpenFlags(uint flags) => ((int)flags & PassedOpenFlags) | fcntl.O_CLOEXEC | fcntl.O_NOCTTY;
+
+    private static uint ReplyFlags(uint flags) => ((int)flags & fcntl.O_DIRECT) != 0 ? FuseConstants.FOPEN_DIRECT_IO : 0;
+
+    private static int Sync(int descriptor, uint flags) =>
+        Result((flags & FuseConstants.FUSE_FSYNC_FDATASYNC) != 0 ? fdatasync(descriptor) : fsync(descriptor));
+
+    private int HandleLimit(int error)
+    {
+        if (error is -errno.EMFILE or -errno.ENFILE)
+        {
+            _handles.CountRefusal();
+            return -errno.ENFILE;
+        }
+
+        return error;
+    }
+}

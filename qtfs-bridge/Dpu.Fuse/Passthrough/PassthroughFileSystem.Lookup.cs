@@ -1,0 +1,142 @@
+using System.Runtime.CompilerServices;
+using Dpu.Fuse.Wire;
+using Dpu.Linux;
+using static Dpu.Linux.LibC;
+
+namespace Dpu.Fuse;
+
+// Names to nodes.
+public sealed unsafe partial class PassthroughFileSystem
+{
+    private static readonly int PathFlags = fcntl.O_PATH | fcntl.O_NOFOLLOW | fcntl.O_CLOEXEC;
+
+    /// <inheritdoc/>
+    [SkipLocalsInit]
+    public override int Lookup(in FuseCaller caller, ulong parent, ReadOnlySpan<byte> name, out fuse_entry_out entry)
+    {
+        entry = default;
+        byte* text = stackalloc byte[FileName.MaxSize];
+        int error = FileName.Copy(name, text);
+        if (error < 0)
+        {
+            return error;
+        }
+
+        using NodePin directory = _nodes.Pin(parent);
+        error = Begin(caller, directory);
+        return error < 0 ? error : Enter(directory.Descriptor, text, out entry);
+    }
+
+    /// <inheritdoc/>
+    public override void Forget(ulong node, ulong count) => _nodes.Forget(node, count);
+
+    /// <summary>Opens a name of a directory, checks what was found, and takes one reference on its node.</summary>
+    /// <param name="directory">The directory's descriptor.</param>
+    /// <param name="name">The name, ended by NUL.</param>
+    /// <param name="entry">The node.</param>
+    private int Enter(int directory, byte* name, out fuse_entry_out entry)
+    {
+        int found = Result(openat(directory, name, PathFlags, 0));
+        if (found >= 0)
+        {
+            return Adopt(found, directory, out entry);
+        }
+
+        entry = default;
+        return NodeLimit(found);
+    }
+
+    /// <summary>Makes an O_PATH descriptor a node with one reference, or gives the known node one more; it owns the descriptor.</summary>
+    private int Adopt(int found, int directory, out fuse_entry_out entry)
+    {
+        entry = default;
+        int error = StatusOf(found, out statx status);
+        if (error == 0)
+        {
+            error = CheckFound(found, directory);
+        }
+
+        if (error < 0)
+        {
+            _ = close(found);
+            return error;
+        }
+
+        using NodePin node = _nodes.Intern(RecordOf(found, status), out bool known);
+        if (!node.Valid)
+        {
+            _ = close(found);
+            return -errno.ENFILE;
+        }
+
+        if (known)
+        {
+            Refresh(node, found);
+        }
+
+        Fill(node, status, out entry);
+        return 0;
+    }
+
+    // After it was opened: so no rename between the check of the directory and the look-up leads outside. A path that is
+    // too long to be told is inside where its directory is, which can be climbed.
+    private int CheckFound(int found, int directory)
+    {
+        int error = _boundary.Check(found);
+        return error == -errno.ENAMETOOLONG ? _boundary.Check(directory) : error;
+    }
+
+    // The same file under a name inside the export, while the descriptor that the node has may be of a name that was moved
+    // out: dup3 exchanges it under the feet of every user at once. A directory has one name only.
+    private void Refresh(in NodePin node, int found)
+    {
+        if (node.Type != stat.S_IFDIR && _boundary.Check(node.Descriptor) < 0)
+        {
+            _ = dup3(found, node.Descriptor, fcntl.O_CLOEXEC);
+        }
+
+        _ = close(found);
+    }
+
+    private int NodeLimit(int error)
+    {
+        if (error is -errno.EMFILE or -errno.ENFILE)
+        {
+            _nodes.CountRefusal();
+            return -errno.ENFILE;
+        }
+
+        return error;
+    }
+
+    private void Fill(in NodePin node, in statx status, out fuse_entry_out entry)
+    {
+        entry = new fuse_entry_out
+        {
+            nodeid = node.Id,
+            generation = node.Id >> 32,
+            attr_valid = _attributeTimeout.Seconds,
+            attr_valid_nsec = _attributeTimeout.Nanoseconds,
+        };
+
+        // Whether a socket's name leads to a listener may change at any time.
+        if (node.Type != stat.S_IFSOCK)
+        {
+            entry.entry_valid = _entryTimeout.Seconds;
+            entry.entry_valid_nsec = _entryTimeout.Nanoseconds;
+        }
+
+        Fill(status, out entry.attr);
+    }
+
+    private static NodeRecord RecordOf(int descriptor, in statx status) => new()
+    {
+        Descriptor = descriptor,
+        Device = DeviceOf(status),
+        Inode = status.stx_ino,
+        Mount = status.stx_mnt_id,
+        Type = status.stx_mode & stat.S_IFMT,
+    };
+
+    private static ulong DeviceOf(in statx status) => ((ulong)status.stx_dev_major << 32) | status.stx_dev_minor;
+}

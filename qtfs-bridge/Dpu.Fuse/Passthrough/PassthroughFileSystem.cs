@@ -1,0 +1,170 @@
+using System.Text;
+using Dpu.Fuse.Wire;
+using Dpu.Linux;
+using static Dpu.Linux.LibC;
+
+namespace Dpu.Fuse;
+
+/// <summary>
+/// Shows one directory of this machine to a peer that need not be trusted: every id, name and flag is checked, nothing
+/// but regular files and directories is ever opened, and no path leads out of the directory.
+/// </summary>
+/// <remarks>
+/// How a request is kept inside: a node is an O_PATH descriptor; names are one component, never followed if they are
+/// symbolic links; what a node refers to is compared with the root's present path at each operation, and what a look-up
+/// found once more after it was opened (<see cref="ExportBoundary"/>). So a file that was moved out answers ESTALE;
+/// only reads and writes of files that are open already go on, as on the host.
+/// <para>Thread-safe. A thread that calls it becomes a <see cref="FuseWorkerThread"/>.</para>
+/// </remarks>
+public sealed unsafe partial class PassthroughFileSystem : FuseFileSystem, IDisposable
+{
+    private const int LockCount = 64;
+    private readonly PassthroughOptions _options;
+    private readonly IdentityPolicy _identity;
+    private readonly NodeTable _nodes;
+    private readonly HandleTable _handles;
+    private readonly ExportBoundary _boundary;
+    private readonly Lock[] _directoryLocks = new Lock[LockCount];
+    private readonly FuseTimeout _entryTimeout;
+    private readonly FuseTimeout _attributeTimeout;
+    private readonly ulong _rootDevice;
+    private readonly int _descriptors;
+    private int _disposed;
+
+    /// <summary>Opens the directory.</summary>
+    /// <exception cref="IOException">The root or /proc cannot be opened; the message says why.</exception>
+    public PassthroughFileSystem(PassthroughOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.MaxNodes);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.MaxHandles);
+        _options = options;
+        _identity = options.Identity;
+        _entryTimeout = new FuseTimeout(options.EntryTimeout);
+        _attributeTimeout = new FuseTimeout(options.AttributeTimeout);
+        for (int i = 0; i < LockCount; i++)
+        {
+            _directoryLocks[i] = new Lock();
+        }
+
+        int root = OpenDirectory(options.Root, "the directory to export");
+        try
+        {
+            _descriptors = OpenDirectory("/proc/self/fd", "the list of descriptors");
+        }
+        catch
+        {
+            _ = close(root);
+            throw;
+        }
+
+        int error = RequireProc(_descriptors);
+        statx status = default;
+        if (error == 0)
+        {
+            error = StatusOf(root, out status);
+        }
+
+        if (error < 0)
+        {
+            _ = close(root);
+            _ = close(_descriptors);
+            throw new IOException($"Could not export '{options.Root}': errno {-error} from its status or from /proc, which must be a mounted procfs.");
+        }
+
+        NodeRecord record = RecordOf(root, status);
+        _rootDevice = record.Device;
+        _nodes = new NodeTable(record, options.MaxNodes, options.FirstGeneration, options.NodeBudget);
+        _handles = new HandleTable(options.MaxHandles, options.FirstGeneration, options.HandleBudget);
+        _boundary = new ExportBoundary(root, _descriptors);
+    }
+
+    /// <summary>The nodes that the peer holds beside the root; each is a descriptor.</summary>
+    public int OpenNodes => _nodes.Count;
+
+    /// <summary>The peer's open files and directories.</summary>
+    public int OpenHandles => _handles.Count;
+
+    /// <summary>How many requests a limit refused, ours or the kernel's of descriptors.</summary>
+    public long Refused => _nodes.Refused + _handles.Refused;
+
+    /// <summary>How often the peer gave back references that it did not have: a bug of its, or an attack.</summary>
+    public long ForgetViolations => _nodes.Overdrawn;
+
+    /// <inheritdoc/>
+    public override int Init(in fuse_init_in request, ref fuse_init_out reply)
+    {
+        if (_identity.HasMap)
+        {
+            // ACLs carry ids in their content, which nobody translates.
+            reply.flags &= ~FuseConstants.FUSE_POSIX_ACL;
+        }
+
+        return 0;
+    }
+
+    /// <inheritdoc/>
+    public override void Destroy()
+    {
+        _handles.Clear();
+        _nodes.Clear();
+    }
+
+    /// <summary>Closes everything. Calls that still run end with ESTALE or EBADF, or close what they hold themselves.</summary>
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) == 0)
+        {
+            _handles.Close();
+            _nodes.Close();
+            _ = close(_descriptors);
+        }
+    }
+
+    /// <summary>Checks that a node is inside and takes the identity of a call; 0 or a negated errno.</summary>
+    private int Begin(in FuseCaller caller, in NodePin node, IdentityUse use = IdentityUse.Ordinary)
+    {
+        if (!node.Valid)
+        {
+            return -errno.ESTALE;
+        }
+
+        int error = _boundary.Check(node.Descriptor);
+        return error < 0 ? error : _identity.Assume(caller, use);
+    }
+
+    /// <summary>As <see cref="Begin"/>, for what changes something.</summary>
+    private int BeginChange(in FuseCaller caller, in NodePin node, IdentityUse use = IdentityUse.Ordinary) =>
+        _options.ReadOnly ? -errno.EROFS : Begin(caller, node, use);
+
+    private static int StatusOf(int descriptor, out statx status)
+    {
+        // SAFETY: statx writes one struct, which stays pinned meanwhile; an empty path means the descriptor itself.
+        byte empty = 0;
+        fixed (statx* buffer = &status)
+        {
+            return Result(statx(descriptor, &empty, fcntl.AT_EMPTY_PATH | fcntl.AT_NO_AUTOMOUNT, stat.STATX_BASIC_STATS | stat.STATX_MNT_ID, buffer));
+        }
+    }
+
+    private static int OpenDirectory(string path, string what)
+    {
+        byte[] name = Encoding.UTF8.GetBytes(path + '\0');
+
+        // SAFETY: the array ends with NUL and stays pinned for the call.
+        fixed (byte* text = name)
+        {
+            int descriptor = Result(openat(fcntl.AT_FDCWD, text, fcntl.O_PATH | fcntl.O_DIRECTORY | fcntl.O_CLOEXEC, 0));
+            return descriptor >= 0
+                ? descriptor
+                : throw new IOException($"Could not open {what}, '{path}': errno {-descriptor}. It must be an existing directory that this program may reach.");
+        }
+    }
+
+    private static int RequireProc(int descriptor)
+    {
+        statfs state;
+        int error = Result(fstatfs(descriptor, &state));
+        return error < 0 ? error : state.f_type == magic.PROC_SUPER_MAGIC ? 0 : -errno.EOPNOTSUPP;
+    }
+}

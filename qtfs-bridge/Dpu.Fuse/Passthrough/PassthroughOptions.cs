@@ -1,0 +1,38 @@
+namespace Dpu.Fuse;
+
+/// <summary>What a <see cref="PassthroughFileSystem"/> shows, to whom, and how much of it at once.</summary>
+public sealed record PassthroughOptions
+{
+    /// <summary>The directory, an absolute path of this machine. A symbolic link is followed once, at the start.</summary>
+    public required string Root { get; init; }
+
+    /// <summary>Whether every change is refused with EROFS.</summary>
+    public bool ReadOnly { get; init; }
+
+    /// <summary>As whom the peer's users act.</summary>
+    public IdentityPolicy Identity { get; init; } = IdentityPolicy.RootSquashing;
+
+    /// <summary>Whether device nodes may be made; opened they never are. A whiteout (0:0) always may.</summary>
+    public bool AllowDeviceNodes { get; init; }
+
+    /// <summary>The most nodes beside the root; each holds a descriptor. Beyond it calls fail with ENFILE.</summary>
+    public int MaxNodes { get; init; } = 1 << 20;
+
+    /// <summary>The most open files and directories. Beyond it calls fail with ENFILE.</summary>
+    public int MaxHandles { get; init; } = 1 << 16;
+
+    /// <summary>What the peer's file systems may hold together; null means no such limit.</summary>
+    public ResourceBudget? NodeBudget { get; init; }
+
+    /// <summary>As <see cref="NodeBudget"/>, of open files and directories.</summary>
+    public ResourceBudget? HandleBudget { get; init; }
+
+    /// <summary>How long the peer's kernel may believe a name.</summary>
+    public TimeSpan EntryTimeout { get; init; }
+
+    /// <summary>How long the peer's kernel may believe attributes.</summary>
+    public TimeSpan AttributeTimeout { get; init; }
+
+    /// <summary>The generation of the first node ids and handles: another one makes those of an earlier life stale.</summary>
+    public uint FirstGeneration { get; init; }
+}
