@@ -1,0 +1,68 @@
+using System.Net.Sockets;
+using Dpu.Link.Sockets;
+using Dpu.Proto.V1;
+
+namespace Dpu.Link;
+
+/// <summary>
+/// A link after its hello: both ends are who they say, version and features are agreed, and the stream belongs to the
+/// service. One thread may read and another write at a time; <see cref="Abort"/> from any thread.
+/// </summary>
+public sealed class LinkConnection : IDisposable
+{
+    private readonly LinkStream _transport;
+    private int _disposed;
+
+    internal LinkConnection(LinkEndpoint endpoint, Socket socket, LinkStream transport, Stream stream, LinkPeer peer, Hello hello, HelloReply reply)
+    {
+        Endpoint = endpoint;
+        Socket = socket;
+        _transport = transport;
+        Stream = stream;
+        Peer = peer;
+        Hello = hello;
+        Reply = reply;
+    }
+
+    /// <summary>The bytes: TLS over the socket, or for unix the socket itself. Synchronous reads and writes block.</summary>
+    public Stream Stream { get; }
+
+    /// <summary>The socket below; blocking as long as only synchronous calls are made.</summary>
+    public Socket Socket { get; }
+
+    /// <summary>The other end.</summary>
+    public LinkPeer Peer { get; }
+
+    /// <summary>What the dialler said.</summary>
+    public Hello Hello { get; }
+
+    /// <summary>What the listener answered.</summary>
+    public HelloReply Reply { get; }
+
+    /// <summary>What was dialled, or where it was accepted.</summary>
+    public LinkEndpoint Endpoint { get; }
+
+    /// <summary>The minor version that both speak.</summary>
+    public uint MinorVersion => Reply.Version.Minor;
+
+    /// <summary>The features that both speak.</summary>
+    public ulong Features => Reply.Features;
+
+    /// <summary>Limits for each single blocking read and write; zero or infinite: none. After one passed the stream is unusable.</summary>
+    public void SetTimeouts(TimeSpan receive, TimeSpan send) => _transport.SetTimeouts(receive, send);
+
+    /// <summary>Ends the connection under a thread that blocks on it: its read or write returns. The owner still disposes.</summary>
+    public void Abort() => _transport.Abort();
+
+    /// <summary>Closes the connection. Not while another thread is in a read or write: <see cref="Abort"/> and join it first.</summary>
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) == 0)
+        {
+            // Before the stream: TLS would otherwise wait for a peer that reads nothing to take its goodbye.
+            _transport.Abort();
+            Stream.Dispose();
+            _transport.Dispose();
+        }
+    }
+}
