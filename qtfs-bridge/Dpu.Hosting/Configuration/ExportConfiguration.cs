@@ -1,0 +1,108 @@
+using System.Text.Json;
+
+namespace Dpu.Hosting.Configuration;
+
+/// <summary>Which callers act as nobody.</summary>
+public enum SquashMode
+{
+    /// <summary>Root acts as nobody.</summary>
+    Root,
+
+    /// <summary>Everyone does.</summary>
+    All,
+
+    /// <summary>No one does: the DPU's root is the host's root below this path.</summary>
+    None,
+}
+
+/// <summary>A directory that DPUs may mount. Immutable.</summary>
+/// <param name="Name">What a DPU asks for.</param>
+/// <param name="Path">The directory on the host.</param>
+/// <param name="Peers">Who may mount it.</param>
+/// <param name="ReadOnly">Whether nothing can be changed through it.</param>
+/// <param name="Squash">Who acts as nobody.</param>
+/// <param name="AnonymousUid">The uid of nobody.</param>
+/// <param name="AnonymousGid">The gid of nobody.</param>
+/// <param name="UserMap">User ids that differ; empty means the same ids at both ends.</param>
+/// <param name="GroupMap">Group ids that differ; empty means the same ids at both ends.</param>
+/// <param name="AllowDeviceNodes">Whether device nodes may be made.</param>
+public sealed record ExportConfiguration(
+    string Name,
+    string Path,
+    IReadOnlyList<string> Peers,
+    bool ReadOnly,
+    SquashMode Squash,
+    uint AnonymousUid,
+    uint AnonymousGid,
+    IReadOnlyList<IdMapping> UserMap,
+    IReadOnlyList<IdMapping> GroupMap,
+    bool AllowDeviceNodes)
+{
+    /// <summary>nobody and nogroup on Debian, nobody on openEuler; also the kernel's overflow id.</summary>
+    private const uint Nobody = 65534;
+
+    internal static ExportConfiguration Read(ObjectReader reader, IReadOnlyCollection<string> peers)
+    {
+        var export = new ExportConfiguration(
+            reader.RequiredString("name", Checks.ExportName, Checks.ExportNameAllowed),
+            reader.RequiredString("path", Checks.AbsolutePath, Checks.AbsolutePathAllowed),
+            reader.Strings<string>("peers", text => Peer(text, peers), "a name of \"peers\""),
+            reader.Choice("access", true, ("read-only", true), ("read-write", false)),
+            reader.Choice("squash", SquashMode.Root, ("root", SquashMode.Root), ("all", SquashMode.All), ("none", SquashMode.None)),
+            (uint)reader.Integer("anonymousUid", Nobody, 0, Checks.MaxId),
+            (uint)reader.Integer("anonymousGid", Nobody, 0, Checks.MaxId),
+            IdMapping.ReadList(reader, "userMap"),
+            IdMapping.ReadList(reader, "groupMap"),
+            reader.Boolean("allowDeviceNodes", false));
+        export.Advise(reader);
+        reader.End();
+        return export;
+    }
+
+    internal void WriteTo(Utf8JsonWriter writer)
+    {
+        writer.WriteStartObject();
+        writer.WriteString("name", Name);
+        writer.WriteString("path", Path);
+        writer.WriteStrings("peers", Peers);
+        writer.WriteString("access", ReadOnly ? "read-only" : "read-write");
+        writer.WriteString("squash", Squash switch { SquashMode.All => "all", SquashMode.None => "none", _ => "root" });
+        writer.WriteNumber("anonymousUid", AnonymousUid);
+        writer.WriteNumber("anonymousGid", AnonymousGid);
+        IdMapping.WriteList(writer, "userMap", UserMap);
+        IdMapping.WriteList(writer, "groupMap", GroupMap);
+        writer.WriteBoolean("allowDeviceNodes", AllowDeviceNodes);
+        writer.WriteEndObject();
+    }
+
+    private void Advise(ObjectReader reader)
+    {
+        if (Peers.Count == 0)
+        {
+            reader.Warn("peers", $"export \"{Name}\" is given to nobody");
+        }
+
+        if (Squash == SquashMode.None && !ReadOnly)
+        {
+            reader.Warn("squash", $"root on the DPU can do what root on the host can do below {Path}");
+        }
+
+        if (AllowDeviceNodes && ReadOnly)
+        {
+            reader.Warn("allowDeviceNodes", "has no effect: the export is read-only");
+        }
+    }
+
+    private static (string? Value, string? Problem) Peer(string text, IReadOnlyCollection<string> peers)
+    {
+        if (peers.Contains(text))
+        {
+            return (text, null);
+        }
+
+        string? meant = Suggestion.For(text, peers);
+        return (null, meant is null
+            ? $"\"{text}\" is none of \"peers\""
+            : $"\"{text}\" is none of \"peers\"; did you mean \"{meant}\"?");
+    }
+}

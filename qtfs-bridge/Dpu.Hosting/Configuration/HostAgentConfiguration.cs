@@ -1,0 +1,98 @@
+using System.Text.Json;
+using Dpu.Link;
+
+namespace Dpu.Hosting.Configuration;
+
+/// <summary>The host agent's configuration, <c>/etc/dpu/host-agent.json</c>. Immutable.</summary>
+/// <param name="Listen">Where DPUs connect.</param>
+/// <param name="Tls">Certificates; null where <paramref name="Listen"/> has unix endpoints only.</param>
+/// <param name="Peers">Who may connect.</param>
+/// <param name="Exports">What they may mount; nothing else is reachable.</param>
+/// <param name="Limits">What each peer may use unless it says otherwise.</param>
+/// <param name="Control">The control interface.</param>
+/// <param name="Metrics">The metrics endpoint; null for none.</param>
+/// <param name="Log">The log.</param>
+public sealed record HostAgentConfiguration(
+    IReadOnlyList<LinkEndpoint> Listen,
+    TlsConfiguration? Tls,
+    IReadOnlyList<PeerConfiguration> Peers,
+    IReadOnlyList<ExportConfiguration> Exports,
+    LimitsConfiguration Limits,
+    ControlConfiguration Control,
+    MetricsConfiguration? Metrics,
+    LogConfiguration Log) : IDaemonConfiguration<HostAgentConfiguration>
+{
+    /// <inheritdoc/>
+    public static string Program => "dpu-host-agent";
+
+    /// <inheritdoc/>
+    public static string DefaultFile => "/etc/dpu/host-agent.json";
+
+    /// <inheritdoc/>
+    public static string EnvironmentPrefix => "DPU_AGENT__";
+
+    static HostAgentConfiguration IDaemonConfiguration<HostAgentConfiguration>.Read(ObjectReader reader)
+    {
+        List<LinkEndpoint> listen = reader.Strings("listen", Checks.Endpoint, Checks.EndpointAllowed);
+        TlsConfiguration? tls = reader.Object("tls") is { } t ? TlsConfiguration.Read(t) : null;
+        if (!reader.Has("listen"))
+        {
+            reader.Error("listen", "is missing", $"a list of {Checks.EndpointAllowed}");
+        }
+
+        if (tls is null && !reader.Has("tls") && listen.Exists(Endpoints.NeedsTls))
+        {
+            reader.Error("tls", "is missing: every endpoint but unix ones is served with mutual TLS only", "certificate, key, authority, revocations");
+        }
+
+        LimitsConfiguration limits = LimitsConfiguration.Read(reader.Object("limits"), LimitsConfiguration.Default);
+        List<PeerConfiguration> peers = reader.Objects("peers", r => PeerConfiguration.Read(r, limits));
+        Endpoints.ReportDuplicates(reader, "peers", peers.Select(p => p.Name));
+        Endpoints.ReportDuplicates(reader, "peers", peers.Where(p => p.Uid is not null).Select(p => $"uid {p.Uid}"));
+        List<ExportConfiguration> exports = reader.Objects(
+            "exports", r => ExportConfiguration.Read(r, [.. peers.Select(p => p.Name)]));
+        Endpoints.ReportDuplicates(reader, "exports", exports.Select(e => e.Name));
+        // A DPU may ask by path; then one peer must find one export there.
+        Endpoints.ReportDuplicates(
+            reader, "exports", exports.SelectMany(e => e.Peers.Select(p => $"path {e.Path} for peer {p}")));
+        if (exports.Count == 0)
+        {
+            reader.Warn("exports", "is empty: no DPU can mount anything");
+        }
+
+        ControlConfiguration control = ControlConfiguration.Read(
+            reader.Object("control"), "/run/dpu/agent.sock", remote: false, tls is not null);
+        MetricsConfiguration? metrics = MetricsConfiguration.Read(reader.Object("metrics"));
+        LogConfiguration log = LogConfiguration.Read(reader.Object("log"));
+        reader.End();
+        return new(listen, tls, peers, exports, limits, control, metrics, log);
+    }
+
+    /// <inheritdoc/>
+    public void WriteTo(Utf8JsonWriter writer)
+    {
+        ArgumentNullException.ThrowIfNull(writer);
+        writer.WriteStartObject();
+        writer.WriteStrings("listen", Listen.Select(e => e.ToString()!));
+        Tls?.WriteTo(writer);
+        writer.WriteStartArray("peers");
+        foreach (PeerConfiguration peer in Peers)
+        {
+            peer.WriteTo(writer);
+        }
+
+        writer.WriteEndArray();
+        writer.WriteStartArray("exports");
+        foreach (ExportConfiguration export in Exports)
+        {
+            export.WriteTo(writer);
+        }
+
+        writer.WriteEndArray();
+        Limits.WriteTo(writer);
+        Control.WriteTo(writer, remote: false);
+        Metrics?.WriteTo(writer);
+        Log.WriteTo(writer);
+        writer.WriteEndObject();
+    }
+}

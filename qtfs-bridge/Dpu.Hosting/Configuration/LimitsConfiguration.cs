@@ -1,0 +1,56 @@
+using System.Text.Json;
+
+namespace Dpu.Hosting.Configuration;
+
+/// <summary>What one peer may use, so that none can starve another. Immutable; 0 means no limit for the rates.</summary>
+/// <param name="Connections">Connections at once.</param>
+/// <param name="RequestsPerSecond">Requests a second; 0 for no limit.</param>
+/// <param name="BytesPerSecond">Bytes a second in both directions together; 0 for no limit.</param>
+/// <param name="OpenNodes">Files and directories that the peer's kernel may hold references to.</param>
+/// <param name="OpenHandles">Open files and directories.</param>
+/// <param name="Sessions">Sessions at once; a session is one runtime's life.</param>
+/// <param name="Mounts">Mounts at once.</param>
+public sealed record LimitsConfiguration(
+    int Connections,
+    long RequestsPerSecond,
+    long BytesPerSecond,
+    int OpenNodes,
+    int OpenHandles,
+    int Sessions,
+    int Mounts)
+{
+    /// <summary>The limits where the file says nothing.</summary>
+    public static LimitsConfiguration Default { get; } = new(64, 0, 0, 100_000, 10_000, 4, 64);
+
+    internal static LimitsConfiguration Read(ObjectReader? reader, LimitsConfiguration otherwise)
+    {
+        if (reader is null)
+        {
+            return otherwise;
+        }
+
+        var limits = new LimitsConfiguration(
+            (int)reader.Integer("connections", otherwise.Connections, 1, 65_536),
+            reader.Integer("requestsPerSecond", otherwise.RequestsPerSecond, 0, 1_000_000_000),
+            reader.Integer("bytesPerSecond", otherwise.BytesPerSecond, 0, 1_000_000_000_000),
+            (int)reader.Integer("openNodes", otherwise.OpenNodes, 16, 100_000_000),
+            (int)reader.Integer("openHandles", otherwise.OpenHandles, 16, 10_000_000),
+            (int)reader.Integer("sessions", otherwise.Sessions, 1, 4096),
+            (int)reader.Integer("mounts", otherwise.Mounts, 1, 65_536));
+        reader.End();
+        return limits;
+    }
+
+    internal void WriteTo(Utf8JsonWriter writer)
+    {
+        writer.WriteStartObject("limits");
+        writer.WriteNumber("connections", Connections);
+        writer.WriteNumber("requestsPerSecond", RequestsPerSecond);
+        writer.WriteNumber("bytesPerSecond", BytesPerSecond);
+        writer.WriteNumber("openNodes", OpenNodes);
+        writer.WriteNumber("openHandles", OpenHandles);
+        writer.WriteNumber("sessions", Sessions);
+        writer.WriteNumber("mounts", Mounts);
+        writer.WriteEndObject();
+    }
+}

@@ -1,0 +1,82 @@
+using System.Text.Json;
+
+namespace Dpu.Hosting.Configuration;
+
+/// <summary>A directory of a host that is mounted at start and whenever the host comes back. Immutable.</summary>
+/// <param name="Host">The host's name.</param>
+/// <param name="Export">The export's name, or the path that it exports.</param>
+/// <param name="Target">The directory on the DPU.</param>
+/// <param name="ReadOnly">Whether to mount read-only.</param>
+/// <param name="AllowSuid">Whether setuid bits of the host count on the DPU.</param>
+/// <param name="AllowDev">Whether device nodes of the host work on the DPU.</param>
+/// <param name="CacheTimeout">How long names and attributes may be believed without asking.</param>
+/// <param name="Lanes">Connections that carry its requests.</param>
+/// <param name="GiveUpAfter">How long an operation waits for a host that is away before it ends with EIO.</param>
+public sealed record MountConfiguration(
+    string Host,
+    string Export,
+    string Target,
+    bool ReadOnly,
+    bool AllowSuid,
+    bool AllowDev,
+    TimeSpan CacheTimeout,
+    int Lanes,
+    TimeSpan GiveUpAfter)
+{
+    /// <summary>Lanes where nothing is said: one can carry data while the other answers metadata.</summary>
+    public const int DefaultLanes = 2;
+
+    /// <summary>Lanes at most.</summary>
+    public const int MaxLanes = 64;
+
+    /// <summary>The wait where nothing is said: long enough for an agent's restart, short of most watchdogs.</summary>
+    public static readonly TimeSpan DefaultGiveUpAfter = TimeSpan.FromSeconds(60);
+
+    internal static MountConfiguration Read(ObjectReader reader, IReadOnlyCollection<string> hosts)
+    {
+        var mount = new MountConfiguration(
+            reader.RequiredString("host", text => Unknown(text, hosts), "a name of \"hosts\""),
+            reader.RequiredString("export", ExportProblem, "an export's name, or an absolute path"),
+            reader.RequiredString("target", TargetProblem, Checks.AbsolutePathAllowed),
+            reader.Boolean("readOnly", false),
+            reader.Boolean("allowSuid", false),
+            reader.Boolean("allowDev", false),
+            reader.Duration("cacheTimeout", TimeSpan.Zero, TimeSpan.Zero, TimeSpan.FromDays(1)),
+            (int)reader.Integer("lanes", DefaultLanes, 1, MaxLanes),
+            reader.Duration("giveUpAfter", DefaultGiveUpAfter, TimeSpan.FromSeconds(1), TimeSpan.FromDays(1)));
+        reader.End();
+        return mount;
+    }
+
+    internal void WriteTo(Utf8JsonWriter writer)
+    {
+        writer.WriteStartObject();
+        writer.WriteString("host", Host);
+        writer.WriteString("export", Export);
+        writer.WriteString("target", Target);
+        writer.WriteBoolean("readOnly", ReadOnly);
+        writer.WriteBoolean("allowSuid", AllowSuid);
+        writer.WriteBoolean("allowDev", AllowDev);
+        writer.WriteString("cacheTimeout", DurationText.Format(CacheTimeout));
+        writer.WriteNumber("lanes", Lanes);
+        writer.WriteString("giveUpAfter", DurationText.Format(GiveUpAfter));
+        writer.WriteEndObject();
+    }
+
+    private static string? Unknown(string text, IReadOnlyCollection<string> hosts)
+    {
+        if (hosts.Contains(text))
+        {
+            return null;
+        }
+
+        string? meant = Suggestion.For(text, hosts);
+        return meant is null ? $"\"{text}\" is none of \"hosts\"" : $"\"{text}\" is none of \"hosts\"; did you mean \"{meant}\"?";
+    }
+
+    private static string? ExportProblem(string text) =>
+        text.StartsWith('/') ? Checks.AbsolutePath(text) : Checks.ExportName(text);
+
+    private static string? TargetProblem(string text) =>
+        text == "/" ? "\"/\" would hide the whole machine" : Checks.AbsolutePath(text);
+}

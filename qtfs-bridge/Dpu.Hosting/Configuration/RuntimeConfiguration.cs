@@ -1,0 +1,80 @@
+using System.Text.Json;
+
+namespace Dpu.Hosting.Configuration;
+
+/// <summary>The DPU runtime's configuration, <c>/etc/dpu/runtime.json</c>. Immutable.</summary>
+/// <param name="Tls">Certificates; null where every host has a unix endpoint.</param>
+/// <param name="Hosts">The hosts to connect to.</param>
+/// <param name="Mounts">What to mount of them.</param>
+/// <param name="Control">The control interface.</param>
+/// <param name="Metrics">The metrics endpoint; null for none.</param>
+/// <param name="Log">The log.</param>
+public sealed record RuntimeConfiguration(
+    TlsConfiguration? Tls,
+    IReadOnlyList<HostConfiguration> Hosts,
+    IReadOnlyList<MountConfiguration> Mounts,
+    ControlConfiguration Control,
+    MetricsConfiguration? Metrics,
+    LogConfiguration Log) : IDaemonConfiguration<RuntimeConfiguration>
+{
+    /// <inheritdoc/>
+    public static string Program => "dpu-runtime";
+
+    /// <inheritdoc/>
+    public static string DefaultFile => "/etc/dpu/runtime.json";
+
+    /// <inheritdoc/>
+    public static string EnvironmentPrefix => "DPU_RUNTIME__";
+
+    static RuntimeConfiguration IDaemonConfiguration<RuntimeConfiguration>.Read(ObjectReader reader)
+    {
+        TlsConfiguration? tls = reader.Object("tls") is { } t ? TlsConfiguration.Read(t) : null;
+        List<HostConfiguration> hosts = reader.Objects("hosts", HostConfiguration.Read);
+        Endpoints.ReportDuplicates(reader, "hosts", hosts.Select(h => h.Name));
+        if (tls is null && !reader.Has("tls") && hosts.Exists(h => h.Endpoint is not null && Endpoints.NeedsTls(h.Endpoint)))
+        {
+            reader.Error("tls", "is missing: hosts are reached with mutual TLS only, but on unix endpoints", "certificate, key, authority, revocations");
+        }
+
+        if (hosts.Count == 0)
+        {
+            reader.Warn("hosts", "is empty: nothing can be mounted");
+        }
+
+        List<MountConfiguration> mounts = reader.Objects(
+            "mounts", r => MountConfiguration.Read(r, [.. hosts.Select(h => h.Name)]));
+        Endpoints.ReportDuplicates(reader, "mounts", mounts.Select(m => m.Target));
+        ControlConfiguration control = ControlConfiguration.Read(
+            reader.Object("control"), "/run/dpu/runtime.sock", remote: true, tls is not null);
+        MetricsConfiguration? metrics = MetricsConfiguration.Read(reader.Object("metrics"));
+        LogConfiguration log = LogConfiguration.Read(reader.Object("log"));
+        reader.End();
+        return new(tls, hosts, mounts, control, metrics, log);
+    }
+
+    /// <inheritdoc/>
+    public void WriteTo(Utf8JsonWriter writer)
+    {
+        ArgumentNullException.ThrowIfNull(writer);
+        writer.WriteStartObject();
+        Tls?.WriteTo(writer);
+        writer.WriteStartArray("hosts");
+        foreach (HostConfiguration host in Hosts)
+        {
+            host.WriteTo(writer);
+        }
+
+        writer.WriteEndArray();
+        writer.WriteStartArray("mounts");
+        foreach (MountConfiguration mount in Mounts)
+        {
+            mount.WriteTo(writer);
+        }
+
+        writer.WriteEndArray();
+        Control.WriteTo(writer, remote: true);
+        Metrics?.WriteTo(writer);
+        Log.WriteTo(writer);
+        writer.WriteEndObject();
+    }
+}
