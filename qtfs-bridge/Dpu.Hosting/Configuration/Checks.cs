@@ -61,7 +61,7 @@ internal static partial class Checks
     public static (LinkEndpoint? Value, string? Problem) TcpEndpoint(string text)
     {
         (LinkEndpoint? endpoint, string? problem) = Endpoint(text);
-        return endpoint is not null && !text.StartsWith("tcp://", StringComparison.Ordinal)
+        return endpoint is not null && endpoint.Transport != LinkTransport.Tcp
             ? (null, $"\"{text}\" is no TCP endpoint")
             : (endpoint, problem);
     }

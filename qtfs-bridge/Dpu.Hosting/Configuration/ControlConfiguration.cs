@@ -50,7 +50,7 @@ public sealed record ControlConfiguration(
         writer.WriteString("socket", Socket);
         if (remote)
         {
-            writer.WriteStrings("listen", Listen.Select(e => e.ToString()!));
+            writer.WriteStrings("listen", Listen.Select(e => e.ToString()));
             writer.WriteStrings("operators", Operators);
         }
 

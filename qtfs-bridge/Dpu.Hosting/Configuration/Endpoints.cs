@@ -6,8 +6,7 @@ namespace Dpu.Hosting.Configuration;
 internal static class Endpoints
 {
     /// <summary>Whether connections there are authenticated by certificates (unix ones are by uid).</summary>
-    public static bool NeedsTls(LinkEndpoint endpoint) =>
-        !endpoint.ToString()!.StartsWith("unix:", StringComparison.Ordinal);
+    public static bool NeedsTls(LinkEndpoint endpoint) => endpoint.Transport != LinkTransport.Unix;
 
     /// <summary>Reports every value that is there twice; empty ones have been reported already.</summary>
     public static void ReportDuplicates(ObjectReader reader, string key, IEnumerable<string> values)

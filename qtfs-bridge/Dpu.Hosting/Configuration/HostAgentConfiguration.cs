@@ -73,7 +73,7 @@ public sealed record HostAgentConfiguration(
     {
         ArgumentNullException.ThrowIfNull(writer);
         writer.WriteStartObject();
-        writer.WriteStrings("listen", Listen.Select(e => e.ToString()!));
+        writer.WriteStrings("listen", Listen.Select(e => e.ToString()));
         Tls?.WriteTo(writer);
         writer.WriteStartArray("peers");
         foreach (PeerConfiguration peer in Peers)
