@@ -6,6 +6,7 @@ using Dpu.Runtime.Control;
 using Dpu.Runtime.Events;
 using Dpu.Runtime.Hosts;
 using Dpu.Runtime.Mounts;
+using Grpc.Health.V1;
 using Grpc.HealthCheck;
 
 namespace Dpu.Runtime;
@@ -18,18 +19,19 @@ public static class RuntimeComposition
     {
         IServiceCollection services = daemon.Services;
         services.AddSingleton<EventHub>();
-        services.AddSingleton(s => new LinkDialer(daemon.Credentials.Optional, new LinkDialerOptions(), s.GetRequiredService<TimeProvider>()));
+        string name = daemon.Credentials?.Identity.Name ?? RuntimeConfiguration.Program;
+        services.AddSingleton(s => new DialerSource(daemon.Credentials, name, s.GetRequiredService<TimeProvider>()));
         services.AddSingleton<HostLinks>();
         services.AddSingleton<MountManager>();
         services.AddSingleton(s => new DaemonStatusSource(
-            RuntimeConfiguration.Program, daemon.ConfigurationFile, daemon.Credentials.Optional, s.GetRequiredService<TimeProvider>()));
+            RuntimeConfiguration.Program, daemon.ConfigurationFile, daemon.Credentials, s.GetRequiredService<TimeProvider>()));
         services.AddSingleton<RuntimeWorker>();
         services.AddHostedService(s => s.GetRequiredService<RuntimeWorker>());
         daemon.AddReloadable<RuntimeWorker>();
 
         var health = new HealthServiceImpl();
-        health.SetStatus("", Grpc.Health.V1.HealthCheckResponse.Types.ServingStatus.Serving);
-        health.SetStatus("dpu.v1.Runtime", Grpc.Health.V1.HealthCheckResponse.Types.ServingStatus.Serving);
+        health.SetStatus("", HealthCheckResponse.Types.ServingStatus.Serving);
+        health.SetStatus(Dpu.Proto.V1.Runtime.Descriptor.FullName, HealthCheckResponse.Types.ServingStatus.Serving);
         services.AddSingleton(health);
         services.AddGrpc();
         services.AddSingleton<RuntimeService>();

@@ -4,16 +4,17 @@ using Dpu.Linux;
 using Dpu.Runtime.Control;
 using Dpu.Runtime.Hosts;
 using Dpu.Runtime.Mounts;
+using Microsoft.Extensions.Hosting;
 
 namespace Dpu.Runtime;
 
 /// <summary>Carries the configuration to the links and mounts: at start, at each reload, and their end.</summary>
-/// <param name="configuration">The configuration's keeper.</param>
+/// <param name="services">Gives the configuration's keeper, which needs this part itself.</param>
 /// <param name="hosts">The links.</param>
 /// <param name="mounts">The mounts.</param>
 /// <param name="logger">The log.</param>
 public sealed class RuntimeWorker(
-    Lazy<ReloadCoordinator<RuntimeConfiguration>> configuration,
+    IServiceProvider services,
     HostLinks hosts,
     MountManager mounts,
     ILogger<RuntimeWorker> logger) : IHostedService, IReloadable<RuntimeConfiguration>
@@ -21,12 +22,12 @@ public sealed class RuntimeWorker(
     /// <inheritdoc/>
     public Task StartAsync(CancellationToken cancellationToken)
     {
-        foreach (string refusal in ProcessProtection.ProtectProcess())
+        if (ProcessProtection.ProtectProcess() is { Applied: false } refused)
         {
-            Log.NotProtected(logger, refusal);
+            Log.NotProtected(logger, refused.ToString());
         }
 
-        Apply(configuration.Value.Current);
+        Apply(services.GetRequiredService<ReloadCoordinator<RuntimeConfiguration>>().Current);
         return Task.CompletedTask;
     }
 

@@ -4,7 +4,9 @@ using Dpu.Hosting.Configuration;
 using Dpu.Hosting.Control;
 using Dpu.Hosting.Lifetime;
 using Dpu.Link;
+using Dpu.Proto.V1;
 using Dpu.Qtfs.Export;
+using Grpc.Health.V1;
 using Grpc.HealthCheck;
 
 namespace Dpu.HostAgent;
@@ -25,21 +27,22 @@ public static class HostAgentComposition
             new LinkListenerOptions
             {
                 Endpoints = daemon.Configuration.Listen,
-                Credentials = daemon.Credentials.Optional,
-                Peers = s.GetRequiredService<PeerPolicy>(),
+                Credentials = daemon.Credentials,
+                Policy = PeerPolicy.From(daemon.Configuration),
+                Local = new LinkLocal { Name = daemon.Credentials?.Identity.Name ?? HostAgentConfiguration.Program },
+                Time = s.GetRequiredService<TimeProvider>(),
+                Logger = s.GetRequiredService<ILogger<LinkListener>>(),
             },
-            [s.GetRequiredService<ExportService>(), s.GetRequiredService<ControlService>()],
-            s.GetRequiredService<TimeProvider>(),
-            s.GetRequiredService<ILogger<LinkListener>>()));
+            [s.GetRequiredService<ExportService>(), s.GetRequiredService<ControlService>()]));
         services.AddSingleton(s => new DaemonStatusSource(
-            HostAgentConfiguration.Program, daemon.ConfigurationFile, daemon.Credentials.Optional, s.GetRequiredService<TimeProvider>()));
+            HostAgentConfiguration.Program, daemon.ConfigurationFile, daemon.Credentials, s.GetRequiredService<TimeProvider>()));
         services.AddHostedService<HostAgentWorker>();
         daemon.AddReloadable<ExportPolicy>();
         daemon.AddReloadable<PeerPolicy>();
 
         var health = new HealthServiceImpl();
-        health.SetStatus("", Grpc.Health.V1.HealthCheckResponse.Types.ServingStatus.Serving);
-        health.SetStatus("dpu.v1.Agent", Grpc.Health.V1.HealthCheckResponse.Types.ServingStatus.Serving);
+        health.SetStatus("", HealthCheckResponse.Types.ServingStatus.Serving);
+        health.SetStatus(Agent.Descriptor.FullName, HealthCheckResponse.Types.ServingStatus.Serving);
         services.AddSingleton(health);
         services.AddGrpc();
         services.AddSingleton<AgentService>();

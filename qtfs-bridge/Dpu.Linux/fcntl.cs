@@ -70,4 +70,13 @@ public static unsafe partial class LibC
     /// <summary>fallocate(2); offset and length in bytes.</summary>
     [LibraryImport(Library)]
     public static partial int fallocate(int fd, int mode, long offset, long length);
+
+    /// <summary>Makes an open file non-blocking: O_NONBLOCK belongs to the open file description, whoever shares it.</summary>
+    /// <returns>0 or a negated errno.</returns>
+    public static int SetNonBlocking(Microsoft.Win32.SafeHandles.SafeFileHandle file)
+    {
+        int descriptor = (int)file.DangerousGetHandle();
+        int flags = Result(fcntl_int(descriptor, fcntl.F_GETFL, 0));
+        return flags < 0 ? flags : Result(fcntl_int(descriptor, fcntl.F_SETFL, flags | fcntl.O_NONBLOCK));
+    }
 }

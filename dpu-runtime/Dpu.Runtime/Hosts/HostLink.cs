@@ -124,7 +124,7 @@ public sealed class HostLink : IHostConnector, IAsyncDisposable
 
     private async Task RunAsync()
     {
-        var backoff = new LinkBackoff();
+        var backoff = new LinkBackoff(Random.Shared);
         int attempt = 0;
         while (!_stopping.IsCancellationRequested)
         {

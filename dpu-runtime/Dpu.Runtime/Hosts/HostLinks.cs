@@ -5,11 +5,11 @@ using Dpu.Runtime.Events;
 namespace Dpu.Runtime.Hosts;
 
 /// <summary>The links to all configured hosts. Thread-safe.</summary>
-/// <param name="dialer">Opens connections.</param>
+/// <param name="dialers">Opens connections.</param>
 /// <param name="events">Is told when a host comes or goes.</param>
 /// <param name="time">The clock.</param>
 /// <param name="logger">The log.</param>
-public sealed class HostLinks(LinkDialer dialer, EventHub events, TimeProvider time, ILogger<HostLinks> logger) : IAsyncDisposable
+public sealed class HostLinks(DialerSource dialers, EventHub events, TimeProvider time, ILogger<HostLinks> logger) : IAsyncDisposable
 {
     private readonly Lock _lock = new();
     private readonly SortedDictionary<string, HostLink> _links = new(StringComparer.Ordinal);
@@ -59,7 +59,7 @@ public sealed class HostLinks(LinkDialer dialer, EventHub events, TimeProvider t
 
             foreach (HostConfiguration host in hosts.Where(host => !_links.ContainsKey(host.Name)))
             {
-                var link = new HostLink(host, dialer, events, time, logger);
+                var link = new HostLink(host, dialers.For(host), events, time, logger);
                 link.Changed += changed => Changed?.Invoke(changed);
                 _links.Add(host.Name, link);
                 if (!applied.Any(line => line == $"host '{host.Name}' changed"))

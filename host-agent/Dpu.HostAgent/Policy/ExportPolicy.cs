@@ -72,4 +72,21 @@ public sealed class ExportPolicy(ExportService exports) : IReloadable<HostAgentC
         Sessions = limits.Sessions,
         Mounts = limits.Mounts,
     };
+
+    private static IdentityPolicy IdentityOf(ExportConfiguration export) => new()
+    {
+        Squash = export.Squash switch
+        {
+            SquashMode.None => Squash.None,
+            SquashMode.All => Squash.All,
+            _ => Squash.Root,
+        },
+        AnonymousUid = export.AnonymousUid,
+        AnonymousGid = export.AnonymousGid,
+        Users = MapOf(export.UserMap),
+        Groups = MapOf(export.GroupMap),
+    };
+
+    private static IdMap? MapOf(IReadOnlyList<IdMapping> ranges) =>
+        ranges.Count == 0 ? null : new IdMap(ranges.Select(range => new IdMapRange(range.Dpu, range.Host, range.Count)));
 }

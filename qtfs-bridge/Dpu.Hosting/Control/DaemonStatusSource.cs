@@ -1,5 +1,5 @@
-using System.Reflection;
 using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 using Dpu.Link;
 using Dpu.Proto.V1;
 using Google.Protobuf.WellKnownTypes;
@@ -15,18 +15,14 @@ public sealed class DaemonStatusSource(string program, string configurationFile,
 {
     private readonly DateTimeOffset _started = time.GetUtcNow();
 
-    /// <summary>The version of the build.</summary>
-    public static string Version { get; } =
-        typeof(DaemonStatusSource).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "0";
-
     /// <summary>The daemon now.</summary>
     public DaemonStatus Get()
     {
         var status = new DaemonStatus
         {
             Program = program,
-            Version = Version,
-            Name = credentials?.Name ?? Environment.MachineName,
+            Version = ProgramVersion.Current,
+            Name = credentials?.Identity.Name ?? Environment.MachineName,
             Pid = Environment.ProcessId,
             StartTime = Timestamp.FromDateTimeOffset(_started),
             Architecture = RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant(),
@@ -46,28 +42,28 @@ public sealed class DaemonStatusSource(string program, string configurationFile,
         DateTimeOffset now = time.GetUtcNow();
         status.Certificate = new Certificate
         {
-            Name = own.Name,
-            Role = own.Role.ToString().ToLowerInvariant(),
-            Serial = own.SerialNumber,
+            Name = own.Identity.Name,
+            Role = PeerIdentity.RoleText(own.Identity.Role),
+            Serial = own.Current.Certificate.SerialNumber,
             NotBefore = Timestamp.FromDateTimeOffset(own.NotBefore),
             NotAfter = Timestamp.FromDateTimeOffset(own.NotAfter),
-            Sha256 = own.Sha256,
+            Sha256 = own.Current.Certificate.GetCertHashString(HashAlgorithmName.SHA256),
         };
-        string renew = $"issue a new one with 'dpuctl pki rotate {own.Name}' and put it in place; no restart is needed";
+        string renew = $"issue a new one with 'dpuctl pki rotate {own.Identity.Name}' and put it in place; no restart is needed";
         if (now > own.NotAfter)
         {
-            status.Notices.Add(Tell(Severity.Error, "certificate-expired", $"the certificate of '{own.Name}' expired on {own.NotAfter:u}; {renew}"));
+            status.Notices.Add(Tell(Severity.Error, "certificate-expired", $"the certificate of '{own.Identity.Name}' expired on {own.NotAfter:u}; {renew}"));
         }
         else if (now > own.NotAfter - LinkCredentials.ExpiryWarning)
         {
-            status.Notices.Add(Tell(Severity.Warning, "certificate-expires", $"the certificate of '{own.Name}' expires on {own.NotAfter:u}; {renew}"));
+            status.Notices.Add(Tell(Severity.Warning, "certificate-expires", $"the certificate of '{own.Identity.Name}' expires on {own.NotAfter:u}; {renew}"));
         }
         else if (now < own.NotBefore)
         {
-            status.Notices.Add(Tell(Severity.Error, "certificate-not-yet-valid", $"the certificate of '{own.Name}' is valid from {own.NotBefore:u}, local time is {now:u}; set the clock"));
+            status.Notices.Add(Tell(Severity.Error, "certificate-not-yet-valid", $"the certificate of '{own.Identity.Name}' is valid from {own.NotBefore:u}, local time is {now:u}; set the clock"));
         }
 
-        if (own.LastReloadError is { Length: > 0 } error)
+        if (own.ReloadError is { Length: > 0 } error)
         {
             status.Notices.Add(Tell(Severity.Error, "certificate-reload-failed", $"the certificate's files changed and cannot be used, the old ones stay in force: {error}"));
         }

@@ -268,7 +268,12 @@ public sealed class ExportService : ILinkService, IDisposable
             // A new mount's node ids must never mean anything to who still holds an old mount's.
             FirstGeneration = _nextGeneration += 1 << 16,
         });
-        var dispatcher = new FuseDispatcher(fileSystem, new FuseDispatcherOptions { PeerArchitecture = ArchitectureOf(hello.Machine) });
+        var dispatcher = new FuseDispatcher(fileSystem, new FuseDispatcherOptions
+        {
+            PeerArchitecture = ArchitectureOf(hello.Machine),
+            PeerPageSize = Math.Clamp(hello.Machine?.PageSize ?? 0, 4096, 65536),
+            OnBug = (opcode, node, e) => Log.RequestBug(_logger, export.Name, opcode, node, e),
+        });
         return new ExportedMount(session, parameters.MountId, export, readOnly, fileSystem, dispatcher, _time);
     }
 

@@ -28,4 +28,7 @@ internal static partial class Log
 
     [LoggerMessage(2007, LogLevel.Warning, "the mount of '{Export}' by '{Peer}' ended: policy no longer gives it")]
     public static partial void MountWithdrawn(ILogger logger, string export, string peer);
+
+    [LoggerMessage(2008, LogLevel.Error, "export '{Export}': {Opcode} on node {Node:x} failed unexpectedly; its caller got EIO")]
+    public static partial void RequestBug(ILogger logger, string export, Dpu.Fuse.Wire.fuse_opcode opcode, ulong node, Exception exception);
 }

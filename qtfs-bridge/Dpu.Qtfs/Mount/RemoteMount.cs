@@ -55,7 +55,11 @@ public sealed class RemoteMount : IDisposable
         }
 
         _guardDevice = _device.Clone();
-        fcntl.SetNonBlocking(_guardDevice);
+        if (LibC.SetNonBlocking(_guardDevice) is < 0 and int refused)
+        {
+            throw new IOException($"a descriptor of {options.Target} cannot be made non-blocking: errno {-refused}");
+        }
+
         _guardThread = StartThread("guard", () => Guard.Run(_guardDevice, _lanes));
         _lanesRunning = _lanes.Length;
         for (int i = 0; i < _lanes.Length; i++)
