@@ -128,6 +128,7 @@ public sealed class FuseServer : IDisposable
             end = new FuseServerEnd(FuseServerEndReason.Failed, 0, fault);
         }
 
+        worker.Close();
         Interlocked.CompareExchange(ref _firstEnd, end, null);
         if (end.Reason == FuseServerEndReason.Failed)
         {

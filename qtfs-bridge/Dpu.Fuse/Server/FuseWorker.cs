@@ -20,7 +20,10 @@ internal sealed unsafe class FuseWorker(FuseDispatcher dispatcher, SafeFileHandl
     /// <summary>Replies that the kernel refused as malformed (bugs); their requesters got EIO.</summary>
     internal long RefusedReplies { get; private set; }
 
-    /// <summary>Serves until the connection ends; says why. The device is closed then.</summary>
+    /// <summary>Closes the worker's clone of the device; to be called when it has ended, or will never run.</summary>
+    internal void Close() => device.Dispose();
+
+    /// <summary>Serves until the connection ends; says why.</summary>
     internal FuseServerEnd Run()
     {
         byte* request = (byte*)NativeMemory.AlignedAlloc(FuseLimits.MaxMessageSize, Alignment);
@@ -37,7 +40,6 @@ internal sealed unsafe class FuseWorker(FuseDispatcher dispatcher, SafeFileHandl
             // SAFETY: no request is under way on this thread, and nobody else knows these buffers.
             NativeMemory.AlignedFree(request);
             NativeMemory.AlignedFree(reply);
-            device.Dispose();
         }
     }
 
