@@ -38,7 +38,7 @@ public enum LinkError
     /// <summary>The certificate must not be used for this (key usage, no dpu:// name).</summary>
     CertificateUnsuitable,
 
-    /// <summary>The listener did not accept our certificate.</summary>
+    /// <summary>The listener did not accept our certificate. Retry slowly: its clock or lists may be what is wrong.</summary>
     CertificateRefused,
 
     /// <summary>The process at the other end of a unix socket runs as another user.</summary>
@@ -73,5 +73,6 @@ public sealed class LinkException : Exception
 
     /// <summary>Whether the same attempt may well succeed later with nobody changing anything at this end.</summary>
     public bool IsTransient => Kind is LinkError.Unreachable or LinkError.Timeout or LinkError.Closed or LinkError.ClockSkew
+        or LinkError.CertificateRefused
         || Status is HelloStatus.Limit or HelloStatus.Unavailable;
 }

@@ -130,7 +130,9 @@ internal sealed class DialAttempt(LinkEndpoint endpoint, string hostName, LinkSt
             : new LinkException(LinkError.Protocol, $"The TLS handshake with {hostName} at {endpoint} failed: {e.InnerException?.Message ?? e.Message} - is it a dpu-host-agent's tcp or vsock endpoint?", inner: e);
     }
 
-    // In TLS 1.3 our certificate is judged after our handshake has ended (RFC 8446 2): a refusal shows as an alert here.
+    // In TLS 1.3 our certificate is judged after our handshake has ended (RFC 8446 2), so a refusal shows here: as an
+    // alert, or as an end without a word (.NET's TLS sends no alert there). Whatever else a listener of ours objects to
+    // it says in its reply, so an orderly end before one means the certificate. A reset may be a dying listener.
     private LinkException Unanswered(IOException e, CredentialSnapshot? trust)
     {
         if (Transport.TimedOut)
@@ -138,11 +140,10 @@ internal sealed class DialAttempt(LinkEndpoint endpoint, string hostName, LinkSt
             return Late(e);
         }
 
-        var alert = trust is not null && e is not EndOfStreamException && e.InnerException is not (null or SocketException or IOException);
-        return alert
-            ? new LinkException(LinkError.CertificateRefused, $"{hostName} at {endpoint} did not accept our certificate ({CertificateVerifier.Describe(trust!.Certificate)}, valid to "
-                + $"{CertificateVerifier.Show(trust.Certificate.NotAfter.ToUniversalTime())}): revoked, of another authority than it trusts, or its clock is wrong; its log says which (event 1003).", inner: e)
-            : new LinkException(LinkError.Closed, $"{hostName} at {endpoint} ended the connection without an answer: it is stopping, limits connections, or did not accept our certificate; its log says which.", inner: e);
+        return trust is not null && (e is EndOfStreamException || e.InnerException is not (null or SocketException or IOException))
+            ? new LinkException(LinkError.CertificateRefused, $"{hostName} at {endpoint} did not accept our certificate ({CertificateVerifier.Describe(trust.Certificate)}, valid to "
+                + $"{CertificateVerifier.Show(trust.Certificate.NotAfter.ToUniversalTime())}): it is revoked, or of another authority than that end trusts, or that end's clock is wrong; its log says which (event 1003).", inner: e)
+            : new LinkException(LinkError.Closed, $"{hostName} at {endpoint} ended the connection without an answer: it is stopping, or limits connections; its log says which.", inner: e);
     }
 
     private LinkException Late(Exception e) =>

@@ -93,7 +93,12 @@ public sealed class RevocationList
         var signed = list.PeekEncodedValue();
         var body = list.ReadSequence();
         RequireAlgorithm(list.ReadSequence());
-        var signature = list.ReadBitString(out _);
+        var signature = list.ReadBitString(out var unusedBits);
+        if (unusedBits != 0)
+        {
+            throw new FormatException("its signature is no whole number of bytes");
+        }
+
         list.ThrowIfNotEmpty();
 
         if (body.PeekTag() == Asn1Tag.Integer)
