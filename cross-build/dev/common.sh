@@ -117,7 +117,7 @@ build_all() {
     say "building …"
     # No compiler server either: it would outlive this script by minutes.
     quietly build 1500 dotnet build "$DPU_ROOT/Dpu.sln" --configuration "$DPU_CONFIGURATION" --nologo \
-        --verbosity quiet -p:UseSharedCompilation=false 8>&-
+        --verbosity quiet -consoleLoggerParameters:NoSummary -p:UseSharedCompilation=false 8>&-
     exec 8>&-
 }
 

@@ -1,0 +1,59 @@
+using System.Globalization;
+using Dpu.Benchmarks.Harness;
+using Dpu.Benchmarks.Targets;
+
+namespace Dpu.Benchmarks.Files;
+
+/// <summary><c>bench fuse</c>: what a file operation costs on the host, through our local mount, and through remote mounts.</summary>
+internal sealed class FuseBenchmark : IBenchmark
+{
+    // No bars yet: they come with the remote file system's own speed work.
+    private static readonly Comparison[] Comparisons =
+    [
+        new("local", "host"),
+        new("remote unix", "sshfs pipe"),
+        new("remote tls", "sshfs ssh"),
+    ];
+
+    public string Name => "fuse";
+
+    public string Question => "what does a file operation cost through our mounts, beside sshfs and the host's own file system (no caching)?";
+
+    public int Run(BenchmarkOptions options)
+    {
+        using Workspace workspace = new(options.Store);
+        string store = workspace.Folder;
+        FileTarget[] targets =
+        [
+            new HostTarget(store),
+            new PassthroughTarget(store),
+            new DaemonsTarget(store, tls: false),
+            new SshfsPipeTarget(store),
+            new DaemonsTarget(store, tls: true),
+            new SshfsTarget(store),
+        ];
+        if (!Select(options.Targets, targets, t => t.Name, "target", out FileTarget[] chosen)
+            || !Select(options.Works, [.. FileWorks.All], w => w.Name, "work", out Work<FileTarget>[] works))
+        {
+            return 2;
+        }
+
+        Console.Error.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{Name}: {options.Rounds} rounds, medians; {Environment.ProcessorCount} processors, Linux {File.ReadAllText("/proc/sys/kernel/osrelease").Trim()}, files on {options.Store}, load {File.ReadAllText("/proc/loadavg").Split(' ')[0]}"));
+        Results results = new Runner<FileTarget>(chosen, works, options.Rounds, Console.Error.WriteLine).Run();
+        return Report.Print(results, works, [.. chosen.Select(t => t.Name)], Comparisons, options.Json, Console.Out, Console.Error);
+    }
+
+    private static bool Select<T>(IReadOnlyList<string> wanted, T[] all, Func<T, string> name, string kind, out T[] chosen)
+    {
+        chosen = wanted.Count == 0 ? all : [.. all.Where(a => wanted.Contains(name(a)))];
+        string? unknown = wanted.FirstOrDefault(w => !all.Any(a => name(a) == w));
+        if (unknown is not null)
+        {
+            Console.Error.WriteLine($"dpu-bench: there is no {kind} '{unknown}': {string.Join(", ", all.Select(a => $"'{name(a)}'"))}");
+        }
+
+        return unknown is null;
+    }
+}

@@ -1,0 +1,30 @@
+using Dpu.Benchmarks;
+using Dpu.Benchmarks.Files;
+using Dpu.Benchmarks.Targets;
+
+// The child of a target: serves our passthrough in a process of its own, as every peer is in one.
+if (args is [PassthroughServer.Verb, var root, var target])
+{
+    return PassthroughServer.Run(root, target);
+}
+
+if (!BenchmarkOptions.TryParse(args, out BenchmarkOptions? options, out string? message))
+{
+    Console.Error.WriteLine(message);
+    return 2;
+}
+
+IBenchmark[] benchmarks = [new FuseBenchmark()];
+IBenchmark? benchmark = Array.Find(benchmarks, b => b.Name == options.Name);
+if (benchmark is null)
+{
+    Console.Error.WriteLine(options.Name is null ? BenchmarkOptions.Usage : $"dpu-bench: there is no benchmark '{options.Name}'.");
+    foreach (IBenchmark known in benchmarks)
+    {
+        Console.Error.WriteLine($"  {known.Name,-10} {known.Question}");
+    }
+
+    return 2;
+}
+
+return benchmark.Run(options);
