@@ -1,0 +1,46 @@
+using Dpu.Ctl.Connection;
+using Dpu.Proto.V1;
+
+namespace Dpu.Ctl.Commands;
+
+/// <summary>Whole lists, read page by page.</summary>
+internal static class Pages
+{
+    private const int PageSize = 1000;
+
+    // A daemon that never ends its list must not keep us for ever: a million entries.
+    private const int MaxPages = 1000;
+
+    public static Task<List<Host>> HostsAsync(ControlConnection connection, CancellationToken cancellation) =>
+        AllAsync<Host>(async token =>
+        {
+            ListHostsResponse page = await connection.Runtime.ListHostsAsync(
+                new ListHostsRequest { PageSize = PageSize, PageToken = token }, connection.Options(cancellation));
+            return (page.Hosts, page.NextPageToken);
+        });
+
+    public static Task<List<Mount>> MountsAsync(ControlConnection connection, CancellationToken cancellation) =>
+        AllAsync<Mount>(async token =>
+        {
+            ListMountsResponse page = await connection.Runtime.ListMountsAsync(
+                new ListMountsRequest { PageSize = PageSize, PageToken = token }, connection.Options(cancellation));
+            return (page.Mounts, page.NextPageToken);
+        });
+
+    private static async Task<List<T>> AllAsync<T>(Func<string, Task<(IEnumerable<T> Items, string Next)>> read)
+    {
+        var all = new List<T>();
+        string token = string.Empty;
+        for (int i = 0; i < MaxPages; i++)
+        {
+            (IEnumerable<T> items, token) = await read(token).ConfigureAwait(false);
+            all.AddRange(items);
+            if (token.Length == 0)
+            {
+                return all;
+            }
+        }
+
+        throw new CtlException("dpu-runtime's list does not end; see journalctl -u dpu-runtime");
+    }
+}

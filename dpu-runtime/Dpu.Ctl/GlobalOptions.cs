@@ -1,0 +1,108 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using Dpu.Hosting.Configuration;
+
+namespace Dpu.Ctl;
+
+/// <summary>The options that every command has.</summary>
+internal sealed class GlobalOptions
+{
+    public const string DefaultSocket = "/run/dpu/runtime.sock";
+
+    public Option<string> Socket { get; } = new("--socket")
+    {
+        Description = "The runtime's control socket",
+        HelpName = "PATH",
+        DefaultValueFactory = _ => DefaultSocket,
+        Recursive = true,
+    };
+
+    public Option<string?> Address { get; } = new("--address")
+    {
+        Description = "Reach the runtime over TCP with mutual TLS instead, such as tcp://192.0.2.2:7444; needs --cert, --key and --ca",
+        HelpName = "ENDPOINT",
+        Recursive = true,
+    };
+
+    public Option<string?> Server { get; } = new("--server")
+    {
+        Description = "The name in the runtime's certificate (default: the host in --address)",
+        HelpName = "NAME",
+        Recursive = true,
+    };
+
+    public Option<string?> Certificate { get; } = new("--cert")
+    {
+        Description = "Your operator certificate, for --address",
+        HelpName = "FILE",
+        Recursive = true,
+    };
+
+    public Option<string?> Key { get; } = new("--key")
+    {
+        Description = "Its private key",
+        HelpName = "FILE",
+        Recursive = true,
+    };
+
+    public Option<string?> Authority { get; } = new("--ca")
+    {
+        Description = "The authority's certificate",
+        HelpName = "FILE",
+        Recursive = true,
+    };
+
+    public Option<string?> Revocations { get; } = new("--crl")
+    {
+        Description = "The authority's revocation list",
+        HelpName = "FILE",
+        Recursive = true,
+    };
+
+    public Option<TimeSpan> Timeout { get; } = Durations.Option("--timeout", "Give up after this time", TimeSpan.FromSeconds(30), recursive: true);
+
+    public Option<bool> Json { get; } = new("--json")
+    {
+        Description = "Print one JSON object (for events: one a line)",
+        Recursive = true,
+    };
+
+    public Option<bool> NoColor { get; } = new("--no-color")
+    {
+        Description = "Use no colours; so does a set NO_COLOR",
+        Recursive = true,
+    };
+
+    public Option<bool> Quiet { get; } = new("--quiet", "-q")
+    {
+        Description = "Print nothing but what was asked for, and errors",
+        Recursive = true,
+    };
+
+    public IEnumerable<Option> All =>
+        [Socket, Address, Server, Certificate, Key, Authority, Revocations, Timeout, Json, NoColor, Quiet];
+}
+
+/// <summary>Options that take a duration such as <c>60s</c>.</summary>
+internal static class Durations
+{
+    public static Option<TimeSpan> Option(string name, string description, TimeSpan otherwise, bool recursive = false) => new(name)
+    {
+        Description = description,
+        HelpName = "DURATION",
+        DefaultValueFactory = _ => otherwise,
+        CustomParser = Parse,
+        Recursive = recursive,
+    };
+
+    private static TimeSpan Parse(ArgumentResult result)
+    {
+        if (result.Tokens.Count == 1 && DurationText.TryParse(result.Tokens[0].Value, out TimeSpan value))
+        {
+            return value;
+        }
+
+        result.AddError($"'{string.Join(' ', result.Tokens)}' is no duration; allowed: {DurationText.Allowed}");
+        return default;
+    }
+}

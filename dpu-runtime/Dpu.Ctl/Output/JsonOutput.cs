@@ -1,0 +1,168 @@
+using System.Text;
+using System.Text.Json;
+using Dpu.Proto.V1;
+using Google.Protobuf.WellKnownTypes;
+
+namespace Dpu.Ctl.Output;
+
+/// <summary>
+/// The JSON that <c>--json</c> prints; dpuctl(1) documents it. Keys never change their meaning; new ones may come.
+/// Durations are seconds, times RFC 3339 in UTC, absent values null.
+/// </summary>
+internal static class JsonOutput
+{
+    /// <summary>Writes one object and a line feed.</summary>
+    public static void Write(TextWriter output, bool indented, Action<Utf8JsonWriter> members)
+    {
+        using var buffer = new MemoryStream();
+        using (var writer = new Utf8JsonWriter(buffer, new JsonWriterOptions { Indented = indented }))
+        {
+            writer.WriteStartObject();
+            members(writer);
+            writer.WriteEndObject();
+        }
+
+        output.WriteLine(Encoding.UTF8.GetString(buffer.GetBuffer(), 0, (int)buffer.Length));
+    }
+
+    public static void Array<T>(Utf8JsonWriter json, string name, IEnumerable<T> items, Action<Utf8JsonWriter, T> members)
+    {
+        json.WriteStartArray(name);
+        foreach (T item in items)
+        {
+            json.WriteStartObject();
+            members(json, item);
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
+    }
+
+    public static void Strings(Utf8JsonWriter json, string name, IEnumerable<string> items)
+    {
+        json.WriteStartArray(name);
+        foreach (string item in items)
+        {
+            json.WriteStringValue(item);
+        }
+
+        json.WriteEndArray();
+    }
+
+    public static void Daemon(Utf8JsonWriter json, string name, DaemonStatus? daemon)
+    {
+        if (daemon is null)
+        {
+            json.WriteNull(name);
+            return;
+        }
+
+        json.WriteStartObject(name);
+        json.WriteString("program", daemon.Program);
+        json.WriteString("version", daemon.Version);
+        json.WriteString("name", daemon.Name);
+        json.WriteNumber("pid", daemon.Pid);
+        Time(json, "startTime", daemon.StartTime);
+        json.WriteString("architecture", daemon.Architecture);
+        json.WriteString("kernel", daemon.Kernel);
+        json.WriteString("configurationFile", daemon.ConfigurationFile);
+        if (daemon.Certificate is { } certificate)
+        {
+            json.WriteStartObject("certificate");
+            json.WriteString("name", certificate.Name);
+            json.WriteString("role", certificate.Role);
+            json.WriteString("serial", certificate.Serial);
+            Time(json, "notBefore", certificate.NotBefore);
+            Time(json, "notAfter", certificate.NotAfter);
+            json.WriteString("sha256", certificate.Sha256);
+            json.WriteEndObject();
+        }
+        else
+        {
+            json.WriteNull("certificate");
+        }
+
+        Array(json, "notices", daemon.Notices, static (w, notice) =>
+        {
+            w.WriteString("severity", States.Word(notice.Severity));
+            w.WriteString("code", notice.Code);
+            w.WriteString("message", notice.Message);
+        });
+        json.WriteEndObject();
+    }
+
+    public static void Host(Utf8JsonWriter json, Host host)
+    {
+        json.WriteString("name", States.Id(host.Name));
+        json.WriteString("endpoint", host.Endpoint);
+        json.WriteString("state", States.Word(host.State));
+        Time(json, "stateTime", host.StateTime);
+        json.WriteString("lastError", host.LastError);
+        json.WriteString("sessionId", host.SessionId);
+        json.WriteNumber("reconnects", host.Reconnects);
+        Seconds(json, "roundTrip", host.RoundTrip);
+        Daemon(json, "agent", host.Agent);
+    }
+
+    public static void Mount(Utf8JsonWriter json, Mount mount)
+    {
+        json.WriteString("id", States.Id(mount.Name));
+        json.WriteString("host", mount.Host);
+        json.WriteString("export", mount.Export);
+        json.WriteString("target", mount.Target);
+        json.WriteString("state", States.Word(mount.State));
+        json.WriteString("lastError", mount.LastError);
+        json.WriteBoolean("readOnly", mount.ReadOnly);
+        json.WriteBoolean("allowSuid", mount.AllowSuid);
+        json.WriteBoolean("allowDev", mount.AllowDev);
+        json.WriteBoolean("configured", mount.Configured);
+        json.WriteNumber("lanes", mount.Lanes);
+        Seconds(json, "cacheTimeout", mount.CacheTimeout);
+        Seconds(json, "giveUpAfter", mount.GiveUpAfter);
+        Time(json, "mountTime", mount.MountTime);
+        MountCounters counters = mount.Counters ?? new MountCounters();
+        json.WriteStartObject("counters");
+        json.WriteNumber("requests", counters.Requests);
+        json.WriteNumber("errors", counters.Errors);
+        json.WriteNumber("bytesSent", counters.BytesSent);
+        json.WriteNumber("bytesReceived", counters.BytesReceived);
+        json.WriteNumber("unknownOutcome", counters.UnknownOutcome);
+        json.WriteNumber("inFlight", counters.InFlight);
+        json.WriteEndObject();
+    }
+
+    public static void Event(Utf8JsonWriter json, Event happened)
+    {
+        Time(json, "time", happened.Time);
+        json.WriteString("severity", States.Word(happened.Severity));
+        json.WriteNumber("id", happened.Id);
+        json.WriteString("code", happened.Code);
+        json.WriteString("message", happened.Message);
+        json.WriteString("host", happened.Host is { } host ? States.Id(host.Name) : happened.Mount?.Host);
+        json.WriteString("mount", happened.Mount?.Target);
+    }
+
+    public static void Time(Utf8JsonWriter json, string name, Timestamp? time)
+    {
+        if (time is null)
+        {
+            json.WriteNull(name);
+        }
+        else
+        {
+            json.WriteString(name, Human.Time(time));
+        }
+    }
+
+    public static void Seconds(Utf8JsonWriter json, string name, Duration? duration)
+    {
+        if (duration is null)
+        {
+            json.WriteNull(name);
+        }
+        else
+        {
+            json.WriteNumber(name, Human.Span(duration).TotalSeconds);
+        }
+    }
+}
