@@ -60,7 +60,8 @@ missing_packages() {
     local package
     for package in $(packages_of "$@"); do
         # A package of another distribution's name may be provided by another package: only 'installed' counts here.
-        if [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" != installed ]; then
+        # A name with '*' is there if any package that it matches is.
+        if ! dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed; then
             printf '%s\n' "$package"
         fi
     done
@@ -82,7 +83,7 @@ install_packages() {
     say "installing ${missing% } …"
     # Words are wanted: a package each.
     # shellcheck disable=SC2086
-    quietly "apt-get install" 1200 bash -c "$(declare -f apt_install keep_services_down); apt_install \"\$@\"" apt_install $missing
+    quietly "apt-get install" 1200 bash -c "$(declare -f apt_install newest_packages keep_services_down); apt_install \"\$@\"" apt_install $missing
 }
 
 apt_install() {
@@ -90,10 +91,29 @@ apt_install() {
     export DEBIAN_FRONTEND=noninteractive
     keep_services_down
     # The lists may be old or absent: fetch them and try again.
-    if ! timeout 500 apt-get "${options[@]}" install "$@"; then
+    local packages
+    mapfile -t packages < <(newest_packages "$@")
+    if ! timeout 500 apt-get "${options[@]}" install "${packages[@]}"; then
         timeout 300 apt-get -q -o Acquire::Retries=3 -o Acquire::http::Timeout=30 update
-        timeout 800 apt-get "${options[@]}" install "$@"
+        mapfile -t packages < <(newest_packages "$@")
+        timeout 800 apt-get "${options[@]}" install "${packages[@]}"
     fi
+}
+
+# newest_packages NAME…: the names; for one with '*', whose version part moves with the archive, the newest that it matches.
+newest_packages() {
+    local name candidate newest
+    for name in "$@"; do
+        newest=$name
+        if [[ $name == *'*'* ]]; then
+            while read -r candidate; do
+                # The right side is a pattern on purpose.
+                # shellcheck disable=SC2053
+                if [[ $candidate == $name ]]; then newest=$candidate; fi
+            done < <(apt-cache pkgnames "${name%%\**}" | sort -V)
+        fi
+        printf '%s\n' "$newest"
+    done
 }
 
 # A server's package (sshd, for a benchmark's peer) starts its service unless policy-rc.d says 101 (forbidden).

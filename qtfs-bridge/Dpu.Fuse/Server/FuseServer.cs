@@ -120,7 +120,7 @@ public sealed class FuseServer : IDisposable
         try
         {
             ProcessProtection.ProtectCurrentThread();
-            _options.EnterThread?.Invoke();
+            _options.EnterThread();
             end = worker.Run();
         }
         catch (Exception fault)

@@ -12,8 +12,8 @@ public sealed class FuseServerOptions
     /// <summary>The threads' names begin with it.</summary>
     public string Name { get; init; } = "fuse";
 
-    /// <summary>What each thread does first, e.g. taking a file system identity of its own.</summary>
-    public Action? EnterThread { get; init; }
+    /// <summary>What each thread does first; by default it takes a file system identity of its own.</summary>
+    public Action EnterThread { get; init; } = FuseWorkerThread.Enter;
 
     /// <summary>How long <see cref="FuseServer.Dispose"/> waits for requests under way before it aborts the connection, and again after.</summary>
     public TimeSpan StopLimit { get; init; } = TimeSpan.FromSeconds(5);

@@ -2,7 +2,7 @@
 namespace Dpu.Linux;
 
 /// <summary>Constants of vsock(7), the sockets between a machine and its host or card.</summary>
-[CConstants("linux/vm_sockets.h")]
+[CConstants("sys/socket.h linux/vm_sockets.h")]
 public static class linux_vm_sockets
 {
     public const uint VMADDR_CID_ANY = 0xFFFFFFFF;
@@ -13,7 +13,7 @@ public static class linux_vm_sockets
 }
 
 /// <summary>The address of a vsock socket.</summary>
-[CStruct("struct sockaddr_vm", "linux/vm_sockets.h")]
+[CStruct("struct sockaddr_vm", "sys/socket.h linux/vm_sockets.h")]
 public unsafe struct sockaddr_vm
 {
     public ushort svm_family;

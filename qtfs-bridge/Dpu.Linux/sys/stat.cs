@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 namespace Dpu.Linux;
 
 /// <summary>Constants of <c>sys/stat.h</c>.</summary>
-[CConstants("sys/stat.h")]
+[CConstants("fcntl.h sys/stat.h")]
 public static class stat
 {
     public const uint S_IFMT = 0xF000;

@@ -18,7 +18,7 @@ internal sealed class TestMount : IDisposable
                 Name = "dpu-test",
                 Time = time ?? TimeProvider.System,
                 StopLimit = stopLimit ?? TimeSpan.FromSeconds(5),
-                EnterThread = enterThread,
+                EnterThread = enterThread ?? FuseWorkerThread.Enter,
             });
         }
         catch

@@ -36,7 +36,7 @@ internal sealed partial class KernelHeaders : IDisposable
         {
             throw new AssertFailedException(
                 $"Kernel headers {needed} or newer are needed to prove newer declarations; {Sources} holds {newest.Version?.ToString() ?? "none"}. "
-                + "Install the newest linux-headers-6.12.*+deb12-common.");
+                + "Install the newest linux-headers-6.12.*-common.");
         }
 
         return new KernelHeaders(newest.Folder, newest.Version);
