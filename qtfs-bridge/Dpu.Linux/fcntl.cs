@@ -37,6 +37,9 @@ public static class fcntl
     public const int AT_NO_AUTOMOUNT = 0x800;
     public const int AT_EMPTY_PATH = 0x1000;
     public const int AT_EACCESS = 0x200;
+    public const int AT_STATX_SYNC_AS_STAT = 0;
+    public const int AT_STATX_FORCE_SYNC = 0x2000;
+    public const int AT_STATX_DONT_SYNC = 0x4000;
     public const int FALLOC_FL_KEEP_SIZE = 0x01;
     public const int FALLOC_FL_PUNCH_HOLE = 0x02;
     public const int FALLOC_FL_COLLAPSE_RANGE = 0x08;

@@ -48,7 +48,7 @@ internal static unsafe class FuseStaleMount
             {
                 // SAFETY: a NUL-terminated string, pinned, and a struct on this stack.
                 statx attributes;
-                answer = LibC.Result(LibC.statx(fcntl.AT_FDCWD, name, stat.AT_STATX_FORCE_SYNC, stat.STATX_BASIC_STATS, &attributes));
+                answer = LibC.Result(LibC.statx(fcntl.AT_FDCWD, name, fcntl.AT_STATX_FORCE_SYNC, stat.STATX_BASIC_STATS, &attributes));
             }
         })
         {

@@ -31,9 +31,6 @@ public static class stat
     public const uint STATX_BASIC_STATS = 0x7ff;
     public const uint STATX_BTIME = 0x800;
     public const uint STATX_MNT_ID = 0x1000;
-    public const int AT_STATX_SYNC_AS_STAT = 0;
-    public const int AT_STATX_FORCE_SYNC = 0x2000;
-    public const int AT_STATX_DONT_SYNC = 0x4000;
 }
 
 /// <summary>A time of statx(2).</summary>
