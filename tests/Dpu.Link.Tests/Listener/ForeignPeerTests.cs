@@ -34,7 +34,32 @@ public sealed class ForeignPeerTests
         StringAssert.Contains(output, "New, TLSv1.3");
         StringAssert.Contains(output, "Verify return code: 0 (ok)");
         StringAssert.Contains(output, "Requested Signature Algorithms");
-        Assert.IsFalse(output.Contains("Post-Handshake New Session Ticket", StringComparison.Ordinal), "a ticket would outlive a revocation");
+    }
+
+    [TestMethod, TestCategory("interop")]
+    public void OpensslClient_WithASessionOfBefore_IsNotResumed()
+    {
+        using var lab = new LinkLab();
+        var host = lab.Credentials(LinkRole.Host, "host1");
+        var listener = lab.Listen(host);
+        var files = lab.Files(LinkRole.Dpu, "dpu1");
+        string session = Path.Combine(lab.Folder, "session"), hello = Path.Combine(lab.Folder, "hello");
+        File.WriteAllBytes(hello, UnixLinkTests.HelloFrame());
+        string[] peer = ["-CAfile", files.Authority, "-cert", files.Certificate, "-key", files.Key];
+
+        // The session's ticket follows the handshake: the client must stay until it has read the reply.
+        var (_, first) = Tool.Run("sh", ["-c", "hello=$1; shift; (cat \"$hello\"; sleep 1) | timeout 20 openssl s_client \"$@\"", "sh", hello,
+            "-connect", $"127.0.0.1:{listener.Bound[0].Port}", "-servername", "host1", "-sess_out", session, .. peer]);
+        StringAssert.Contains(first, "New, TLSv1.3");
+        Assert.IsTrue(File.Exists(session), "openssl kept the session of a ticket; without tickets there is nothing to resume and this test may go");
+        var (_, second) = Openssl(listener, [.. peer, "-sess_in", session]);
+        Assert.IsFalse(second.Contains("Reused", StringComparison.Ordinal), "a resumed session would outlive a revocation: " + second);
+        StringAssert.Contains(second, "New, TLSv1.3");
+
+        lab.Authority.Revoke("dpu1");
+        Assert.IsTrue(host.CheckForChanges());
+        Openssl(listener, [.. peer, "-sess_in", session]);
+        LinkLab.Eventually(() => lab.Refusals.Any(r => r.Kind == LinkError.Revoked), "the revoked peer is refused whatever session it brings");
     }
 
     [TestMethod, TestCategory("interop")]
