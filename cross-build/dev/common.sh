@@ -56,14 +56,24 @@ packages_of() {
         NF >= 2 { for (i = 1; i <= n; i++) if (("," $2 ",") ~ ("," wanted[i] ",")) { print $1; next } }' "$DPU_PACKAGE_LIST"
 }
 
+# A package is there where dpkg says so, or where every program that we want of it is found: node from elsewhere, say,
+# brings npm and conflicts with Debian's.
 missing_packages() {
-    local package
+    local package commands
     for package in $(packages_of "$@"); do
-        # A package of another distribution's name may be provided by another package: only 'installed' counts here.
         # A name with '*' is there if any package that it matches is.
-        if ! dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed; then
+        ! dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || continue
+        commands=$(awk -v package="$package" '{ sub(/#.*/, "") } $1 == package && $3 != "-" { print $3 }' "$DPU_PACKAGE_LIST")
+        if [ -z "$commands" ] || ! have_commands "${commands//,/ }"; then
             printf '%s\n' "$package"
         fi
+    done
+}
+
+have_commands() {
+    local command
+    for command in $1; do
+        PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin command -v "$command" >/dev/null || return 1
     done
 }
 
