@@ -1,4 +1,5 @@
 using Dpu.Proto.V1;
+using Dpu.TestSupport;
 using Google.Protobuf;
 using Google.Protobuf.Reflection;
 
@@ -12,7 +13,7 @@ public sealed class ProtoRulesTests
     public void OurFiles_AllRules_Hold()
     {
         FileDescriptor[] files = [CommonReflection.Descriptor, LinkReflection.Descriptor, AgentReflection.Descriptor, RuntimeReflection.Descriptor];
-        string[] onDisk = [.. Directory.EnumerateFiles(Path.Combine(Support.PeerFolder.ProtoRoot, "../../proto/dpu/v1"), "*.proto").Select(path => "dpu/v1/" + Path.GetFileName(path))];
+        string[] onDisk = [.. Directory.EnumerateFiles(Repository.PathOf("proto/dpu/v1"), "*.proto").Select(path => "dpu/v1/" + Path.GetFileName(path))];
         CollectionAssert.AreEquivalent(onDisk, files.Select(file => file.Name).ToArray(), "a .proto file is not in this test's list");
         foreach (FileDescriptor file in files)
         {
