@@ -39,6 +39,18 @@ public sealed class GrpcChannel : ChannelBase, IDisposable
 
     internal TimeProvider TimeProvider { get; }
 
+    /// <summary>How many calls are under way.</summary>
+    internal int ActiveCalls
+    {
+        get
+        {
+            lock (gate)
+            {
+                return activeCalls.Count;
+            }
+        }
+    }
+
     /// <summary>Makes a channel; nothing is connected before the first call.</summary>
     /// <param name="address"><c>http://host:port</c> (HTTP/2 without TLS) or <c>https://host:port</c>.</param>
     public static GrpcChannel ForAddress(string address) => ForAddress(address, new GrpcChannelOptions());

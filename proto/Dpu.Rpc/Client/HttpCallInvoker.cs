@@ -11,7 +11,7 @@ internal sealed class HttpCallInvoker(GrpcChannel channel) : CallInvoker
     public override AsyncUnaryCall<TResponse> AsyncUnaryCall<TRequest, TResponse>(Method<TRequest, TResponse> method, string? host, CallOptions options, TRequest request)
     {
         ClientCall<TRequest, TResponse> call = Start(method, host, options, request);
-        return new AsyncUnaryCall<TResponse>(call.ReadSingleAsync(), call.ResponseHeaders, call.GetStatus, call.GetTrailers, call.Dispose);
+        return new AsyncUnaryCall<TResponse>(Observed(call.ReadSingleAsync()), call.ResponseHeaders, call.GetStatus, call.GetTrailers, call.Dispose);
     }
 
     public override AsyncServerStreamingCall<TResponse> AsyncServerStreamingCall<TRequest, TResponse>(Method<TRequest, TResponse> method, string? host, CallOptions options, TRequest request)
@@ -25,7 +25,7 @@ internal sealed class HttpCallInvoker(GrpcChannel channel) : CallInvoker
     {
         (ClientCall<TRequest, TResponse> call, ClientStreamWriter<TRequest, TResponse> writer) = StartStreaming(method, host, options);
         return new AsyncClientStreamingCall<TRequest, TResponse>(
-            writer, call.ReadSingleAsync(), call.ResponseHeaders, call.GetStatus, call.GetTrailers, call.Dispose);
+            writer, Observed(call.ReadSingleAsync()), call.ResponseHeaders, call.GetStatus, call.GetTrailers, call.Dispose);
     }
 
     public override AsyncDuplexStreamingCall<TRequest, TResponse> AsyncDuplexStreamingCall<TRequest, TResponse>(Method<TRequest, TResponse> method, string? host, CallOptions options)
@@ -54,5 +54,16 @@ internal sealed class HttpCallInvoker(GrpcChannel channel) : CallInvoker
         var content = new StreamingContent();
         call.Start(host, () => content);
         return (call, new ClientStreamWriter<TRequest, TResponse>(call, content, channel.MaxSendMessageSize, options.WriteOptions));
+    }
+
+    /// <summary>A caller may dispose a call without asking for its response: that failure is not an unobserved one.</summary>
+    private static Task<T> Observed<T>(Task<T> task)
+    {
+        _ = task.ContinueWith(
+            static failed => _ = failed.Exception,
+            CancellationToken.None,
+            TaskContinuationOptions.OnlyOnFaulted | TaskContinuationOptions.ExecuteSynchronously,
+            TaskScheduler.Default);
+        return task;
     }
 }

@@ -13,7 +13,7 @@ namespace Dpu.Rpc.Server;
 internal sealed class EndpointBinder<
     [DynamicallyAccessedMembers(
         DynamicallyAccessedMemberTypes.PublicConstructors | DynamicallyAccessedMemberTypes.PublicMethods | DynamicallyAccessedMemberTypes.NonPublicMethods)]
-    TService>(IEndpointRouteBuilder builder, ServerCallDependencies dependencies) : ServiceBinderBase
+TService>(IEndpointRouteBuilder builder, ServerCallDependencies dependencies) : ServiceBinderBase
     where TService : class
 {
     private readonly List<IEndpointConventionBuilder> endpoints = [];

@@ -47,6 +47,11 @@ internal abstract partial class HttpServerCallContext
         {
             if (Prepare() is TimeSpan timeout)
             {
+                if (timeout <= TimeSpan.Zero)
+                {
+                    return (DeadlineStatus, Metadata.Empty);
+                }
+
                 deadline = new DeadlineTimer(Dependencies.TimeProvider, timeout, () => OnDeadline(timeout));
             }
 

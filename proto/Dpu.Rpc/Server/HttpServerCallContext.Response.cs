@@ -30,8 +30,8 @@ internal abstract partial class HttpServerCallContext
             }
 
             TrailersOnly.Append(Http.Response.Headers, responseHeaders);
-            await Http.Response.StartAsync(Token).ConfigureAwait(false);
-            await Http.Response.BodyWriter.FlushAsync(Token).ConfigureAwait(false);
+            await Http.Response.StartAsync().ConfigureAwait(false);
+            await FlushAsync(Token).ConfigureAwait(false);
         }
         finally
         {
@@ -51,18 +51,13 @@ internal abstract partial class HttpServerCallContext
             ThrowIfEnded();
             if (!Http.Response.HasStarted)
             {
-                await Http.Response.StartAsync(cancellationToken).ConfigureAwait(false);
+                await Http.Response.StartAsync().ConfigureAwait(false);
             }
 
-            PipeWriter body = Http.Response.BodyWriter;
-            body.Write(message.Span);
+            Http.Response.BodyWriter.Write(message.Span);
             if (flush)
             {
-                FlushResult flushed = await body.FlushAsync(cancellationToken).ConfigureAwait(false);
-                if (flushed.IsCompleted || flushed.IsCanceled)
-                {
-                    throw new ClientGoneException(new IOException("The response is no longer read."));
-                }
+                await FlushAsync(cancellationToken).ConfigureAwait(false);
             }
         }
         finally
@@ -97,6 +92,28 @@ internal abstract partial class HttpServerCallContext
         finally
         {
             writing.Release();
+        }
+    }
+
+    /// <summary>Waits for room. Cancelled, it leaves the stream whole, so that a status can still follow.</summary>
+    private async Task FlushAsync(CancellationToken cancellationToken)
+    {
+        // Not FlushAsync(cancellationToken): Kestrel then resets the stream with INTERNAL_ERROR.
+        PipeWriter body = Http.Response.BodyWriter;
+        FlushResult flushed;
+        using (cancellationToken.UnsafeRegister(static state => ((PipeWriter)state!).CancelPendingFlush(), body))
+        {
+            flushed = await body.FlushAsync(CancellationToken.None).ConfigureAwait(false);
+        }
+
+        if (flushed.IsCanceled)
+        {
+            throw new OperationCanceledException(cancellationToken);
+        }
+
+        if (flushed.IsCompleted)
+        {
+            throw new ClientGoneException(new IOException("The response is no longer read."));
         }
     }
 

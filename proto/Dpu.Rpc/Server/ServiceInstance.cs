@@ -7,7 +7,7 @@ namespace Dpu.Rpc.Server;
 internal readonly struct ServiceInstance<
     [DynamicallyAccessedMembers(
         DynamicallyAccessedMemberTypes.PublicConstructors | DynamicallyAccessedMemberTypes.PublicMethods | DynamicallyAccessedMemberTypes.NonPublicMethods)]
-    TService> : IAsyncDisposable
+TService> : IAsyncDisposable
     where TService : class
 {
     private readonly bool made;

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Security.Cryptography;
+using Dpu.TestSupport;
 
 namespace Dpu.Rpc.Tests.Support;
 
@@ -15,25 +16,12 @@ internal static class PeerFolder
     public static string Python => Path.Combine(ProtoRoot, "peers", "python");
 
     /// <summary>The folder that holds grpc/testing/test.proto: this project's source folder.</summary>
-    public static string ProtoRoot { get; } = Path.Combine(FindRoot(), "tests", "Dpu.Rpc.Tests");
-
-    private static string FindRoot()
-    {
-        for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-        {
-            if (File.Exists(Path.Combine(folder.FullName, "Dpu.sln")))
-            {
-                return folder.FullName;
-            }
-        }
-
-        throw new DirectoryNotFoundException($"No folder above '{AppContext.BaseDirectory}' has a Dpu.sln: run the tests from a build inside the repository.");
-    }
+    public static string ProtoRoot { get; } = Repository.PathOf("tests/Dpu.Rpc.Tests");
 
     private static string InstallNode()
     {
         string source = Path.Combine(ProtoRoot, "peers", "node");
-        string folder = Path.Combine(FindRoot(), "artifacts", "peers", "node");
+        string folder = Repository.PathOf("artifacts/peers/node");
         Directory.CreateDirectory(folder);
         using FileStream onlyOne = OpenLock(Path.Combine(folder, ".lock"));
 
@@ -57,7 +45,7 @@ internal static class PeerFolder
     private static void Install(string folder)
     {
         // No package's own scripts run: none of these needs one.
-        var start = new ProcessStartInfo("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
+        var start = new ProcessStartInfo(Requires.Tool("npm"), ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
         {
             WorkingDirectory = folder,
             RedirectStandardError = true,

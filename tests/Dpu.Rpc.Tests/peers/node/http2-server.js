@@ -34,8 +34,14 @@ function answer(stream, ...parts) {
   stream.end();
 }
 
+// Headers of a response that is never ended: node's close() would send END_STREAM before the reset.
+function open(stream) {
+  stream.respond(headers, { waitForTrailers: true });
+  stream.on('wantTrailers', () => {});
+}
+
 function reset(stream) {
-  stream.close(Number(argument || 0));
+  stream.close(Number(argument));
 }
 
 const cases = {
@@ -45,15 +51,15 @@ const cases = {
     stream.session.goaway(0);
   },
   rst_after_header: (stream) => {
-    stream.respond(headers);
+    open(stream);
     setImmediate(() => reset(stream));
   },
   rst_during_data: (stream) => {
-    stream.respond(headers);
+    open(stream);
     stream.write(message(1000).subarray(0, 500), () => reset(stream));
   },
   rst_after_data: (stream) => {
-    stream.respond(headers);
+    open(stream);
     stream.write(message(1000), () => reset(stream));
   },
   rst_at_once: (stream) => reset(stream),
@@ -113,10 +119,9 @@ const cases = {
     stream.end(message(10));
   },
   early_end: (stream) => {
-    // The status before the request's end, then RST with NO_ERROR.
+    // The status before the request's end.
     respond(stream, { 'grpc-status': '8', 'grpc-message': 'enough' });
     stream.end();
-    stream.on('finish', () => setImmediate(() => stream.close(0)));
   },
   silent: () => {},
 };
