@@ -19,9 +19,9 @@ public static class CommandTree
         ParseResult parsed = root.Parse(arguments, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (parsed.Errors.Count > 0)
         {
-            foreach (var problem in parsed.Errors)
+            foreach (string problem in UsageProblems.Of(parsed))
             {
-                await error.WriteLineAsync($"dpuctl: {problem.Message}").ConfigureAwait(false);
+                await error.WriteLineAsync($"dpuctl: {problem}").ConfigureAwait(false);
             }
 
             await error.WriteLineAsync($"Try '{Path(parsed.CommandResult.Command)} --help'.").ConfigureAwait(false);
