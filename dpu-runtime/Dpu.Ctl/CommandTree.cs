@@ -103,7 +103,7 @@ public static class CommandTree
                 // Expected: the daemon refused, or is away. Why connecting failed says more than the call's status.
                 return e.StatusCode == StatusCode.Unavailable && context.ConnectFailure is { } failure
                     ? Fail(failure)
-                    : Fail(RpcFailures.Explain(e.Status, context.Timeout));
+                    : Fail(RpcFailures.Explain(e.Status, context.Timeout, context.IsLocal));
             }
             catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
             {
