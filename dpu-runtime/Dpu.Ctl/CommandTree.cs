@@ -19,9 +19,9 @@ public static class CommandTree
         ParseResult parsed = root.Parse(arguments, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (parsed.Errors.Count > 0)
         {
-            foreach (var problem in parsed.Errors)
+            foreach (string problem in UsageProblems.Of(parsed))
             {
-                await error.WriteLineAsync($"dpuctl: {problem.Message}").ConfigureAwait(false);
+                await error.WriteLineAsync($"dpuctl: {problem}").ConfigureAwait(false);
             }
 
             await error.WriteLineAsync($"Try '{Path(parsed.CommandResult.Command)} --help'.").ConfigureAwait(false);
@@ -103,7 +103,7 @@ public static class CommandTree
                 // Expected: the daemon refused, or is away. Why connecting failed says more than the call's status.
                 return e.StatusCode == StatusCode.Unavailable && context.ConnectFailure is { } failure
                     ? Fail(failure)
-                    : Fail(RpcFailures.Explain(e.Status, context.Timeout));
+                    : Fail(RpcFailures.Explain(e.Status, context.Timeout, context.IsLocal));
             }
             catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
             {

@@ -23,7 +23,7 @@ internal sealed class CtlContext(ParseResult parsed, GlobalOptions options, Text
 
     public bool WithColor { get; } = traits.AllowsColor && !parsed.GetValue(options.NoColor);
 
-    public TimeSpan Timeout { get; } = parsed.GetValue(options.Timeout);
+    public TimeSpan Timeout { get; } = parsed.GetValue(options.Timeout).Span;
 
     public ParseResult Parsed { get; } = parsed;
 

@@ -1,6 +1,4 @@
 using System.CommandLine;
-using System.CommandLine.Parsing;
-using Dpu.Hosting.Configuration;
 
 namespace Dpu.Ctl;
 
@@ -59,7 +57,7 @@ internal sealed class GlobalOptions
         Recursive = true,
     };
 
-    public Option<TimeSpan> Timeout { get; } = Durations.Option("--timeout", "Give up after this time", TimeSpan.FromSeconds(30), recursive: true);
+    public Option<DurationValue> Timeout { get; } = Durations.Option("--timeout", "Give up after this time", TimeSpan.FromSeconds(30), recursive: true);
 
     public Option<bool> Json { get; } = new("--json")
     {
@@ -81,28 +79,4 @@ internal sealed class GlobalOptions
 
     public IEnumerable<Option> All =>
         [Socket, Address, Server, Certificate, Key, Authority, Revocations, Timeout, Json, NoColor, Quiet];
-}
-
-/// <summary>Options that take a duration such as <c>60s</c>.</summary>
-internal static class Durations
-{
-    public static Option<TimeSpan> Option(string name, string description, TimeSpan otherwise, bool recursive = false) => new(name)
-    {
-        Description = description,
-        HelpName = "DURATION",
-        DefaultValueFactory = _ => otherwise,
-        CustomParser = Parse,
-        Recursive = recursive,
-    };
-
-    private static TimeSpan Parse(ArgumentResult result)
-    {
-        if (result.Tokens.Count == 1 && DurationText.TryParse(result.Tokens[0].Value, out TimeSpan value))
-        {
-            return value;
-        }
-
-        result.AddError($"'{string.Join(' ', result.Tokens)}' is no duration; allowed: {DurationText.Allowed}");
-        return default;
-    }
 }

@@ -22,7 +22,7 @@ internal static class MountCommand
         var readOnly = new Option<bool>("--read-only") { Description = "Mount read-only" };
         var allowSuid = new Option<bool>("--allow-suid") { Description = "Honour setuid and setgid bits of the host's files" };
         var allowDev = new Option<bool>("--allow-dev") { Description = "Let device nodes of the host's files work" };
-        Option<TimeSpan> cacheTimeout = Durations.Option(
+        Option<DurationValue> cacheTimeout = Durations.Option(
             "--cache-timeout", "How long names and attributes may be believed without asking the host", TimeSpan.Zero);
         var lanes = new Option<int>("--lanes")
         {
@@ -37,7 +37,7 @@ internal static class MountCommand
                 result.AddError($"--lanes is a number of 1 to {MountConfiguration.MaxLanes}");
             }
         });
-        Option<TimeSpan> giveUpAfter = Durations.Option(
+        Option<DurationValue> giveUpAfter = Durations.Option(
             "--give-up-after",
             "How long an operation waits for a host that is away before it ends with an I/O error",
             MountConfiguration.DefaultGiveUpAfter);
@@ -58,9 +58,9 @@ internal static class MountCommand
                     ReadOnly = context.Parsed.GetValue(readOnly),
                     AllowSuid = context.Parsed.GetValue(allowSuid),
                     AllowDev = context.Parsed.GetValue(allowDev),
-                    CacheTimeout = Duration.FromTimeSpan(context.Parsed.GetValue(cacheTimeout)),
+                    CacheTimeout = Duration.FromTimeSpan(context.Parsed.GetValue(cacheTimeout).Span),
                     Lanes = context.Parsed.GetValue(lanes),
-                    GiveUpAfter = Duration.FromTimeSpan(context.Parsed.GetValue(giveUpAfter)),
+                    GiveUpAfter = Duration.FromTimeSpan(context.Parsed.GetValue(giveUpAfter).Span),
                 },
                 cancellation);
         });

@@ -39,7 +39,7 @@ internal static class PkiCommands
             HelpName = "NAME",
             DefaultValueFactory = _ => "dpu authority",
         };
-        Option<TimeSpan> validity = Durations.Option("--validity", "How long the authority is valid", TimeSpan.FromDays(3650));
+        Option<DurationValue> validity = Durations.Option("--validity", "How long the authority is valid", TimeSpan.FromDays(3650));
         var force = new Option<bool>("--force") { Description = "Replace an authority that is there: every certificate it issued becomes worthless" };
         var command = new Command("init", "Make a new authority") { name, validity, force };
         runner.Set(command, context => Guarded(() =>
@@ -47,7 +47,7 @@ internal static class PkiCommands
             CertificateAuthority authority = CertificateAuthority.Init(
                 context.Parsed.GetRequiredValue(directory),
                 context.Parsed.GetRequiredValue(name),
-                context.Parsed.GetValue(validity),
+                context.Parsed.GetValue(validity).Span,
                 context.Parsed.GetValue(force));
             if (context.Json)
             {
@@ -71,8 +71,8 @@ internal static class PkiCommands
         var role = new Argument<string>("ROLE") { Description = "What it is for: host, dpu or operator" };
         _ = role.AcceptOnlyFromAmong("host", "dpu", "operator");
         var name = new Argument<string>("NAME") { Description = "Whom it names, such as host1" };
-        Option<TimeSpan> validity = Validity();
-        var address = new Option<string[]>("--address-name")
+        Option<DurationValue> validity = Validity();
+        var address = new Option<string[]>("--san")
         {
             Description = "A host name or IP address for programs that check those; may be repeated",
             HelpName = "ADDRESS",
@@ -84,7 +84,7 @@ internal static class PkiCommands
             CertificateAuthority.Open(context.Parsed.GetRequiredValue(directory)).Issue(
                 Role(context.Parsed.GetRequiredValue(role)),
                 context.Parsed.GetRequiredValue(name),
-                context.Parsed.GetValue(validity),
+                context.Parsed.GetValue(validity).Span,
                 context.Parsed.GetValue(address) ?? []))));
         return command;
     }
@@ -92,7 +92,7 @@ internal static class PkiCommands
     private static Command Rotate(CommandTree.Runner runner, Option<string> directory)
     {
         var name = new Argument<string>("NAME") { Description = "Whose certificate" };
-        Option<TimeSpan> validity = Validity();
+        Option<DurationValue> validity = Validity();
         var command = new Command("rotate", "Issue a new certificate and key to a name that has one; the old one stays valid until it expires or is revoked")
         {
             name, validity,
@@ -104,7 +104,7 @@ internal static class PkiCommands
             CertificateInfo present = authority.Show().LastOrDefault(c => c.Identity.Name == wanted && c.Newest)
                 ?? throw new CtlException(ExitCodes.NotFound, $"'{wanted}' has no certificate here; issue one with dpuctl pki issue ROLE {wanted}");
             return Report(context, "Issued", authority.Issue(
-                present.Identity.Role, wanted, context.Parsed.GetValue(validity), addresses: null, rotate: true));
+                present.Identity.Role, wanted, context.Parsed.GetValue(validity).Span, addresses: null, rotate: true));
         }));
         return command;
     }
@@ -166,7 +166,7 @@ internal static class PkiCommands
         return command;
     }
 
-    private static Option<TimeSpan> Validity() =>
+    private static Option<DurationValue> Validity() =>
         Durations.Option("--validity", "How long it is valid", TimeSpan.FromDays(365));
 
     private static LinkRole Role(string text) => text switch

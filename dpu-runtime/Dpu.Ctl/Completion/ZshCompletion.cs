@@ -54,7 +54,8 @@ internal static class ZshCompletion
             {
                 CompletionArgument argument = node.Arguments[i];
                 string action = argument.Values.Count > 0 ? $"({string.Join(' ', argument.Values)})"
-                    : argument.Dynamic is not null ? $"_dpuctl_values {argument.Dynamic}"
+                    // The blank keeps _arguments from putting options of compadd before the word.
+                    : argument.Dynamic is not null ? $" _dpuctl_values {argument.Dynamic}"
                     : argument.TakesFile ? "_files -/"
                     : " ";
                 _ = text.Append($"        '{i + 1}:{Quote(argument.Name)}:{action}' \\\n");

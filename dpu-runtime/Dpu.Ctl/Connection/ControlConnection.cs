@@ -17,12 +17,12 @@ internal sealed class ControlConnection : IDisposable
     private readonly TimeSpan _timeout;
     private readonly List<IDisposable> _parts = [];
 
-    private ControlConnection(TimeSpan timeout, Func<ControlConnection, SocketsHttpHandler> handler)
+    private ControlConnection(string address, TimeSpan timeout, Func<ControlConnection, SocketsHttpHandler> handler)
     {
         _timeout = timeout;
         SocketsHttpHandler made = handler(this);
         _parts.Add(made);
-        _channel = GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions { HttpHandler = made });
+        _channel = GrpcChannel.ForAddress(address, new GrpcChannelOptions { HttpHandler = made });
         _parts.Add(_channel);
         Runtime = new Runtime.RuntimeClient(_channel);
         Health = new Grpc.Health.V1.Health.HealthClient(_channel);
@@ -36,12 +36,12 @@ internal sealed class ControlConnection : IDisposable
     public CtlException? Failure { get; private set; }
 
     /// <summary>Reaches a runtime by its control socket.</summary>
-    public static ControlConnection OverUnix(string path, TimeSpan timeout) => new(timeout, self =>
+    public static ControlConnection OverUnix(string path, TimeSpan timeout) => new("http://localhost", timeout, self =>
         ControlClient.CreateHandler(cancellation => self.Connect(path, cancellation)));
 
     /// <summary>Reaches a runtime over TCP, with an operator's certificate.</summary>
     public static ControlConnection OverTls(
-        LinkEndpoint endpoint, string server, LinkCredentials credentials, TimeSpan timeout) => new(timeout, self =>
+        LinkEndpoint endpoint, string server, LinkCredentials credentials, TimeSpan timeout) => new("https://localhost", timeout, self =>
         {
             self._parts.Add(credentials);
             return ControlClient.CreateHandler(cancellation => self.Connect(endpoint, server, credentials, cancellation));

@@ -7,11 +7,16 @@ namespace Dpu.Ctl.Connection;
 internal static class RpcFailures
 {
     /// <summary>The exit code and message of a status.</summary>
-    public static CtlException Explain(Status status, TimeSpan timeout)
+    /// <param name="status">How the call ended.</param>
+    /// <param name="timeout">The time limit it had.</param>
+    /// <param name="isLocal">Whether it went to this machine's socket; otherwise, over TLS 1.3, a refused certificate shows only now.</param>
+    public static CtlException Explain(Status status, TimeSpan timeout, bool isLocal)
     {
         string detail = Output.Human.Clean(status.Detail);
         return status.StatusCode switch
         {
+            StatusCode.Unavailable when !isLocal => new(
+                ExitCodes.Unreachable, $"dpu-runtime closed the connection: is your certificate in its control.operators, valid and not revoked? ({detail})"),
             StatusCode.Unavailable => new(ExitCodes.Unreachable, $"dpu-runtime went away or cannot answer now: {detail}"),
             StatusCode.DeadlineExceeded => new(
                 ExitCodes.Timeout, $"no answer within {Output.Human.Duration(timeout)}; give it more time with --timeout, and see dpuctl status"),

@@ -14,6 +14,8 @@ public static class ControlClient
     /// <summary>
     /// A handler over streams that <paramref name="connect"/> opens; it owns them. A peer that dies without a word is
     /// noticed within <see cref="KeepAliveDelay"/> and <see cref="KeepAliveTimeout"/>, calls under way or not.
+    /// Where the function does TLS itself and returns an <see cref="System.Net.Security.SslStream"/>, calls go to an
+    /// <c>https</c> address (the server compares the scheme); otherwise, streams of the link included, to an <c>http</c> one.
     /// </summary>
     public static SocketsHttpHandler CreateHandler(Func<CancellationToken, ValueTask<Stream>> connect)
     {

@@ -4,6 +4,8 @@ using Dpu.Hosting.Logging;
 using Dpu.Hosting.Metrics;
 using Dpu.Link;
 using Dpu.Systemd;
+using Grpc.Health.V1;
+using Grpc.HealthCheck;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
@@ -213,6 +215,7 @@ public static class DaemonHost
             // Calls that stream for ever would hold the stop up; they get a second to end by themselves.
             _ = application.Lifetime.ApplicationStopping.Register(() => abort.CancelAfter(TimeSpan.FromSeconds(1)));
             ControlServer.UseGate(application, exporter, abort.Token);
+            _ = application.MapGrpcService<HealthServiceImpl>();
             foreach (Action<Microsoft.AspNetCore.Routing.IEndpointRouteBuilder> map in daemon.Endpoints)
             {
                 map(application);
@@ -264,7 +267,11 @@ public static class DaemonHost
                 s.GetRequiredService<ILogger<ReloadCoordinator<T>>>()));
             _ = services.AddSingleton<IHostLifetime, DaemonLifetime<T>>();
             _ = services.AddHostedService<WatchdogService>();
-            _ = services.AddRoutingCore();
+            _ = services.AddGrpc();
+            var health = new HealthServiceImpl();
+            // Until everything has started.
+            health.SetStatus(string.Empty, HealthCheckResponse.Types.ServingStatus.NotServing);
+            _ = services.AddSingleton(health);
             _ = services.Configure<HostOptions>(options =>
             {
                 options.ShutdownTimeout = surroundings.Limits.Stop;

@@ -1,6 +1,8 @@
 using System.Runtime.InteropServices;
 using Dpu.Hosting.Configuration;
 using Dpu.Systemd;
+using Grpc.Health.V1;
+using Grpc.HealthCheck;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
@@ -18,6 +20,7 @@ internal sealed class DaemonLifetime<T> : IHostLifetime, IDisposable
     private readonly ReloadCoordinator<T> _reload;
     private readonly ILogger<DaemonLifetime<T>> _logger;
     private readonly TimeProvider _clock;
+    private readonly HealthServiceImpl _health;
     private readonly TimeSpan _stopLimit;
     private readonly Action<int> _exit;
     private readonly List<PosixSignalRegistration> _signals = [];
@@ -31,8 +34,10 @@ internal sealed class DaemonLifetime<T> : IHostLifetime, IDisposable
         ReloadCoordinator<T> reload,
         ILogger<DaemonLifetime<T>> logger,
         TimeProvider clock,
-        DaemonLimits limits)
+        DaemonLimits limits,
+        HealthServiceImpl health)
     {
+        _health = health;
         _application = application;
         _notifier = notifier;
         _reload = reload;
@@ -47,7 +52,7 @@ internal sealed class DaemonLifetime<T> : IHostLifetime, IDisposable
         _signals.Add(PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop));
         _signals.Add(PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop));
         _signals.Add(PosixSignalRegistration.Create(PosixSignal.SIGHUP, Reload));
-        _registrations.Add(_application.ApplicationStarted.Register(() => _notifier.Ready("Serving")));
+        _registrations.Add(_application.ApplicationStarted.Register(Started));
         _registrations.Add(_application.ApplicationStopping.Register(Stopping));
         return Task.CompletedTask;
     }
@@ -79,8 +84,15 @@ internal sealed class DaemonLifetime<T> : IHostLifetime, IDisposable
         _application.StopApplication();
     }
 
+    private void Started()
+    {
+        _health.SetStatus(string.Empty, HealthCheckResponse.Types.ServingStatus.Serving);
+        _notifier.Ready("Serving");
+    }
+
     private void Stopping()
     {
+        _health.SetStatus(string.Empty, HealthCheckResponse.Types.ServingStatus.NotServing);
         _notifier.Stopping("Stopping");
         _overdue = _clock.CreateTimer(_ => Overdue(), null, _stopLimit, Timeout.InfiniteTimeSpan);
     }

@@ -1,0 +1,2 @@
+// Hosts bind sockets and take signals of the process: one after the other.
+[assembly: DoNotParallelize]

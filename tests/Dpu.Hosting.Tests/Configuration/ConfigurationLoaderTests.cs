@@ -1,0 +1,294 @@
+using System.Text;
+using Dpu.Hosting.Configuration;
+using FsCheck;
+using FsCheck.Fluent;
+using Microsoft.Extensions.Logging;
+
+namespace Dpu.Hosting.Tests.Configuration;
+
+[TestClass]
+public sealed class ConfigurationLoaderTests
+{
+    private const string Agent =
+        """
+        {
+          // where DPUs connect
+          "listen": ["tcp://0.0.0.0:7443", "unix:///run/dpu/link.sock"],
+          "tls": { "certificate": "/p/host.crt", "key": "/p/host.key", "authority": "/p/ca.crt" },
+          "peers": [{ "name": "dpu1", "uid": 0, "limits": { "openNodes": 500 } }, { "name": "dpu2" }],
+          "exports": [
+            { "name": "home", "path": "/home", "peers": ["dpu1"], "access": "read-write", "squash": "all",
+              "userMap": [{ "dpu": 1000, "host": 2000 }, { "dpu": 5000, "host": 6000, "count": 10 }] }
+          ],
+          "limits": { "connections": 7 },
+          "metrics": { "listen": "[::1]:9465" },
+          "log": { "level": "Debug", "format": "json" }
+        }
+        """;
+
+    private const string Runtime =
+        """
+        {
+          "tls": { "certificate": "/p/dpu.crt", "key": "/p/dpu.key", "authority": "/p/ca.crt", "revocations": "/p/ca.crl" },
+          "hosts": [{ "name": "host1", "endpoint": "tcp://[2001:db8::1]:7443" }, { "name": "local", "endpoint": "unix:///l", "uid": 3 }],
+          "mounts": [{ "host": "host1", "export": "/srv/data", "target": "/mnt/x", "cacheTimeout": "500ms", "lanes": 3, "giveUpAfter": "2m" }],
+          "control": { "socket": "/run/x.sock", "listen": ["tcp://127.0.0.1:7444"], "operators": ["alice"] }
+        }
+        """;
+
+    [TestMethod]
+    [TestCategory("unit")]
+    public void AgentFile_AllKeys_AreRead()
+    {
+        HostAgentConfiguration agent = Good<HostAgentConfiguration>(Agent);
+        Assert.HasCount(2, agent.Listen);
+        Assert.AreEqual("/p/host.key", agent.Tls!.Key);
+        Assert.AreEqual(500, agent.Peers[0].Limits.OpenNodes);
+        Assert.AreEqual(7, agent.Peers[0].Limits.Connections, "a peer's limits start from the common ones");
+        Assert.AreEqual(0u, agent.Peers[0].Uid);
+        Assert.IsNull(agent.Peers[1].Uid);
+        Assert.IsFalse(agent.Exports[0].ReadOnly);
+        Assert.AreEqual(SquashMode.All, agent.Exports[0].Squash);
+        Assert.AreEqual(new IdMapping(5000, 6000, 10), agent.Exports[0].UserMap[1]);
+        Assert.AreEqual(1u, agent.Exports[0].UserMap[0].Count);
+        Assert.AreEqual(9465, agent.Metrics!.Listen.Port);
+        Assert.AreEqual(new LogConfiguration(LogLevel.Debug, LogFormat.Json), agent.Log);
+        Assert.AreEqual("/run/dpu/agent.sock", agent.Control.Socket);
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
+    public void RuntimeFile_AllKeys_AreRead()
+    {
+        RuntimeConfiguration runtime = Good<RuntimeConfiguration>(Runtime);
+        Assert.AreEqual("tcp://[2001:db8::1]:7443", runtime.Hosts[0].Endpoint!.ToString());
+        Assert.AreEqual(3u, runtime.Hosts[1].Uid);
+        Assert.AreEqual(TimeSpan.FromMilliseconds(500), runtime.Mounts[0].CacheTimeout);
+        Assert.AreEqual(TimeSpan.FromMinutes(2), runtime.Mounts[0].GiveUpAfter);
+        Assert.AreEqual(3, runtime.Mounts[0].Lanes);
+        Assert.AreEqual("alice", runtime.Control.Operators.Single());
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
+    public void Export_NothingSaid_IsReadOnlyAndSquashesRoot()
+    {
+        ExportConfiguration export = Good<HostAgentConfiguration>(
+            """{"listen":["unix:///a"],"peers":[{"name":"d"}],"exports":[{"name":"e","path":"/e","peers":["d"]}]}""").Exports[0];
+        Assert.IsTrue(export.ReadOnly);
+        Assert.AreEqual(SquashMode.Root, export.Squash);
+        Assert.IsFalse(export.AllowDeviceNodes);
+        Assert.AreEqual(65534u, export.AnonymousUid);
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
+    public void ManyMistakes_OneLoad_NamesEachWithItsLine()
+    {
+        ConfigurationResult<HostAgentConfiguration> result = Load<HostAgentConfiguration>(
+            """
+            {
+              "listen": ["http://x"],
+              "peers": [{ "name": "dpu1" }, { "name": "dpu1" }, { "name": "UPPER" }],
+              "exprots": [],
+              "exports": [
+                { "name": "a", "path": "relative", "peers": ["dqu1"], "acess": "x" },
+                { "name": "a", "path": "/a/../b", "peers": [], "access": "read-wirte" }
+              ],
+              "limits": { "connections": 0, "openNodes": "many" },
+              "metrics": { "listen": "0.0.0.0:9465" },
+              "log": { "level": "Debgu" }
+            }
+            """);
+        Assert.IsFalse(result.Succeeded);
+        string all = string.Join('\n', result.Errors);
+        foreach (string expected in (string[])
+            [
+                "f.json:2: listen[0]: \"http://x\" is no endpoint; allowed: tcp://HOST:PORT",
+                "f.json:3: peers: has \"dpu1\" twice",
+                "f.json:3: peers[2].name: \"UPPER\" is no name",
+                "f.json:4: exprots: is not a key; did you mean \"exports\"?",
+                "f.json:6: exports[0].path: \"relative\" is not absolute",
+                "f.json:6: exports[0].peers[0]: \"dqu1\" is none of \"peers\"; did you mean \"dpu1\"?",
+                "f.json:6: exports[0].acess: is not a key; did you mean \"access\"?",
+                "f.json:7: exports[1].path: \"/a/../b\" is not a plain path",
+                "f.json:7: exports[1].access: is \"read-wirte\"; did you mean \"read-write\"?",
+                "f.json:9: limits.connections: is 0; allowed: a whole number of 1 to 65536",
+                "f.json:9: limits.openNodes: is \"many\"",
+                "f.json:10: metrics.listen: \"0.0.0.0:9465\" is not a loopback address",
+                "f.json:11: log.level: is \"Debgu\"; did you mean \"Debug\"?",
+            ])
+        {
+            Assert.Contains(expected, all);
+        }
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
+    [DataRow("{\"listen\":[\"tcp://0.0.0.0:1\"]}", "tls: is missing")]
+    [DataRow("{}", "listen: is missing")]
+    [DataRow("{\"listen\":[\"unix:///a\"],\"listen\":[]}", "listen: is given twice")]
+    [DataRow("{\"listen\":\"unix:///a\"}", "listen: is a string")]
+    [DataRow("{\"listen\":null}", "listen: is null")]
+    [DataRow("[]", "is a list; allowed: a JSON object")]
+    [DataRow("", "not JSON")]
+    [DataRow("{\"listen\":[1]}", "listen[0]: is a number")]
+    [DataRow("{", "is not JSON")]
+    [DataRow("{\"listen\":[\"\\ud800\"]}", "no Unicode character")]
+    public void BadFile_Load_SaysWhatIsWrong(string json, string expected) =>
+        Assert.Contains(expected, string.Join('\n', Load<HostAgentConfiguration>(json).Errors));
+
+    [TestMethod]
+    [TestCategory("unit")]
+    public void IdMaps_Overlapping_AreRefused()
+    {
+        string all = string.Join('\n', Load<HostAgentConfiguration>(
+            """
+            {"listen":["unix:///a"],"peers":[{"name":"d"}],"exports":[{"name":"e","path":"/e","peers":["d"],
+             "userMap":[{"dpu":10,"host":1,"count":5},{"dpu":14,"host":100,"count":1}],
+             "groupMap":[{"dpu":4294967290,"host":0,"count":100}]}]}
+            """).Errors);
+        Assert.Contains("userMap: two ranges overlap at dpu id 14", all);
+        Assert.Contains("groupMap[0].count: leads beyond the highest id", all);
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
+    public void RuntimeMistakes_Load_AreRefused()
+    {
+        string all = string.Join('\n', Load<RuntimeConfiguration>(
+            """
+            {
+              "hosts": [{ "name": "host1", "endpoint": "unix:///a" }, { "name": "t", "endpoint": "tcp://a:1", "uid": 0 }],
+              "mounts": [{ "host": "hots1", "export": "../x", "target": "/", "giveUpAfter": "60" },
+                         { "host": "host1", "export": "e", "target": "/m", "lanes": 65 }, { "host": "host1", "export": "f", "target": "/m" }],
+              "control": { "listen": ["tcp://127.0.0.1:1"] }
+            }
+            """).Errors);
+        foreach (string expected in (string[])
+            [
+                "hosts[1].uid: is for unix endpoints", "tls: is missing", "mounts[0].host: \"hots1\" is none of \"hosts\"; did you mean \"host1\"?",
+                "mounts[0].export: \"../x\" is no name", "\"/\" would hide the whole machine", "mounts[0].giveUpAfter: is \"60\"",
+                "mounts[1].lanes: is 65; allowed: a whole number of 1 to 64", "mounts: has \"/m\" twice",
+                "control.listen: needs \"tls\"", "control.operators: is empty",
+            ])
+        {
+            Assert.Contains(expected, all);
+        }
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
+    public void Overrides_FlagOverEnvironmentOverFile_Win()
+    {
+        ConfigurationResult<HostAgentConfiguration> result = ConfigurationLoader.Parse<HostAgentConfiguration>(
+            Encoding.UTF8.GetBytes(Agent),
+            "f.json",
+            [
+                new("DPU_AGENT__log__level", "Warning"), new("DPU_AGENT__limits__openHandles", "99"),
+                new("DPU_AGENT__exports__0__path", "/srv"), new("DPU_AGENT__listen__2", "tcp://127.0.0.1:1"),
+                new("DPU_RUNTIME__log__level", "Nonsense"), new("PATH", "x"),
+            ],
+            ["log.level=Error", "exports.0.allowDeviceNodes=true", "peers.2={\"name\":\"dpu3\"}"]);
+        Assert.IsTrue(result.Succeeded, string.Join('\n', result.Errors));
+        HostAgentConfiguration agent = result.Configuration;
+        Assert.AreEqual(LogLevel.Error, agent.Log.Level);
+        Assert.AreEqual(99, agent.Limits.OpenHandles);
+        Assert.AreEqual("/srv", agent.Exports[0].Path);
+        Assert.IsTrue(agent.Exports[0].AllowDeviceNodes);
+        Assert.AreEqual("tcp://127.0.0.1:1", agent.Listen[2].ToString());
+        Assert.AreEqual("dpu3", agent.Peers[2].Name);
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
+    [DataRow("nonsense", "--set nonsense: has no key and value")]
+    [DataRow("log.lvel=x", "--set log.lvel=x: log.lvel: is not a key; did you mean \"level\"?")]
+    [DataRow("listen.7=unix:///x", "'7' is no place in a list of 2")]
+    [DataRow("log.level.deep=x", "the key above it is a string")]
+    [DataRow("limits.sessions=many", "limits.sessions: is \"many\"")]
+    [DataRow("peers=[", "--set peers=[: is not JSON")]
+    public void Override_Bad_NamesItsSource(string flag, string expected)
+    {
+        ConfigurationResult<HostAgentConfiguration> result =
+            ConfigurationLoader.Parse<HostAgentConfiguration>(Encoding.UTF8.GetBytes(Agent), "f.json", [], [flag]);
+        Assert.Contains(expected, string.Join('\n', result.Errors));
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
+    public void Environment_UnknownKey_NamesTheVariable()
+    {
+        ConfigurationResult<HostAgentConfiguration> result = ConfigurationLoader.Parse<HostAgentConfiguration>(
+            Encoding.UTF8.GetBytes(Agent), "f.json", [new("DPU_AGENT__limitz__mounts", "1")], []);
+        Assert.Contains("environment DPU_AGENT__limitz__mounts: limitz: is not a key; did you mean \"limits\"?", string.Join('\n', result.Errors));
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
+    public void Print_Loaded_LoadsAgainToTheSame()
+    {
+        string agent = ConfigurationLoader.Print(Good<HostAgentConfiguration>(Agent));
+        Assert.AreEqual(agent, ConfigurationLoader.Print(Good<HostAgentConfiguration>(agent)));
+        string runtime = ConfigurationLoader.Print(Good<RuntimeConfiguration>(Runtime));
+        Assert.AreEqual(runtime, ConfigurationLoader.Print(Good<RuntimeConfiguration>(runtime)));
+        Assert.Contains("\"giveUpAfter\": \"2m\"", runtime);
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
+    public void MissingFile_Load_NamesIt()
+    {
+        ConfigurationResult<RuntimeConfiguration> result =
+            ConfigurationLoader.Load<RuntimeConfiguration>("/nonexistent/runtime.json", [], []);
+        Assert.Contains("/nonexistent/runtime.json: cannot be read", result.Errors.Single().ToString());
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
+    public void AnyBytes_Load_NeverThrowsAndNeverSucceedsSilently() =>
+        Prop.ForAll((byte[] bytes) =>
+        {
+            ConfigurationResult<HostAgentConfiguration> result =
+                ConfigurationLoader.Parse<HostAgentConfiguration>(bytes ?? [], "f", [], []);
+            return result.Succeeded == (result.Errors.Count == 0);
+        }).QuickCheckThrowOnFailure();
+
+    [TestMethod]
+    [TestCategory("unit")]
+    public void DamagedFile_Load_NeverThrows() =>
+        Prop.ForAll((int at, byte value, int cut) =>
+        {
+            byte[] json = Encoding.UTF8.GetBytes(Runtime);
+            json[(int)((uint)at % json.Length)] = value;
+            byte[] shortened = json[..(int)((uint)cut % (json.Length + 1))];
+            bool Consistent(byte[] text)
+            {
+                ConfigurationResult<RuntimeConfiguration> result = ConfigurationLoader.Parse<RuntimeConfiguration>(text, "f", [], []);
+                return result.Succeeded == (result.Errors.Count == 0);
+            }
+
+            return Consistent(json) && Consistent(shortened);
+        }).QuickCheckThrowOnFailure();
+
+    [TestMethod]
+    [TestCategory("unit")]
+    public void AnyOverride_Load_NeverThrows() =>
+        Prop.ForAll((string text) =>
+        {
+            ConfigurationResult<HostAgentConfiguration> result = ConfigurationLoader.Parse<HostAgentConfiguration>(
+                Encoding.UTF8.GetBytes(Agent), "f", [new("DPU_AGENT__" + text, text ?? string.Empty)], [text ?? string.Empty]);
+            return result.Succeeded == (result.Errors.Count == 0);
+        }).QuickCheckThrowOnFailure();
+
+    private static ConfigurationResult<T> Load<T>(string json)
+        where T : class, IDaemonConfiguration<T> => ConfigurationLoader.Parse<T>(Encoding.UTF8.GetBytes(json), "f.json", [], []);
+
+    private static T Good<T>(string json)
+        where T : class, IDaemonConfiguration<T>
+    {
+        ConfigurationResult<T> result = Load<T>(json);
+        Assert.IsTrue(result.Succeeded, string.Join('\n', result.Errors));
+        return result.Configuration;
+    }
+}
