@@ -19,7 +19,7 @@ public static class RuntimeComposition
     {
         IServiceCollection services = daemon.Services;
         services.AddSingleton<EventHub>();
-        string name = daemon.Credentials?.Identity.Name ?? RuntimeConfiguration.Program;
+        string name = daemon.Credentials?.Identity.Name ?? daemon.Configuration.Name ?? Environment.MachineName.ToLowerInvariant();
         services.AddSingleton(s => new DialerSource(daemon.Credentials, name, s.GetRequiredService<TimeProvider>()));
         services.AddSingleton<HostLinks>();
         services.AddSingleton<MountManager>();

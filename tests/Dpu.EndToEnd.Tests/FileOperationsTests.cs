@@ -50,7 +50,7 @@ public sealed class FileOperationsTests
     [DataRow("setgid-directory", "mkdir d; chgrp 77 d; chmod 2775 d; : > d/f; mkdir d/s; stat -c '%n %g %a' d/f d/s")]
     [DataRow("xattrs", "echo 1 > f; setfattr -n user.a -v one f; setfattr -n trusted.b -v two f; setfattr -n user.bin -v 0x00ff01 f; getfattr -d -m '^(user|trusted)' f; setfattr -x user.a f; getfattr -d f; getfattr -n user.none f 2>&1 | grep -c 'No such'; mkdir d; setfattr -n user.d -v dir d; getfattr -n user.d --only-values d")]
     [DataRow("acls", "echo 1 > f; setfacl -m u:1000:rw,g:55:r f; getfacl -n f; mkdir d; setfacl -d -m u:77:rwx d; : > d/x; getfacl -n d/x")]
-    [DataRow("special-files", "mkfifo p; mknod c c 1 3 2>/dev/null || echo refused; stat -c '%n %F %a' p; (echo through > p &) ; cat p")]
+    [DataRow("special-files", "mkfifo p; stat -c '%n %F %a' p; (echo through > p &) ; cat p")]
     [DataRow("long-and-odd-names", "n=$(printf 'n%.0s' $(seq 1 255)); echo 1 > $n; cat $n; : > ${n}x 2>/dev/null || echo too-long; printf '\\001\\377 \\n*' > list; : > \"$(printf '\\001\\002\\377 a\\tb')\"; : > ' '; : > '*'; : > -- ; ls -b")]
     [DataRow("unlinked-but-open", "echo kept > f; exec 3<f; rm f; cat <&3; ls; exec 4>g; rm g; echo data >&4; exec 4>&-; ls")]
     [DataRow("remove-many", "seq -f f%.0f 1 500 | xargs touch; ls | wc -l; rm f*; ls | wc -l")]

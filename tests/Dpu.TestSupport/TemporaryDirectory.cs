@@ -47,6 +47,7 @@ public sealed class TemporaryDirectory : IDisposable
             throw new InvalidOperationException($"'{FullPath}' is kept: still mounted below it: {string.Join(", ", mounts)}. Unmount before disposing of the folder.");
         }
 
-        Directory.Delete(FullPath, recursive: true);
+        // Not Directory.Delete: it cannot remove names that are no UTF-8, which tests of file names leave.
+        ExternalProgram.Check("rm", ["-rf", "--", FullPath], TimeSpan.FromMinutes(2));
     }
 }

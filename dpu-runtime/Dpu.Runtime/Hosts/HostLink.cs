@@ -35,6 +35,7 @@ public sealed class HostLink : IHostConnector, IAsyncDisposable
     private HostLinkState _state;
     private long _epoch;
     private long _downSince;
+    private int _disposed;
 
     /// <summary>Begins to connect, and keeps at it until it is disposed.</summary>
     public HostLink(HostConfiguration configuration, LinkDialer dialer, EventHub events, TimeProvider time, ILogger logger)
@@ -114,6 +115,11 @@ public sealed class HostLink : IHostConnector, IAsyncDisposable
     /// <summary>Ends the link; its lanes are cut.</summary>
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+        {
+            return;
+        }
+
         await _stopping.CancelAsync().ConfigureAwait(false);
         await _loop.ConfigureAwait(false);
         _stopping.Dispose();

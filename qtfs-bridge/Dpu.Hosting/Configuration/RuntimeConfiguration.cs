@@ -3,6 +3,7 @@ using System.Text.Json;
 namespace Dpu.Hosting.Configuration;
 
 /// <summary>The DPU runtime's configuration, <c>/etc/dpu/runtime.json</c>. Immutable.</summary>
+/// <param name="Name">What this DPU calls itself at unix endpoints; null for the certificate's name, or else the machine's.</param>
 /// <param name="Tls">Certificates; null where every host has a unix endpoint.</param>
 /// <param name="Hosts">The hosts to connect to.</param>
 /// <param name="Mounts">What to mount of them.</param>
@@ -10,6 +11,7 @@ namespace Dpu.Hosting.Configuration;
 /// <param name="Metrics">The metrics endpoint; null for none.</param>
 /// <param name="Log">The log.</param>
 public sealed record RuntimeConfiguration(
+    string? Name,
     TlsConfiguration? Tls,
     IReadOnlyList<HostConfiguration> Hosts,
     IReadOnlyList<MountConfiguration> Mounts,
@@ -28,6 +30,7 @@ public sealed record RuntimeConfiguration(
 
     static RuntimeConfiguration IDaemonConfiguration<RuntimeConfiguration>.Read(ObjectReader reader)
     {
+        string? name = reader.OptionalString("name", Checks.Name, Checks.NameAllowed);
         TlsConfiguration? tls = reader.Object("tls") is { } t ? TlsConfiguration.Read(t) : null;
         List<HostConfiguration> hosts = reader.Objects("hosts", HostConfiguration.Read);
         Endpoints.ReportDuplicates(reader, "hosts", hosts.Select(h => h.Name));
@@ -49,7 +52,7 @@ public sealed record RuntimeConfiguration(
         MetricsConfiguration? metrics = MetricsConfiguration.Read(reader.Object("metrics"));
         LogConfiguration log = LogConfiguration.Read(reader.Object("log"));
         reader.End();
-        return new(tls, hosts, mounts, control, metrics, log);
+        return new(name, tls, hosts, mounts, control, metrics, log);
     }
 
     /// <inheritdoc/>
@@ -57,6 +60,11 @@ public sealed record RuntimeConfiguration(
     {
         ArgumentNullException.ThrowIfNull(writer);
         writer.WriteStartObject();
+        if (Name is not null)
+        {
+            writer.WriteString("name", Name);
+        }
+
         Tls?.WriteTo(writer);
         writer.WriteStartArray("hosts");
         foreach (HostConfiguration host in Hosts)

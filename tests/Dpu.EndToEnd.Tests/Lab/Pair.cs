@@ -112,6 +112,7 @@ public sealed class Pair : IDisposable
 
         var configuration = new JsonObject
         {
+            ["name"] = name,
             ["hosts"] = new JsonArray(host),
             ["mounts"] = new JsonArray(),
             ["control"] = new JsonObject { ["socket"] = _folder[$"{name}.sock"] },
