@@ -51,16 +51,17 @@ public sealed class MountedTests
     {
         using var export = new PeerExport(o => o with { AllowDeviceNodes = true });
         string plain = Directory.CreateDirectory(Path.Combine(export.Folder, "plain")).FullName;
+        PeerExport.Mode(plain, 0x1ed);
         string target = Directory.CreateDirectory(Path.Combine(export.Folder, "mnt")).FullName;
         string script = Path.Combine(export.Folder, "work.sh");
         File.WriteAllText(script, Work);
         string expected = Shell.Run("bash", script, plain);
         string seen = WithMount(export, target, () => Shell.Run("bash", script, target));
-        Assert.AreEqual(expected, seen);
+        AssertSameLines(expected, seen);
         Assert.AreEqual(0, export.FileSystem.OpenHandles);
 
         // And the host sees what the peer made: the same tree.
-        Assert.AreEqual(Shell.Run("bash", "-c", Listing, "sh", plain), Shell.Run("bash", "-c", Listing, "sh", export.Root));
+        AssertSameLines(Shell.Run("bash", "-c", Listing, "sh", plain), Shell.Run("bash", "-c", Listing, "sh", export.Root));
     }
 
     [TestMethod]
@@ -86,6 +87,15 @@ public sealed class MountedTests
     }
 
     private const string Listing = "cd \"$1\"; find . -printf '%p %y %m %U %G %l\\n' | sort; find . -type f -print0 | sort -z | xargs -0 md5sum";
+
+    private static void AssertSameLines(string expected, string actual)
+    {
+        string[] wanted = expected.Split('\n');
+        string[] seen = actual.Split('\n');
+        IEnumerable<string> differences = wanted.Except(seen).Select(line => "- " + line).Concat(seen.Except(wanted).Select(line => "+ " + line));
+        Assert.AreEqual(string.Empty, string.Join('\n', differences.Take(20)));
+        CollectionAssert.AreEqual(wanted, seen, "the order differs");
+    }
 
     private static string WithMount(PeerExport export, string target, Func<string> work)
     {
