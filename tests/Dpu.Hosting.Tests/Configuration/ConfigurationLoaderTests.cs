@@ -88,7 +88,7 @@ public sealed class ConfigurationLoaderTests
         ConfigurationResult<HostAgentConfiguration> result = Load<HostAgentConfiguration>(
             """
             {
-              "listen": ["http://x"],
+              "listen": ["http://example.org"],
               "peers": [{ "name": "dpu1" }, { "name": "dpu1" }, { "name": "UPPER" }],
               "exprots": [],
               "exports": [
@@ -104,7 +104,7 @@ public sealed class ConfigurationLoaderTests
         string all = string.Join('\n', result.Errors);
         foreach (string expected in (string[])
             [
-                "f.json:2: listen[0]: \"http://x\" is no endpoint; allowed: tcp://HOST:PORT",
+                "f.json:2: listen[0]: \"http://example.org\" is no endpoint; allowed: tcp://HOST:PORT",
                 "f.json:3: peers: has \"dpu1\" twice",
                 "f.json:3: peers[2].name: \"UPPER\" is no name",
                 "f.json:4: exprots: is not a key; did you mean \"exports\"?",
