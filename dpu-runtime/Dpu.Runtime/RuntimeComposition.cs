@@ -6,8 +6,6 @@ using Dpu.Runtime.Control;
 using Dpu.Runtime.Events;
 using Dpu.Runtime.Hosts;
 using Dpu.Runtime.Mounts;
-using Grpc.Health.V1;
-using Grpc.HealthCheck;
 
 namespace Dpu.Runtime;
 
@@ -28,17 +26,7 @@ public static class RuntimeComposition
         services.AddSingleton<RuntimeWorker>();
         services.AddHostedService(s => s.GetRequiredService<RuntimeWorker>());
         daemon.AddReloadable<RuntimeWorker>();
-
-        var health = new HealthServiceImpl();
-        health.SetStatus("", HealthCheckResponse.Types.ServingStatus.Serving);
-        health.SetStatus(Dpu.Proto.V1.Runtime.Descriptor.FullName, HealthCheckResponse.Types.ServingStatus.Serving);
-        services.AddSingleton(health);
-        services.AddGrpc();
         services.AddSingleton<RuntimeService>();
-        daemon.MapControl(endpoints =>
-        {
-            endpoints.MapGrpcService<RuntimeService>();
-            endpoints.MapGrpcService<HealthServiceImpl>();
-        });
+        daemon.MapControl(endpoints => endpoints.MapGrpcService<RuntimeService>());
     }
 }

@@ -4,10 +4,7 @@ using Dpu.Hosting.Configuration;
 using Dpu.Hosting.Control;
 using Dpu.Hosting.Lifetime;
 using Dpu.Link;
-using Dpu.Proto.V1;
 using Dpu.Qtfs.Export;
-using Grpc.Health.V1;
-using Grpc.HealthCheck;
 
 namespace Dpu.HostAgent;
 
@@ -39,18 +36,8 @@ public static class HostAgentComposition
         services.AddHostedService<HostAgentWorker>();
         daemon.AddReloadable<ExportPolicy>();
         daemon.AddReloadable<PeerPolicy>();
-
-        var health = new HealthServiceImpl();
-        health.SetStatus("", HealthCheckResponse.Types.ServingStatus.Serving);
-        health.SetStatus(Agent.Descriptor.FullName, HealthCheckResponse.Types.ServingStatus.Serving);
-        services.AddSingleton(health);
-        services.AddGrpc();
         services.AddSingleton<AgentService>();
         daemon.ServesStreams = true;
-        daemon.MapControl(endpoints =>
-        {
-            endpoints.MapGrpcService<AgentService>();
-            endpoints.MapGrpcService<HealthServiceImpl>();
-        });
+        daemon.MapControl(endpoints => endpoints.MapGrpcService<AgentService>());
     }
 }
