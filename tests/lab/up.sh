@@ -204,10 +204,10 @@ mkdir -p "$host" "$dpu"
 echo
 echo "Starting a host and a DPU on this machine, below $work:"
 step "a host folder with real files (this repository's sources and 16 MiB of noise)" make_host_files
+step "freshly issued certificates for both (dpuctl pki init, pki issue)" make_certificates
 step "a DPU: its own mount, network, pid and host-name namespaces and a cable to the host" make_dpu
 interface=$(cat "$space/interface")
 host_address=$("$LAB/dpu-namespace.sh" address "$space" host)
-step "freshly issued certificates for both (dpuctl pki init, pki issue)" make_certificates
 step "a configuration for both" write_configuration
 step "the host agent finds its configuration good (--check-config)" \
     timeout 30 "$(program dpu-host-agent)" --config "$host/host-agent.json" --check-config
@@ -216,7 +216,7 @@ step "the DPU runtime finds its configuration good (--check-config)" \
 setsid "$(program dpu-host-agent)" --config "$host/host-agent.json" >"$host/agent.log" 2>&1 </dev/null &
 agent_pid=$!
 step "dpu-host-agent listens on $host_address in this machine's namespaces" \
-    until_ready 30 "listening" bash -c "exec 3<>/dev/tcp/$host_address/7443"
+    until_ready 30 "dpuctl health" "$dpuctl" --socket "$host/agent.sock" health
 step "dpu-runtime runs on the DPU" start_runtime
 step "dpuctl reaches it" until_ready 30 "dpuctl status" on_dpu "$dpuctl" status
 step "the mount of its configuration is there: host1:reference on /mnt/reference" \
