@@ -55,6 +55,14 @@ done
 SCRIPT
 }
 
+# subnet_is_free SUBNET: no route but a default one leads into it or lies inside. Machines do use the documentation
+# ranges, and taking the address of one's own gateway would cut the machine off.
+subnet_is_free() {
+    local routes
+    routes=$({ ip -4 route show table all match "$1" && ip -4 route show table all root "$1"; } 2>/dev/null) || return 1
+    ! grep -qvE '^default |^$' <<<"$routes"
+}
+
 # A free subnet of the documentation ranges (RFC 5737): interface dpuN belongs to subnet N, and the kernel refuses a
 # second dpuN, so two runs at once cannot take the same.
 join_network() {
@@ -66,9 +74,7 @@ join_network() {
             *) base=203.0.113 ;;
         esac
         last=$((n % 64 * 4))
-        if ip -o -4 addr show | grep -qF " $base.$((last + 1))/"; then
-            continue
-        fi
+        subnet_is_free "$base.$last/30" || continue
         if ip link add "dpu$n" type veth peer name link0 netns "$init" 2>"$dir/ip.err"; then
             printf '%s\n' "dpu$n" >"$dir/interface"
             printf '%s\n' "$base.$((last + 1))" >"$dir/address.host"
@@ -102,19 +108,19 @@ create() {
     join_network "$dir" "$(cat "$dir/init.pid")"
 }
 
-# enter DIR PREFIX COMMAND…: becomes the command, inside; PREFIX is 'setsid' or 'env'.
+# enter INIT PREFIX COMMAND…: becomes the command, inside; PREFIX is 'setsid' or 'env'. Forks nothing itself.
 enter() {
-    local init prefix=$2
-    init=$(init_pid "$1")
+    local init=$1 prefix=$2
     shift 2
     exec "$prefix" nsenter --target "$init" --mount --net --uts --pid --wdns=/ -- "$@"
 }
 
 start() {
-    local dir=$1 name=$2 outer
+    local dir=$1 name=$2 init outer
     shift 2
+    init=$(init_pid "$dir")
     # Its own session: Ctrl-C at the terminal is for our caller, who then ends this in order.
-    (enter "$dir" setsid "$@") >"$dir/$name.log" 2>&1 </dev/null &
+    (enter "$init" setsid "$@") >"$dir/$name.log" 2>&1 </dev/null &
     outer=$!
     # nsenter forks to enter the pid namespace: its child is the command.
     has_child() { child_of "$outer" >"$dir/$name.pid" || gone "$outer"; }
@@ -176,7 +182,10 @@ dir=$(readlink -m "$2")
 shift 2
 case $verb in
     create) create "$dir" "$@" ;;
-    run) enter "$dir" env "$@" ;;
+    run)
+        init=$(init_pid "$dir")
+        enter "$init" env "$@"
+        ;;
     start) start "$dir" "$@" ;;
     stop) stop "$dir" "$@" ;;
     pid) cat "$dir/${1:-init}.pid" ;;

@@ -107,13 +107,11 @@ step() {
 }
 # Inside the DPU, with a time limit.
 on_dpu() { timeout --kill-after=5 120 "$LAB/dpu-namespace.sh" run "$space" "$@"; }
-refused() { # a time-out is no refusal
-    local status=0
+refused() { # refused EXIT-CODE COMMAND…: by this exit code, as any other failure is no refusal
+    local wanted=$1 status=0
+    shift
     "$@" || status=$?
-    case $status in
-        0) echo "it was not refused"; return 1 ;;
-        124 | 137) echo "no answer"; return 1 ;;
-    esac
+    [ "$status" = "$wanted" ] || { echo "expected exit code $wanted, got $status"; return 1; }
 }
 show() { sed 's/^/    /'; }
 fingerprint() { # of all files below a folder, names and content
@@ -196,7 +194,7 @@ JSON
 JSON
 }
 start_runtime() {
-    on_dpu mkdir -p /mnt/reference /mnt/files
+    on_dpu mkdir -p /mnt/reference /mnt/files /mnt/private
     "$LAB/dpu-namespace.sh" start "$space" runtime "$(program dpu-runtime)" --config "$dpu/runtime.json"
 }
 
@@ -204,10 +202,10 @@ mkdir -p "$host" "$dpu"
 echo
 echo "Starting a host and a DPU on this machine, below $work:"
 step "a host folder with real files (this repository's sources and 16 MiB of noise)" make_host_files
+step "freshly issued certificates for both (dpuctl pki init, pki issue)" make_certificates
 step "a DPU: its own mount, network, pid and host-name namespaces and a cable to the host" make_dpu
 interface=$(cat "$space/interface")
 host_address=$("$LAB/dpu-namespace.sh" address "$space" host)
-step "freshly issued certificates for both (dpuctl pki init, pki issue)" make_certificates
 step "a configuration for both" write_configuration
 step "the host agent finds its configuration good (--check-config)" \
     timeout 30 "$(program dpu-host-agent)" --config "$host/host-agent.json" --check-config
@@ -216,7 +214,7 @@ step "the DPU runtime finds its configuration good (--check-config)" \
 setsid "$(program dpu-host-agent)" --config "$host/host-agent.json" >"$host/agent.log" 2>&1 </dev/null &
 agent_pid=$!
 step "dpu-host-agent listens on $host_address in this machine's namespaces" \
-    until_ready 30 "listening" bash -c "exec 3<>/dev/tcp/$host_address/7443"
+    until_ready 30 "dpuctl health" "$dpuctl" --socket "$host/agent.sock" health
 step "dpu-runtime runs on the DPU" start_runtime
 step "dpuctl reaches it" until_ready 30 "dpuctl status" on_dpu "$dpuctl" status
 step "the mount of its configuration is there: host1:reference on /mnt/reference" \
@@ -257,9 +255,9 @@ step "the DPU removes them, and they are gone on the host" step_remove
 
 echo
 echo "And what the host's policy forbids:"
-step "writing to the read-only export is refused" refused on_dpu touch /mnt/reference/x
-step "mounting a folder that is not exported is refused" refused on_dpu "$dpuctl" mount "host1:$host/private" /mnt/private
-step "the host's own folder is not there on the DPU, except through the link" refused on_dpu test -e "$host/private/secret"
+step "writing to the read-only export is refused" refused 1 on_dpu touch /mnt/reference/x
+step "mounting a folder that is not exported is refused" refused 4 on_dpu "$dpuctl" mount "host1:$host/private" /mnt/private
+step "the host's own folder is not there on the DPU, except through the link" refused 1 on_dpu test -e "$host/private/secret"
 
 echo
 echo "On the DPU, 'dpuctl mounts' says:"
