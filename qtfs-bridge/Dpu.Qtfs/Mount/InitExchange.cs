@@ -15,13 +15,16 @@ internal sealed unsafe class InitExchange
     private byte[]? _request;
     private fuse_init_out _agreed;
 
+    /// <summary>Set once kernel and host have agreed: from then on the mount answers.</summary>
+    public ManualResetEventSlim Agreed { get; } = new();
+
     /// <summary>Checks the host's answer to the kernel's INIT, bounds it, and keeps both.</summary>
     public void Agree(byte* request, int length, byte* reply, ref int replyLength)
     {
         int bodyLength = replyLength - sizeof(fuse_out_header);
         if (bodyLength < sizeof(fuse_init_out))
         {
-            // An error of the host, which the kernel passes to whoever mounts.
+            // An error of the host, after which the kernel refuses every call; whoever mounts sees that nothing was agreed.
             return;
         }
 
@@ -40,6 +43,8 @@ internal sealed unsafe class InitExchange
             _request = new ReadOnlySpan<byte>(request, length).ToArray();
             _agreed = *body;
         }
+
+        Agreed.Set();
     }
 
     /// <summary>Gives the mount's INIT to a host that does not know it, before any other request on that connection.</summary>

@@ -104,9 +104,16 @@ internal sealed unsafe class MountGuard : IDisposable
         }
 
         int length = FuseDevice.ReadRequest(device, _buffer, FuseLimits.MaxMessageSize);
+        if (length is -errno.ENODEV or -errno.ECONNABORTED)
+        {
+            // Every lane waits for the host and does not see that the mount is gone.
+            _mount.DeviceEnded(length);
+            return;
+        }
+
         if (length <= 0)
         {
-            // A lane was faster, or the mount is gone: its lanes see that too, and stop this thread.
+            // A lane was faster.
             return;
         }
 

@@ -186,7 +186,7 @@ internal sealed unsafe class MountLane : IDisposable
         long started = Environment.TickCount64;
         for (int attempt = 0; ; attempt++)
         {
-            int error = EnsureConnection(hasReply, started, mayRepeat);
+            int error = EnsureConnection(header->opcode, started, mayRepeat);
             if (error != 0)
             {
                 Answer(device, header, error);
@@ -221,7 +221,7 @@ internal sealed unsafe class MountLane : IDisposable
                     return;
                 }
 
-                if (attempt == MaxRepeats)
+                if (attempt == MaxRepeats && header->opcode != (uint)fuse_opcode.FUSE_INIT)
                 {
                     Answer(device, header, -errno.EIO);
                     return;
@@ -234,7 +234,7 @@ internal sealed unsafe class MountLane : IDisposable
     }
 
     /// <summary>Returns 0 with a connection, or the negated errno that the request ends with.</summary>
-    private int EnsureConnection(bool hasReply, long started, bool mayRepeat)
+    private int EnsureConnection(uint opcode, long started, bool mayRepeat)
     {
         while (true)
         {
@@ -277,9 +277,11 @@ internal sealed unsafe class MountLane : IDisposable
                 _mount.LaneBroke(e.Message);
             }
 
-            // Without a caller that waits, what the host keeps for us ends with its grace time.
+            // FUSE_INIT never gives up: an error would break the mount for good. Without a caller that waits, what the
+            // host keeps for us ends with its grace time.
             long limit = (long)_mount.Options.GiveUpAfter.TotalMilliseconds;
-            if (!hasReply || Environment.TickCount64 - started > limit || _mount.HasGivenUp)
+            bool waits = ReplayRules.HasReply(opcode) && Environment.TickCount64 - started <= limit && !_mount.HasGivenUp;
+            if (!waits && opcode != (uint)fuse_opcode.FUSE_INIT)
             {
                 return -errno.EIO;
             }

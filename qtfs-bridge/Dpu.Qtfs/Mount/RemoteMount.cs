@@ -14,6 +14,9 @@ namespace Dpu.Qtfs.Mount;
 /// </summary>
 public sealed class RemoteMount : IDisposable
 {
+    /// <summary>For FUSE_INIT, which is one exchange with the host: the time of a dial and some reserve.</summary>
+    private static readonly TimeSpan InitLimit = TimeSpan.FromSeconds(15);
+
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _stopping = new();
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -46,6 +49,9 @@ public sealed class RemoteMount : IDisposable
                 ReadOnly = ReadOnly,
                 AllowSuid = options.AllowSuid,
                 AllowDev = options.AllowDev,
+
+                // What a runtime left that was killed: every access to it fails.
+                ReplaceStale = true,
             });
         }
         catch
@@ -69,6 +75,7 @@ public sealed class RemoteMount : IDisposable
             StartThread($"lane{i}", () => RunLane(lane, device));
         }
 
+        AwaitInit();
         Log.Mounted(logger, options.Host, options.Export, options.Target, ReadOnly, options.Lanes);
     }
 
@@ -228,6 +235,19 @@ public sealed class RemoteMount : IDisposable
                 Volatile.Write(ref _overflowLane, 0);
             }
         });
+    }
+
+    private void AwaitInit()
+    {
+        if (InitExchange.Agreed.Wait(InitLimit))
+        {
+            return;
+        }
+
+        _device.Unmount(lazy: true);
+        Dispose();
+        throw new IOException(
+            $"host '{Options.Host}' and this machine's kernel did not agree on FUSE within {InitLimit.TotalSeconds} s{(Fault is { } fault ? ": " + fault : "; see the host agent's log")}");
     }
 
     private void RunLane(MountLane lane, SafeFileHandle device)

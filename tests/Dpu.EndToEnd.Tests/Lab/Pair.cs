@@ -167,8 +167,13 @@ public sealed class Pair : IDisposable
     /// <summary>The runtime of <see cref="Up"/>.</summary>
     public Daemon Runtime { get; private set; } = null!;
 
-    public static void WaitMounted(string target) =>
+    public static void WaitMounted(string target)
+    {
         Eventually.True(() => MountTable.Targets().Contains(target), Limit, $"the mount at {target}");
+
+        // The first call waits for the kernel and the host to agree.
+        Directory.GetFileSystemEntries(target);
+    }
 
     public static void WaitUnmounted(string target) =>
         Eventually.True(() => !MountTable.Targets().Contains(target), Limit, $"the end of the mount at {target}");
