@@ -57,13 +57,11 @@ internal static partial class SourceRules
         }
     }
 
-    // A host with a dotless name or a private top-level domain. Documentation's own (RFC 2606, RFC 5737) and loopback are
-    // fine, as are templates such as http://{host}.
+    // Private top-level domains and address ranges. Names without a dot are URIs of our own (certificates') or samples.
     private static bool IsPrivateHost(string host) =>
-        (!host.Contains('.', StringComparison.Ordinal) && host is not ("localhost" or "unix" or "link" or "example" or "host"))
+        host.EndsWith(".lan", StringComparison.Ordinal)
         || host.EndsWith(".internal", StringComparison.Ordinal)
         || host.EndsWith(".corp", StringComparison.Ordinal)
-        || host.EndsWith(".lan", StringComparison.Ordinal)
         || host.StartsWith("10.", StringComparison.Ordinal)
         || host.StartsWith("192.168.", StringComparison.Ordinal);
 

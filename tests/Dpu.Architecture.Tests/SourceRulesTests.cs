@@ -60,7 +60,7 @@ public sealed class SourceRulesTests
     [TestCategory("unit")]
     [DataRow("cd /wo" + "rk/repo", 1)]
     [DataRow("see https:" + "//nexus.example.internal/x", 1)]
-    [DataRow("http:" + "//buildserver/feed", 1)]
+    [DataRow("http:" + "//buildserver.lan/feed", 1)]
     [DataRow("cat /my/checkout/dev", 1)]
     [DataRow("see https://github.com/libfuse/libfuse", 0)]
     [DataRow("http://127.0.0.1:9465/metrics or http://localhost", 0)]

@@ -49,6 +49,7 @@ internal sealed class DaemonsTarget(string store, bool tls) : FileTarget(tls ? "
         };
         JsonObject runtimeConfiguration = new()
         {
+            ["name"] = "dpu1",
             ["hosts"] = new JsonArray(host),
             ["mounts"] = new JsonArray(new JsonObject { ["host"] = "host1", ["export"] = "bench", ["target"] = Seen, ["cacheTimeout"] = "0s" }),
             ["control"] = new JsonObject { ["socket"] = $"{Folder}/runtime.sock" },
