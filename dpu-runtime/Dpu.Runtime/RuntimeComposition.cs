@@ -26,6 +26,8 @@ public static class RuntimeComposition
         services.AddSingleton<RuntimeWorker>();
         services.AddHostedService(s => s.GetRequiredService<RuntimeWorker>());
         daemon.AddReloadable<RuntimeWorker>();
+        daemon.AddProbe<MountManager>();
+        services.AddSingleton<RuntimeMetrics>();
         services.AddSingleton<RuntimeService>();
         daemon.MapControl(endpoints => endpoints.MapGrpcService<RuntimeService>());
     }

@@ -12,11 +12,13 @@ namespace Dpu.Runtime;
 /// <param name="services">Gives the configuration's keeper, which needs this part itself.</param>
 /// <param name="hosts">The links.</param>
 /// <param name="mounts">The mounts.</param>
+/// <param name="metrics">Live as long as this part.</param>
 /// <param name="logger">The log.</param>
 public sealed class RuntimeWorker(
     IServiceProvider services,
     HostLinks hosts,
     MountManager mounts,
+    RuntimeMetrics metrics,
     ILogger<RuntimeWorker> logger) : IHostedService, IReloadable<RuntimeConfiguration>
 {
     /// <inheritdoc/>
@@ -37,6 +39,7 @@ public sealed class RuntimeWorker(
         // Mounts first: unmounting writes back what is dirty, which needs the links.
         await mounts.DisposeAsync().ConfigureAwait(false);
         await hosts.DisposeAsync().ConfigureAwait(false);
+        metrics.Dispose();
     }
 
     /// <inheritdoc/>

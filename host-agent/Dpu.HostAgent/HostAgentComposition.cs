@@ -36,6 +36,9 @@ public static class HostAgentComposition
         services.AddHostedService<HostAgentWorker>();
         daemon.AddReloadable<ExportPolicy>();
         daemon.AddReloadable<PeerPolicy>();
+        services.AddSingleton<ExportProbe>();
+        daemon.AddProbe<ExportProbe>();
+        services.AddSingleton<HostAgentMetrics>();
         services.AddSingleton<AgentService>();
         daemon.ServesStreams = true;
         daemon.MapControl(endpoints => endpoints.MapGrpcService<AgentService>());

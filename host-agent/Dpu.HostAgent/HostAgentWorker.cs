@@ -11,10 +11,12 @@ namespace Dpu.HostAgent;
 /// <param name="configuration">The configuration's keeper.</param>
 /// <param name="exports">The policy on files.</param>
 /// <param name="listener">The link's listening end.</param>
+/// <param name="metrics">Live as long as this part.</param>
 public sealed class HostAgentWorker(
     ReloadCoordinator<HostAgentConfiguration> configuration,
     ExportPolicy exports,
-    LinkListener listener) : IHostedService
+    LinkListener listener,
+    HostAgentMetrics metrics) : IHostedService
 {
     /// <inheritdoc/>
     public Task StartAsync(CancellationToken cancellationToken)
@@ -28,6 +30,9 @@ public sealed class HostAgentWorker(
     }
 
     /// <inheritdoc/>
-    public Task StopAsync(CancellationToken cancellationToken) =>
-        Task.Factory.StartNew(listener.Dispose, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await Task.Factory.StartNew(listener.Dispose, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).ConfigureAwait(false);
+        metrics.Dispose();
+    }
 }

@@ -3,6 +3,7 @@ using Dpu.Proto.V1;
 using Dpu.Qtfs.Mount;
 using Dpu.Runtime.Events;
 using Dpu.Runtime.Hosts;
+using Dpu.Systemd;
 using Grpc.Core;
 
 namespace Dpu.Runtime.Mounts;
@@ -11,9 +12,10 @@ namespace Dpu.Runtime.Mounts;
 /// Every mount of this DPU: those of the configuration, made whenever their host is up and they do not stand, and those
 /// an operator asked for. Thread-safe.
 /// </summary>
-public sealed class MountManager : IAsyncDisposable
+public sealed class MountManager : IAsyncDisposable, IHealthProbe
 {
     private static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan ProbeLimit = TimeSpan.FromSeconds(2);
 
     private readonly HostLinks _hosts;
     private readonly EventHub _events;
@@ -46,6 +48,21 @@ public sealed class MountManager : IAsyncDisposable
                 return [.. _entries.Select(ToMessage)];
             }
         }
+    }
+
+    /// <inheritdoc/>
+    string IHealthProbe.Name => "mounts";
+
+    /// <inheritdoc/>
+    string? IHealthProbe.Problem()
+    {
+        if (!_lock.TryEnter(ProbeLimit))
+        {
+            return $"the list of mounts has been locked for over {ProbeLimit.TotalSeconds} s";
+        }
+
+        _lock.Exit();
+        return null;
     }
 
     /// <summary>Makes the configured mounts those of the list; mounts that an operator made stay.</summary>

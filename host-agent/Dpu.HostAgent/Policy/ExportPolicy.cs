@@ -64,7 +64,6 @@ public sealed class ExportPolicy(ExportService exports) : IReloadable<HostAgentC
 
     private static ExportLimits From(LimitsConfiguration limits) => new()
     {
-        Connections = limits.Connections,
         RequestsPerSecond = limits.RequestsPerSecond,
         BytesPerSecond = limits.BytesPerSecond,
         OpenNodes = limits.OpenNodes,

@@ -3,9 +3,6 @@ namespace Dpu.Qtfs.Export;
 /// <summary>What one peer may use, so that it cannot starve another. The defaults fit one DPU with a few hundred containers.</summary>
 public sealed record ExportLimits
 {
-    /// <summary>Connections of service <c>fs</c> at once.</summary>
-    public int Connections { get; init; } = 64;
-
     /// <summary>Requests a second over all mounts; 0 for no limit.</summary>
     public long RequestsPerSecond { get; init; }
 

@@ -106,42 +106,35 @@ public sealed class ExportService : ILinkService, IDisposable
             mount = _sessions.GetValueOrDefault(SessionId(connection.Hello))?.Mounts.GetValueOrDefault(connection.Hello.Fs.MountId);
         }
 
-        if (mount is null || !peer.TryAddConnection())
+        if (mount is null)
+        {
+            return;
+        }
+
+        using var lane = new ExportLane(connection, mount, peer, _time);
+        using CancellationTokenRegistration cut = stopping.Register(lane.Cut);
+        if (!mount.TryAttach(lane))
         {
             return;
         }
 
         try
         {
-            using var lane = new ExportLane(connection, mount, peer, _time);
-            using CancellationTokenRegistration cut = stopping.Register(lane.Cut);
-            if (!mount.TryAttach(lane))
-            {
-                return;
-            }
-
-            try
-            {
-                lane.Serve(stopping);
-            }
-            catch (FuseChannelException e)
-            {
-                Log.LaneViolation(_logger, peer.Name, mount.Export.Name, e.Message);
-            }
-            catch (Exception e) when (e is IOException or ObjectDisposedException)
-            {
-                // Expected: the link broke, or the lane was cut. The mount waits for the peer's return.
-                Log.LaneBroken(_logger, peer.Name, mount.Export.Name, e.Message);
-            }
-            finally
-            {
-                mount.Detach(lane);
-                ForgetIfEnded(mount);
-            }
+            lane.Serve(stopping);
+        }
+        catch (FuseChannelException e)
+        {
+            Log.LaneViolation(_logger, peer.Name, mount.Export.Name, e.Message);
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
+        {
+            // Expected: the link broke, or the lane was cut. The mount waits for the peer's return.
+            Log.LaneBroken(_logger, peer.Name, mount.Export.Name, e.Message);
         }
         finally
         {
-            peer.RemoveConnection();
+            mount.Detach(lane);
+            ForgetIfEnded(mount);
         }
     }
 
@@ -167,6 +160,18 @@ public sealed class ExportService : ILinkService, IDisposable
                         session.Mounts.Values.Sum(mount => mount.Refused)))
             ];
         }
+    }
+
+    /// <summary>Whether the service still answers: false where its tables have been locked for longer than <paramref name="limit"/>.</summary>
+    public bool IsResponsive(TimeSpan limit)
+    {
+        if (!_lock.TryEnter(limit))
+        {
+            return false;
+        }
+
+        _lock.Exit();
+        return true;
     }
 
     /// <summary>Ends every mount.</summary>

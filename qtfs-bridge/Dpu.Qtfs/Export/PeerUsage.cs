@@ -6,7 +6,6 @@ namespace Dpu.Qtfs.Export;
 internal sealed class PeerUsage
 {
     private readonly Lock _lock = new();
-    private int _connections;
     private TokenBucket _requests;
     private TokenBucket _bytes;
 
@@ -43,28 +42,6 @@ internal sealed class PeerUsage
             Handles.Limit = limits.OpenHandles;
             Volatile.Write(ref _requests, new TokenBucket(limits.RequestsPerSecond));
             Volatile.Write(ref _bytes, new TokenBucket(limits.BytesPerSecond));
-        }
-    }
-
-    public bool TryAddConnection()
-    {
-        lock (_lock)
-        {
-            if (_connections >= Limits.Connections)
-            {
-                return false;
-            }
-
-            _connections++;
-            return true;
-        }
-    }
-
-    public void RemoveConnection()
-    {
-        lock (_lock)
-        {
-            _connections--;
         }
     }
 

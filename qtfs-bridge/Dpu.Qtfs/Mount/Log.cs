@@ -28,4 +28,7 @@ internal static partial class Log
 
     [LoggerMessage(2107, LogLevel.Critical, "{Target}: a thread of the mount ended unexpectedly; the mount is aborted so that nobody hangs on it")]
     public static partial void LaneCrashed(ILogger logger, string target, Exception exception);
+
+    [LoggerMessage(2108, LogLevel.Warning, "the threads that serve mounts are not fully protected from memory reclaim: {Refusal}")]
+    public static partial void ThreadsNotProtected(ILogger logger, string refusal);
 }

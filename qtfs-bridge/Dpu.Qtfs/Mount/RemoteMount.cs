@@ -17,6 +17,9 @@ public sealed class RemoteMount : IDisposable
     /// <summary>For FUSE_INIT, which is one exchange with the host: the time of a dial and some reserve.</summary>
     private static readonly TimeSpan InitLimit = TimeSpan.FromSeconds(15);
 
+    // Said once for the process: every mount's threads fare alike.
+    private static int s_protectionTold;
+
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _stopping = new();
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -76,6 +79,7 @@ public sealed class RemoteMount : IDisposable
         }
 
         AwaitInit();
+        TellOfProtection();
         Log.Mounted(logger, options.Host, options.Export, options.Target, ReadOnly, options.Lanes);
     }
 
@@ -235,6 +239,14 @@ public sealed class RemoteMount : IDisposable
                 Volatile.Write(ref _overflowLane, 0);
             }
         });
+    }
+
+    private void TellOfProtection()
+    {
+        if (ProcessProtection.Threads is { Applied: false } refused && Interlocked.Exchange(ref s_protectionTold, 1) == 0)
+        {
+            Log.ThreadsNotProtected(_logger, refused.ToString());
+        }
     }
 
     private void AwaitInit()

@@ -1,0 +1,39 @@
+using System.Diagnostics.Metrics;
+using Dpu.Proto.V1;
+using Dpu.Runtime.Hosts;
+using Dpu.Runtime.Mounts;
+
+namespace Dpu.Runtime;
+
+/// <summary>The runtime's metrics, by host and by mount: read when they are asked for, so that requests pay nothing for them.</summary>
+public sealed class RuntimeMetrics : IDisposable
+{
+    private readonly Meter _meter = new("Dpu.Runtime");
+
+    /// <summary>Registers the instruments.</summary>
+    public RuntimeMetrics(HostLinks hosts, MountManager mounts)
+    {
+        _meter.CreateObservableGauge("dpu.host.up", () => hosts.All.Select(host => Of(host, host.IsUp ? 1L : 0L)), "1", "1 where the link to the host is up.");
+        _meter.CreateObservableCounter("dpu.host.reconnects", () => hosts.All.Select(host => Of(host, (long)host.State.Reconnects)), "{reconnect}", "Times that the link came up again.");
+        _meter.CreateObservableGauge("dpu.host.round_trip", () => hosts.All.Select(host => Of(host, host.State.RoundTrip.TotalSeconds)), "s", "Round trip of the last keep-alive.");
+        _meter.CreateObservableGauge("dpu.mount.mounted", () => mounts.All.Select(mount => Of(mount, mount.State == MountState.Mounted ? 1L : 0L)), "1", "1 where the mount stands and its host is there.");
+        _meter.CreateObservableGauge("dpu.mount.in_flight", () => Counters(mounts, static counters => counters.InFlight), "{request}", "Requests under way.");
+        _meter.CreateObservableCounter("dpu.mount.requests", () => Counters(mounts, static counters => counters.Requests), "{request}", "FUSE requests.");
+        _meter.CreateObservableCounter("dpu.mount.errors", () => Counters(mounts, static counters => counters.Errors), "{request}", "FUSE requests answered with an error, ENOENT and the like included.");
+        _meter.CreateObservableCounter("dpu.mount.unknown_outcome", () => Counters(mounts, static counters => counters.UnknownOutcome), "{request}", "Requests ended with EIO because the link broke after they were sent.");
+        _meter.CreateObservableCounter("dpu.mount.sent", () => Counters(mounts, static counters => counters.BytesSent), "By", "Bytes of FUSE messages sent to the host.");
+        _meter.CreateObservableCounter("dpu.mount.received", () => Counters(mounts, static counters => counters.BytesReceived), "By", "Bytes of FUSE messages received from the host.");
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _meter.Dispose();
+
+    private static IEnumerable<Measurement<long>> Counters(MountManager mounts, Func<MountCounters, ulong> value) =>
+        mounts.All.Where(mount => mount.Counters is not null).Select(mount => Of(mount, (long)value(mount.Counters)));
+
+    private static Measurement<T> Of<T>(HostLink host, T value)
+        where T : struct => new(value, new KeyValuePair<string, object?>("host", host.HostName));
+
+    private static Measurement<T> Of<T>(Mount mount, T value)
+        where T : struct => new(value, new KeyValuePair<string, object?>("target", mount.Target));
+}
