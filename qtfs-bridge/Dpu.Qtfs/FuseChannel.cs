@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Dpu.Link;
 
 namespace Dpu.Qtfs;
 
@@ -18,12 +17,12 @@ internal sealed unsafe class FuseChannel : IDisposable
     private int _consumed;
     private long _partialSince;
 
-    /// <param name="connection">The connection; owned by the caller.</param>
+    /// <param name="stream">Read and written synchronously; owned by the caller.</param>
     /// <param name="minimumLength">The size of the header that the other end sends, in bytes.</param>
     /// <param name="maximumLength">The longest message accepted, in bytes.</param>
-    public FuseChannel(LinkConnection connection, int minimumLength, int maximumLength)
+    public FuseChannel(Stream stream, int minimumLength, int maximumLength)
     {
-        _stream = connection.Stream;
+        _stream = stream;
         _minimumLength = minimumLength;
         _capacity = maximumLength;
 

@@ -24,7 +24,7 @@ internal sealed unsafe class ExportLane : IDisposable
         _mount = mount;
         _peer = peer;
         _time = time;
-        _channel = new FuseChannel(connection, sizeof(fuse_in_header), FuseLimits.MaxMessageSize);
+        _channel = new FuseChannel(connection.Stream, sizeof(fuse_in_header), FuseLimits.MaxMessageSize);
 
         // SAFETY: freed in Dispose, by the thread that runs Serve.
         _reply = (byte*)NativeMemory.AlignedAlloc((nuint)FuseLimits.MaxMessageSize, 4096);

@@ -13,7 +13,7 @@ internal sealed unsafe class LaneConnection : IDisposable
     public LaneConnection(LinkConnection connection, long epoch)
     {
         _connection = connection;
-        _channel = new FuseChannel(connection, sizeof(fuse_out_header), FuseLimits.MaxMessageSize);
+        _channel = new FuseChannel(connection.Stream, sizeof(fuse_out_header), FuseLimits.MaxMessageSize);
         Epoch = epoch;
     }
 

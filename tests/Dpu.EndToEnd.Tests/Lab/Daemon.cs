@@ -5,6 +5,9 @@ namespace Dpu.EndToEnd.Tests.Lab;
 /// <summary>A daemon of the build as a process, and dpuctl on its control socket.</summary>
 public sealed class Daemon : IDisposable
 {
+    // Below the daemon's own limit of 15 s for a stop, so that a stop that hangs is seen, with what hangs.
+    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(12);
+
     private readonly RunningProgram _program;
 
     public Daemon(string project, string program, string configuration, string socket)
@@ -78,12 +81,20 @@ public sealed class Daemon : IDisposable
         {
             Signal("CONT");
             Signal("TERM");
-            if (!_program.WaitForExit(Pair.Limit))
+            if (!_program.WaitForExit(StopLimit))
             {
+                string state = Describe();
                 _program.Kill();
+                string log = Log;
+                _program.Dispose();
+                throw new InvalidOperationException($"{_program.CommandLine} did not stop within {StopLimit.TotalSeconds} s of SIGTERM.\n{state}\n{log}");
             }
         }
 
         _program.Dispose();
     }
+
+    /// <summary>What each thread does, as the kernel says: name, where it sleeps, system call.</summary>
+    private string Describe() => string.Join('\n', Directory.GetDirectories($"/proc/{Id}/task").Select(task =>
+        $"{File.ReadAllText(task + "/comm").Trim()}: {File.ReadAllText(task + "/wchan")} {File.ReadAllText(task + "/syscall").Trim()}"));
 }
