@@ -8,7 +8,7 @@ namespace Dpu.Fuse;
 /// the root is 1. Hard links are one node. Thread-safe: operations on different open nodes meet in no lock but that of
 /// their bucket. Where the <see cref="DescriptorWindow"/> is full, some nodes are shut: they hold no descriptor until used.
 /// </summary>
-internal sealed unsafe partial class NodeTable
+internal sealed partial class NodeTable
 {
     /// <summary>The root's node id: index 1, generation 0 (FUSE_ROOT_ID).</summary>
     public const ulong RootId = 1;

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Dpu.Fuse.Wire;
 using Dpu.Linux;
 
@@ -432,6 +433,55 @@ public sealed class WindowTests
         Assert.AreEqual(0L, Round());
         Assert.IsGreaterThan(reopened, Window(export).Reopened);
         Assert.AreEqual(0, FuseWorkerThread.Leave());
+    }
+
+    [TestMethod]
+    [TestCategory("soak")]
+    public void ManyMoreNodesThanDescriptors_LookedUpAndThenAskedInTurn_AllAnswer()
+    {
+        const int folders = 200;
+        const int files = 1000;
+        using PeerExport export = WithWindow(1000);
+        var nodes = new List<ulong>(folders * files);
+        var clock = new Stopwatch();
+        for (int d = 0; d < folders; d++)
+        {
+            Directory.CreateDirectory(export.In($"d{d}"));
+            for (int f = 0; f < files; f++)
+            {
+                File.WriteAllBytes(export.In($"d{d}/f{f}"), []);
+            }
+
+            ulong parent = export.Lookup($"d{d}").nodeid;
+            clock.Start();
+            for (int f = 0; f < files; f++)
+            {
+                Assert.AreEqual(0, export.TryLookup(parent, $"f{f}", out fuse_entry_out entry));
+                nodes.Add(entry.nodeid);
+            }
+
+            clock.Stop();
+        }
+
+        Assert.AreEqual(folders * (files + 1), export.FileSystem.OpenNodes);
+        AssertBounded(export, 1000);
+        Console.WriteLine($"LOOKUP of a new node: {clock.Elapsed.TotalMicroseconds / nodes.Count:f1} us");
+        clock.Restart();
+        foreach (ulong node in nodes)
+        {
+            Assert.AreEqual(0, export.GetAttr(node, out _));
+        }
+
+        Console.WriteLine($"GETATTR of a shut node: {clock.Elapsed.TotalMicroseconds / nodes.Count:f1} us");
+        Assert.IsGreaterThanOrEqualTo(nodes.Count - 1000L, Window(export).Reopened);
+        clock.Restart();
+        for (int i = 0; i < nodes.Count; i++)
+        {
+            Assert.AreEqual(0, export.GetAttr(nodes[^1], out _));
+        }
+
+        Console.WriteLine($"GETATTR of an open node: {clock.Elapsed.TotalMicroseconds / nodes.Count:f1} us");
+        AssertBounded(export, 1000);
     }
 
     internal static DescriptorWindow Window(PeerExport export) => s_windows.TryGetValue(export, out DescriptorWindow? window) ? window : throw new AssertFailedException("made without a window");
