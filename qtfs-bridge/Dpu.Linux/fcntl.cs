@@ -47,6 +47,9 @@ public static class fcntl
     public const int FALLOC_FL_INSERT_RANGE = 0x20;
     public const int FALLOC_FL_UNSHARE_RANGE = 0x40;
 
+    /// <summary>The bytes of a file handle at most.</summary>
+    public const int MAX_HANDLE_SZ = 128;
+
     /// <summary>This machine's value; see <see cref="fcntl_x64"/> and <see cref="fcntl_arm64"/>.</summary>
     public static int O_DIRECTORY => MachineArchitecture.IsArm64 ? fcntl_arm64.O_DIRECTORY : fcntl_x64.O_DIRECTORY;
 
@@ -58,6 +61,14 @@ public static class fcntl
 
     /// <inheritdoc cref="O_DIRECTORY"/>
     public static int O_TMPFILE => MachineArchitecture.IsArm64 ? fcntl_arm64.O_TMPFILE : fcntl_x64.O_TMPFILE;
+}
+
+/// <summary>The head of a file handle; <c>handle_bytes</c> bytes of <c>f_handle</c> follow.</summary>
+[CStruct("struct file_handle", "fcntl.h", Prefix = true)]
+public struct file_handle
+{
+    public uint handle_bytes;
+    public int handle_type;
 }
 
 public static unsafe partial class LibC
@@ -73,6 +84,20 @@ public static unsafe partial class LibC
     /// <summary>fallocate(2); offset and length in bytes.</summary>
     [LibraryImport(Library)]
     public static partial int fallocate(int fd, int mode, long offset, long length);
+
+    /// <summary>
+    /// name_to_handle_at(2); <c>handle_bytes</c> says how much room follows the head, and how much is needed after EOVERFLOW.
+    /// <paramref name="mountId"/> is not that of <c>stx_mnt_id</c> on every kernel.
+    /// </summary>
+    [LibraryImport(Library)]
+    public static partial int name_to_handle_at(int dirfd, byte* path, file_handle* handle, int* mountId, int flags);
+
+    /// <summary>
+    /// open_by_handle_at(2); needs CAP_DAC_READ_SEARCH, and as <paramref name="mountFd"/> a descriptor that is not O_PATH
+    /// (EBADF otherwise). ESTALE where the file is gone or its inode number belongs to another one.
+    /// </summary>
+    [LibraryImport(Library)]
+    public static partial int open_by_handle_at(int mountFd, file_handle* handle, int flags);
 
     /// <summary>Makes an open file non-blocking: O_NONBLOCK belongs to the open file description, whoever shares it.</summary>
     /// <returns>0 or a negated errno.</returns>

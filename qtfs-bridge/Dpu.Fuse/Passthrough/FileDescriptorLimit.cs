@@ -3,7 +3,7 @@ using static Dpu.Linux.LibC;
 
 namespace Dpu.Fuse;
 
-/// <summary>The process's limit of open descriptors: every node and handle that peers hold is one.</summary>
+/// <summary>The process's limit of open descriptors: every handle that peers hold is one, and nodes are some (<see cref="DescriptorWindow"/>).</summary>
 public static unsafe class FileDescriptorLimit
 {
     /// <summary>Raises the soft limit to the hard one, which needs no privilege, and returns it.</summary>

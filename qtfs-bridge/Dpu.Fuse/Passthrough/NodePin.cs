@@ -1,9 +1,12 @@
+using Dpu.Linux;
+
 namespace Dpu.Fuse;
 
 /// <summary>Keeps a node's descriptor open for the time of a call. Dispose it once.</summary>
 internal readonly ref struct NodePin
 {
     private readonly NodeTable? _table;
+    private readonly int _error;
 
     public NodePin(NodeTable table, int index)
     {
@@ -15,7 +18,15 @@ internal readonly ref struct NodePin
         Id = NodeTable.IdOf(index, record.State);
     }
 
-    /// <summary>False where the peer's id names no node, or one of an earlier life.</summary>
+    /// <summary>Says why there is none.</summary>
+    /// <param name="error">A negated errno.</param>
+    public NodePin(int error) => _error = error;
+
+    /// <summary>0; <c>-ESTALE</c> where the peer's id names no node, one of an earlier life, or one whose file is gone; or what
+    /// opening its file again gave.</summary>
+    public int Error => Valid ? 0 : _error == 0 ? -errno.ESTALE : _error;
+
+    /// <summary>Whether there is a node.</summary>
     public bool Valid => _table is not null;
 
     /// <summary>The table's index.</summary>

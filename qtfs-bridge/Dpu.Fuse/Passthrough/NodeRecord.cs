@@ -18,7 +18,10 @@ internal struct NodeRecord : ISlot
     /// <summary>The mount by which it was found: a bind mount may be read-only where another is not.</summary>
     public ulong Mount;
 
-    /// <summary>O_PATH descriptor; it also keeps the inode number from being used again.</summary>
+    /// <summary>
+    /// O_PATH descriptor, or -1 while the node is shut; then <see cref="Handle"/>, in which the inode's generation is, keeps
+    /// the node from becoming another file's.
+    /// </summary>
     public int Descriptor;
 
     /// <summary>The file type, S_IFMT of its mode.</summary>
@@ -26,6 +29,23 @@ internal struct NodeRecord : ISlot
 
     /// <summary>The next node of the bucket, or the next free record.</summary>
     public int Next;
+
+    /// <summary>The neighbours in the ring of open nodes; 0 outside of it. Guarded by the table's clock lock.</summary>
+    public int RingNext;
+
+    /// <inheritdoc cref="RingNext"/>
+    public int RingPrevious;
+
+    /// <summary>Whether the node counts as a user of its mount's anchor; see <see cref="MountAnchors"/>. Guarded by the move lock.</summary>
+    public bool Anchored;
+
+    /// <summary>
+    /// Whether the node was shut, its file vanished, and another file has its inode number: no file is this node's any more.
+    /// </summary>
+    public bool Lost;
+
+    /// <summary>The kernel's handle, made when the node is shut for the first time. Guarded by the move lock.</summary>
+    public FileHandle Handle;
 
     ulong ISlot.State { readonly get => State; set => State = value; }
 

@@ -5,9 +5,10 @@ namespace Dpu.Fuse;
 
 /// <summary>
 /// The nodes that a peer knows. A node id is <c>generation &lt;&lt; 32 | index</c>, so a stale or forged one is recognised;
-/// the root is 1. Hard links are one node. Thread-safe: operations on different nodes meet in no lock but that of their bucket.
+/// the root is 1. Hard links are one node. Thread-safe: operations on different open nodes meet in no lock but that of
+/// their bucket. Where the <see cref="DescriptorWindow"/> is full, some nodes are shut: they hold no descriptor until used.
 /// </summary>
-internal sealed class NodeTable
+internal sealed partial class NodeTable
 {
     /// <summary>The root's node id: index 1, generation 0 (FUSE_ROOT_ID).</summary>
     public const ulong RootId = 1;
@@ -21,22 +22,27 @@ internal sealed class NodeTable
     private long _overdrawn;
 
     /// <summary>Makes a table with the root in it.</summary>
-    /// <param name="root">The root; its descriptor belongs to the table from now on.</param>
+    /// <param name="root">The root; its descriptor belongs to the table from now on. Where it is O_PATH, no node of its mount is ever shut.</param>
     /// <param name="capacity">The most nodes beside the root.</param>
     /// <param name="firstGeneration">The generation of the first ids.</param>
     /// <param name="budget">The peer's budget of nodes; the root is free.</param>
-    public NodeTable(in NodeRecord root, int capacity, uint firstGeneration, ResourceBudget? budget)
+    /// <param name="window">What bounds the descriptors; null is no limit.</param>
+    public NodeTable(in NodeRecord root, int capacity, uint firstGeneration, ResourceBudget? budget, DescriptorWindow? window = null)
     {
         _slots = new SlotTable<NodeRecord>(capacity + 1, firstGeneration, budget);
-        _buckets = new int[(int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)Math.Clamp(capacity, StripeCount, 1 << 16))];
+        _buckets = new int[(int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)Math.Clamp(capacity, StripeCount, 1 << 18))];
         for (int i = 0; i < StripeCount; i++)
         {
             _stripes[i] = new Lock();
+            _moves[i] = new Lock();
         }
 
         _ = _slots.TryReserve(out int index, charged: false);
         _slots[index] = root;
         SlotState.Publish(ref _slots[index].State, generation: 0);
+        _anchors = new MountAnchors(root.Mount, root.Descriptor);
+        _window = window ?? new DescriptorWindow(int.MaxValue);
+        _window.Join(this);
     }
 
     /// <summary>How many nodes there are beside the root.</summary>
@@ -49,7 +55,7 @@ internal sealed class NodeTable
     public long Overdrawn => Interlocked.Read(ref _overdrawn);
 
     /// <summary>Whether a node would be granted now.</summary>
-    public bool HasRoom => _slots.HasRoom;
+    public bool HasRoom => _slots.HasRoom && _window.HasRoom(this);
 
     /// <summary>The record of a pinned node.</summary>
     public ref NodeRecord this[int index] => ref _slots[index];
@@ -60,13 +66,19 @@ internal sealed class NodeTable
     /// <inheritdoc cref="SlotTable{T}.CountRefusal"/>
     public void CountRefusal() => _slots.CountRefusal();
 
-    /// <summary>Holds a node open; check <see cref="NodePin.Valid"/>.</summary>
+    /// <summary>
+    /// Holds a node open; check <see cref="NodePin.Error"/>. Opening a shut one leaves the thread as the agent: assume the
+    /// caller's identity afterwards.
+    /// </summary>
     public NodePin Pin(ulong id)
     {
         uint index = (uint)id;
-        return _slots.Exists(index) && SlotState.TryPin(ref _slots[(int)index].State, (uint)(id >> 32))
-            ? new NodePin(this, (int)index)
-            : default;
+        if (!_slots.Exists(index) || !SlotState.TryPin(ref _slots[(int)index].State, (uint)(id >> 32), out bool open))
+        {
+            return default;
+        }
+
+        return open ? new NodePin(this, (int)index) : Reopen((int)index);
     }
 
     public void Unpin(int index)
@@ -78,40 +90,70 @@ internal sealed class NodeTable
     }
 
     /// <summary>
-    /// Takes one reference on the node of a file: the known one, or a new one that owns <c>file.Descriptor</c> from now on.
+    /// Takes one reference on the node of a file: the known one, or a new one. May leave the thread as the agent.
     /// </summary>
     /// <param name="file">The file, with an O_PATH descriptor.</param>
-    /// <param name="known">True where the node existed; the caller keeps its descriptor then.</param>
+    /// <param name="known">True where the node was open already, so that the caller keeps its descriptor; otherwise the table owns it from now on.</param>
     /// <returns>The node, pinned; invalid where a limit refused it, and the caller keeps its descriptor.</returns>
     public NodePin Intern(in NodeRecord file, out bool known)
     {
+        while (true)
+        {
+            known = false;
+            int index = FindOrAdd(file, out bool made, out bool open);
+            if (index == 0)
+            {
+                return default;
+            }
+
+            bool taken = false;
+            int error = open ? 0 : Install(index, file.Descriptor, needed: !made, out taken);
+            if (error == 0)
+            {
+                known = !taken;
+                return new NodePin(this, index);
+            }
+
+            Forget(IdOf(index, Volatile.Read(ref _slots[index].State)), 1);
+            Unpin(index);
+            if (error != -errno.ESTALE)
+            {
+                CountRefusal();
+                return default;
+            }
+
+            // That node is lost, and not found again.
+        }
+    }
+
+    // The node of a file, pinned and referenced once more; a new one is shut. 0 where a limit refused it.
+    private int FindOrAdd(in NodeRecord file, out bool made, out bool open)
+    {
+        (made, open) = (false, false);
         int bucket = BucketOf(file);
         lock (_stripes[bucket % StripeCount])
         {
             for (int index = _buckets[bucket]; index != 0; index = _slots[index].Next)
             {
                 ref NodeRecord record = ref _slots[index];
-                if (record.IsSameFile(file) && SlotState.TryPin(ref record.State, SlotState.Generation(record.State)))
+                if (record.IsSameFile(file) && !Volatile.Read(ref record.Lost) && SlotState.TryPin(ref record.State, SlotState.Generation(record.State), out open))
                 {
                     record.Lookups++;
-                    known = true;
-                    return new NodePin(this, index);
+                    return index;
                 }
             }
 
-            known = false;
-            if (!_slots.TryReserve(out int made))
+            if (!_slots.TryReserve(out int added))
             {
-                return default;
+                return 0;
             }
 
-            uint generation = SlotState.Generation(_slots[made].State);
-            ulong state = _slots[made].State;
-            _slots[made] = file with { State = state, Lookups = 1, Next = _buckets[bucket] };
-            _buckets[bucket] = made;
-            SlotState.Publish(ref _slots[made].State, generation);
-            _ = SlotState.TryPin(ref _slots[made].State, generation);
-            return new NodePin(this, made);
+            ulong state = _slots[added].State;
+            _slots[added] = file with { State = state, Lookups = 1, Descriptor = -1, Next = _buckets[bucket] };
+            _buckets[bucket] = added;
+            SlotState.PublishShut(ref _slots[added].State, SlotState.Generation(state));
+            made = true;
+            return added;
         }
     }
 
@@ -132,13 +174,14 @@ internal sealed class NodeTable
             return;
         }
 
-        using NodePin node = Pin(id);
-        if (!node.Valid)
+        // Not as Pin does: to forget a shut node there is nothing to open.
+        int index = (int)Math.Min((uint)id, int.MaxValue);
+        if (!_slots.Exists((uint)index) || !SlotState.TryPin(ref _slots[index].State, (uint)(id >> 32)))
         {
             return;
         }
 
-        ref NodeRecord record = ref _slots[node.Index];
+        ref NodeRecord record = ref _slots[index];
         int bucket = BucketOf(record);
         lock (_stripes[bucket % StripeCount])
         {
@@ -150,9 +193,11 @@ internal sealed class NodeTable
             record.Lookups -= Math.Min(count, record.Lookups);
             if (record.Lookups == 0)
             {
-                Kill(node.Index, bucket, (uint)(id >> 32));
+                Kill(index, bucket, (uint)(id >> 32));
             }
         }
+
+        Unpin(index);
     }
 
     /// <summary>Forgets every node but the root.</summary>
@@ -177,6 +222,8 @@ internal sealed class NodeTable
         {
             Free(RootIndex);
         }
+
+        _window.Leave(this);
     }
 
     // Under the bucket's lock, with a pin held by the caller: so it is never the one to free.
@@ -199,8 +246,22 @@ internal sealed class NodeTable
     private void Free(int index)
     {
         ref NodeRecord record = ref _slots[index];
-        _ = close(record.Descriptor);
-        record.Descriptor = -1;
+        if (index == RootIndex)
+        {
+            _ = close(record.Descriptor);
+            record.Descriptor = -1;
+        }
+        else if (!SlotState.IsShut(Volatile.Read(ref record.State)))
+        {
+            LeaveRing(ref record, index);
+            Release(ref record);
+        }
+
+        if (record.Anchored)
+        {
+            _anchors.Return(record.Mount);
+        }
+
         SlotState.Retire(ref record.State);
         _slots.Return(index, charged: index != RootIndex);
     }

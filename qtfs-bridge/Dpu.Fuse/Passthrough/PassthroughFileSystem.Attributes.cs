@@ -24,7 +24,7 @@ public sealed unsafe partial class PassthroughFileSystem
         using NodePin file = _nodes.Pin(node);
         if (!file.Valid)
         {
-            return -errno.ESTALE;
+            return file.Error;
         }
 
         // No identity: reading attributes needs no permission on the file itself.

@@ -129,7 +129,7 @@ public sealed unsafe partial class PassthroughFileSystem
         Fill(status, out entry.attr);
     }
 
-    private static NodeRecord RecordOf(int descriptor, in statx status) => new()
+    internal static NodeRecord RecordOf(int descriptor, in statx status) => new()
     {
         Descriptor = descriptor,
         Device = DeviceOf(status),

@@ -10,10 +10,16 @@ namespace Dpu.Fuse;
 /// but regular files and directories is ever opened, and no path leads out of the directory.
 /// </summary>
 /// <remarks>
-/// How a request is kept inside: a node is an O_PATH descriptor; names are one component, never followed if they are
+/// How a request is kept inside: a node is an O_PATH descriptor, or the kernel's handle of a file that had one
+/// (<see cref="DescriptorWindow"/>); names are one component, never followed if they are
 /// symbolic links; what a node refers to is compared with the root's present path at each operation, and what a look-up
 /// found once more after it was opened (<see cref="ExportBoundary"/>). So a file that was moved out answers ESTALE;
 /// only reads and writes of files that are open already go on, as on the host.
+/// <para>
+/// A file that was opened again by its handle may have no path: the host's kernel keeps none for a file (directories it
+/// connects) whose name it has dropped from its cache. The node then answers ESTALE once; the peer's kernel looks the name
+/// up again, as it does after every ESTALE of a call by path, and that gives the node a descriptor with a path.
+/// </para>
 /// <para>Thread-safe. A thread that calls it becomes a <see cref="FuseWorkerThread"/>.</para>
 /// </remarks>
 public sealed unsafe partial class PassthroughFileSystem : FuseFileSystem, IDisposable
@@ -47,7 +53,8 @@ public sealed unsafe partial class PassthroughFileSystem : FuseFileSystem, IDisp
             _directoryLocks[i] = new Lock();
         }
 
-        int root = OpenDirectory(options.Root, "the directory to export");
+        DescriptorWindow window = options.DescriptorWindow ?? DescriptorWindow.Shared;
+        int root = OpenRoot(options.Root);
         try
         {
             _descriptors = OpenDirectory("/proc/self/fd", "the list of descriptors");
@@ -74,13 +81,16 @@ public sealed unsafe partial class PassthroughFileSystem : FuseFileSystem, IDisp
 
         NodeRecord record = RecordOf(root, status);
         _rootDevice = record.Device;
-        _nodes = new NodeTable(record, options.MaxNodes, options.FirstGeneration, options.NodeBudget);
+        _nodes = new NodeTable(record, options.MaxNodes, options.FirstGeneration, options.NodeBudget, window);
         _handles = new HandleTable(options.MaxHandles, options.FirstGeneration, options.HandleBudget);
         _boundary = new ExportBoundary(root, _descriptors);
     }
 
-    /// <summary>The nodes that the peer holds beside the root; each is a descriptor.</summary>
+    /// <summary>The nodes that the peer holds beside the root.</summary>
     public int OpenNodes => _nodes.Count;
+
+    /// <summary>How many of <see cref="OpenNodes"/> hold a descriptor at the moment; the <see cref="DescriptorWindow"/> bounds it.</summary>
+    public int NodeDescriptors => _nodes.Open;
 
     /// <summary>The peer's open files and directories.</summary>
     public int OpenHandles => _handles.Count;
@@ -121,12 +131,15 @@ public sealed unsafe partial class PassthroughFileSystem : FuseFileSystem, IDisp
         }
     }
 
+    /// <summary>For tests: shuts a node as a full window does; false where none can be.</summary>
+    internal bool ShutOneNode() => _nodes.TryShutOne();
+
     /// <summary>Checks that a node is inside and takes the identity of a call; 0 or a negated errno.</summary>
     private int Begin(in FuseCaller caller, in NodePin node, IdentityUse use = IdentityUse.Ordinary)
     {
         if (!node.Valid)
         {
-            return -errno.ESTALE;
+            return node.Error;
         }
 
         int error = _boundary.Check(node.Descriptor);
@@ -144,6 +157,20 @@ public sealed unsafe partial class PassthroughFileSystem : FuseFileSystem, IDisp
         fixed (statx* buffer = &status)
         {
             return Result(statx(descriptor, &empty, fcntl.AT_EMPTY_PATH | fcntl.AT_NO_AUTOMOUNT, stat.STATX_BASIC_STATS | stat.STATX_MNT_ID, buffer));
+        }
+    }
+
+    // Not O_PATH where that may be: open_by_handle_at takes a real descriptor only to say which mount it means. The root
+    // of a daemon that may not list it holds as well, but no node below can be opened again then, and all stay open.
+    private static int OpenRoot(string path)
+    {
+        byte[] name = Encoding.UTF8.GetBytes(path + '\0');
+
+        // SAFETY: the array ends with NUL and stays pinned for the call.
+        fixed (byte* text = name)
+        {
+            int descriptor = Result(openat(fcntl.AT_FDCWD, text, fcntl.O_RDONLY | fcntl.O_DIRECTORY | fcntl.O_CLOEXEC, 0));
+            return descriptor >= 0 ? descriptor : OpenDirectory(path, "the directory to export");
         }
     }
 

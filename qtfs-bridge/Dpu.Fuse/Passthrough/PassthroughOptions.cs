@@ -15,11 +15,14 @@ public sealed record PassthroughOptions
     /// <summary>Whether device nodes may be made; opened they never are. A whiteout (0:0) always may.</summary>
     public bool AllowDeviceNodes { get; init; }
 
-    /// <summary>The most nodes beside the root; each holds a descriptor. Beyond it calls fail with ENFILE.</summary>
+    /// <summary>The most nodes beside the root, about 150 bytes each. Beyond it calls fail with ENFILE.</summary>
     public int MaxNodes { get; init; } = 1 << 20;
 
     /// <summary>The most open files and directories. Beyond it calls fail with ENFILE.</summary>
     public int MaxHandles { get; init; } = 1 << 16;
+
+    /// <summary>How many nodes may hold a descriptor, together with all that share it; null is the process's own.</summary>
+    public DescriptorWindow? DescriptorWindow { get; init; }
 
     /// <summary>What the peer's file systems may hold together; null means no such limit.</summary>
     public ResourceBudget? NodeBudget { get; init; }

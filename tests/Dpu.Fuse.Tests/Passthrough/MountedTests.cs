@@ -46,10 +46,12 @@ public sealed class MountedTests
 
     [TestMethod]
     [TestCategory("root")]
+    [DataRow(0, DisplayName = "window of the process")]
+    [DataRow(16, DisplayName = "window of 16")]
     [Timeout(120_000, CooperativeCancellation = true)]
-    public void RealPrograms_ThroughAMount_SeeAndLeaveWhatTheyWouldOnTheHost()
+    public void RealPrograms_ThroughAMount_SeeAndLeaveWhatTheyWouldOnTheHost(int window)
     {
-        using var export = new PeerExport(o => o with { AllowDeviceNodes = true });
+        using var export = new PeerExport(o => o with { AllowDeviceNodes = true, DescriptorWindow = window == 0 ? null : new DescriptorWindow(window) });
         string plain = Directory.CreateDirectory(Path.Combine(export.Folder, "plain")).FullName;
         PeerExport.Mode(plain, 0x1ed);
         string target = Directory.CreateDirectory(Path.Combine(export.Folder, "mnt")).FullName;
@@ -97,7 +99,7 @@ public sealed class MountedTests
         CollectionAssert.AreEqual(wanted, seen, "the order differs");
     }
 
-    private static string WithMount(PeerExport export, string target, Func<string> work)
+    internal static string WithMount(PeerExport export, string target, Func<string> work)
     {
         System.Collections.Concurrent.ConcurrentBag<Exception> bugs = [];
         using FuseDevice device = FuseDevice.Mount(new FuseMountOptions { Target = target, Subtype = "dpu-test", AllowDev = true, AllowSuid = true });

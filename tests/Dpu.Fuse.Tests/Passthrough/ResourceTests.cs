@@ -173,6 +173,6 @@ public sealed class ResourceTests
         return 0;
     }
 
-    private static int Descriptors(string below) => Directory.GetFileSystemEntries("/proc/self/fd")
+    internal static int Descriptors(string below) => Directory.GetFileSystemEntries("/proc/self/fd")
         .Count(entry => new FileInfo(entry).LinkTarget?.StartsWith(below, StringComparison.Ordinal) == true);
 }
