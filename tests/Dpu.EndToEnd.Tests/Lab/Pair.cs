@@ -193,7 +193,7 @@ public sealed class Pair : IDisposable
         }
 
         _folder.Dispose();
-        Assert.IsEmpty(left, "mounts were left behind: " + string.Join(", ", left));
+        Assert.IsEmpty(left, $"mounts were left behind: {string.Join(", ", left)}\n{string.Join("\n\n", _daemons.Select(daemon => daemon.Log))}");
     }
 
     private Daemon Keep(Daemon daemon)
