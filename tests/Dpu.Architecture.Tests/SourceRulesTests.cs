@@ -52,6 +52,7 @@ public sealed class SourceRulesTests
     [DataRow("qtfs-bridge/Dpu.Fuse/A.cs", "    [Library" + "Import(\"libc\")]", 1)]
     [DataRow("tests/X/A.cs", "[System.Runtime.InteropServices.Dll" + "Import(\"libc\", SetLastError = true)]", 1)]
     [DataRow("qtfs-bridge/Dpu.Linux/fcntl.cs", "[Library" + "Import(\"libc\")]", 0)]
+    [DataRow("tests/Dpu.Linux.Tests/Layout/A.cs", "[Dll" + "Import(\"libc\")]", 0)]
     [DataRow("qtfs-bridge/Dpu.Fuse/A.cs", "// what LibraryImport does", 0)]
     public void NativeImports_Declaration_ReportsOutsideDpuLinux(string path, string line, int violations) =>
         Assert.HasCount(violations, SourceRules.NativeImports([new(path, line)]));

@@ -36,7 +36,7 @@ public sealed class PeerIdentityTests
     [DataRow("dpu://dpu/", false)]
     [DataRow("dpu://dpu/a/b", false)]
     [DataRow("DPU://dpu/a", false)]
-    [DataRow("http://dpu/a", false)]
+    [DataRow("udp://dpu/a", false)]
     [DataRow(null, false)]
     public void TryParse_Uri_RoundTripsOrFails(string? uri, bool good)
     {
@@ -60,10 +60,10 @@ public sealed class PeerIdentityTests
         }
 
         Assert.AreEqual(new PeerIdentity(LinkRole.Dpu, "a"), Of("dpu://dpu/a"));
-        Assert.AreEqual(new PeerIdentity(LinkRole.Dpu, "a"), Of("http://other", "dpu://dpu/a"));
+        Assert.AreEqual(new PeerIdentity(LinkRole.Dpu, "a"), Of("http://www.example.org", "dpu://dpu/a"));
         Assert.IsNull(Of("dpu://dpu/a", "dpu://dpu/b"));
         Assert.IsNull(Of("dpu://dpu/a", "dpu://host/a"));
-        Assert.IsNull(Of("http://other"));
+        Assert.IsNull(Of("http://www.example.org"));
         Assert.IsNull(Of());
     }
 
