@@ -94,12 +94,12 @@ public sealed class LifecycleTests
     public void Runtime_KilledAndRestarted_MountsAgainOverItsDeadMount()
     {
         using var pair = new Pair();
+        JsonObject configuration = pair.RuntimeConfiguration();
+        configuration["mounts"]!.AsArray().Add(pair.Mount("data", "data"));
         string mount = pair.Up();
         pair.Runtime.Kill();
         Assert.Throws<IOException>(() => Directory.GetFiles(mount));
 
-        JsonObject configuration = pair.RuntimeConfiguration();
-        configuration["mounts"]!.AsArray().Add(pair.Mount("data", "data"));
         pair.StartRuntime(configuration);
         File.WriteAllText(Path.Combine(pair.ExportRoot, "f"), "again");
         Eventually.True(() => Reads(Path.Combine(mount, "f"), "again"), Pair.Limit, "the mount of the new runtime");
@@ -116,6 +116,45 @@ public sealed class LifecycleTests
         Assert.DoesNotContain(mount, MountTable.Targets());
         Assert.AreEqual(0, pair.Agent.Stop(), pair.Agent.Log);
         Assert.IsFalse(File.Exists(pair.Agent.Socket), "the control socket");
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void AgentStop_WithALiveRuntime_IsQuick()
+    {
+        using var pair = new Pair(LinkKind.Tls);
+        pair.Up();
+        Assert.AreEqual(0, pair.Agent.Stop(), pair.Agent.Log);
+        Assert.DoesNotContain("Unexpected exception", pair.Agent.Log);
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void SilentHost_SignalThatDoesNotKill_KeepsTheTruthOfTheAnswer()
+    {
+        using var pair = new Pair();
+        string mount = pair.Up();
+        string target = Path.Combine(mount, "made");
+        pair.Agent.Signal("STOP");
+        RunningProgram caller;
+        try
+        {
+            // A handler, so that the signal interrupts without killing, as a Go program's SIGURG does.
+            caller = RunningProgram.Start("bash", ["-c", "trap : USR1; python3 -c 'import os,signal,sys; signal.signal(signal.SIGUSR1, lambda *a: None); os.mkdir(sys.argv[1])' \"$1\" & child=$!; sleep 0.5; kill -USR1 $child; sleep 2; kill -USR1 $child; echo signalled; wait $child; wait $child", "bash", target]);
+            caller.WaitForLine(line => line == "signalled", Pair.Limit);
+        }
+        finally
+        {
+            pair.Agent.Signal("CONT");
+        }
+
+        using (caller)
+        {
+            Assert.IsTrue(caller.WaitForExit(Pair.Limit), "the caller did not end");
+            Assert.AreEqual(0, caller.ExitCode, caller.Error);
+        }
+
+        Assert.IsTrue(Directory.Exists(Path.Combine(pair.ExportRoot, "made")), "the directory on the host");
     }
 
     [TestMethod]

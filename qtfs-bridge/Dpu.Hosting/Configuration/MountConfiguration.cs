@@ -26,8 +26,8 @@ public sealed record MountConfiguration(
     /// <summary>Lanes where nothing is said: one can carry data while the other answers metadata.</summary>
     public const int DefaultLanes = 2;
 
-    /// <summary>Lanes at most.</summary>
-    public const int MaxLanes = 64;
+    /// <summary>Lanes at most: what a host allows one mount, which leaves a peer's other connections room.</summary>
+    public const int MaxLanes = 32;
 
     /// <summary>The wait where nothing is said: long enough for an agent's restart, short of most watchdogs.</summary>
     public static readonly TimeSpan DefaultGiveUpAfter = TimeSpan.FromSeconds(60);

@@ -57,7 +57,7 @@ internal sealed unsafe class ExportLane : IDisposable
             }
 
             Interlocked.Increment(ref _requests);
-            TimeSpan wait = _peer.Charge(length + lastReply, _time.GetUtcNow().Ticks);
+            TimeSpan wait = _peer.Charge(length + lastReply, _time.GetElapsedTime(0).Ticks);
             if (wait > TimeSpan.Zero && stopping.WaitHandle.WaitOne(wait))
             {
                 return;

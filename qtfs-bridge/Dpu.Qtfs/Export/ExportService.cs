@@ -21,7 +21,6 @@ public sealed class ExportService : ILinkService, IDisposable
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly ITimer _sweep;
-    private readonly ulong _incarnation = (ulong)Random.Shared.NextInt64();
     private IReadOnlyList<ExportDefinition> _exports = [];
     private Func<string, ExportLimits> _limits = static _ => new ExportLimits();
     private uint _nextGeneration = (uint)Random.Shared.Next();
@@ -78,6 +77,11 @@ public sealed class ExportService : ILinkService, IDisposable
         if (hello.ParametersCase != Hello.ParametersOneofCase.Fs || hello.Fs.Export.Length == 0)
         {
             return Refuse(HelloStatus.Malformed, "a hello for service fs must name an export");
+        }
+
+        if (ArchitectureOf(hello.Machine) is null)
+        {
+            return Refuse(HelloStatus.Malformed, "a hello for service fs must name its machine's architecture, x86-64 or arm64: open flags differ between them");
         }
 
         ExportDefinition? export = Exports.FirstOrDefault(candidate => candidate.Matches(hello.Fs.Export) && candidate.Peers.Contains(peer.Name));
@@ -210,6 +214,11 @@ public sealed class ExportService : ILinkService, IDisposable
             return Refuse(HelloStatus.SessionInvalid, "the mount's id belongs to a mount that has ended or is of another export; choose a new one");
         }
 
+        if (mount is { LaneCount: >= (int)MaxLanesPerMount })
+        {
+            return Refuse(HelloStatus.Limit, $"the mount has {MaxLanesPerMount} lanes already, which is the most");
+        }
+
         if (mount is null)
         {
             ExportSession[] own = [.. _sessions.Values.Where(other => other.Peer == peer.Name)];
@@ -243,7 +252,6 @@ public sealed class ExportService : ILinkService, IDisposable
         return new HelloReply
         {
             Status = HelloStatus.Ok,
-            Incarnation = _incarnation,
             Fs = new FsResult
             {
                 ReadOnly = mount.ReadOnly,
@@ -275,17 +283,18 @@ public sealed class ExportService : ILinkService, IDisposable
         });
         var dispatcher = new FuseDispatcher(fileSystem, new FuseDispatcherOptions
         {
-            PeerArchitecture = ArchitectureOf(hello.Machine),
+            PeerArchitecture = ArchitectureOf(hello.Machine) ?? throw new InvalidOperationException("an admitted hello names an architecture"),
             PeerPageSize = Math.Clamp(hello.Machine?.PageSize ?? 0, 4096, 65536),
             OnBug = (opcode, node, e) => Log.RequestBug(_logger, export.Name, opcode, node, e),
         });
         return new ExportedMount(session, parameters.MountId, export, readOnly, fileSystem, dispatcher, _time);
     }
 
-    private static System.Runtime.InteropServices.Architecture ArchitectureOf(Machine? machine) => machine?.Architecture switch
+    private static System.Runtime.InteropServices.Architecture? ArchitectureOf(Machine? machine) => machine?.Architecture switch
     {
+        Architecture.X8664 => System.Runtime.InteropServices.Architecture.X64,
         Architecture.Arm64 => System.Runtime.InteropServices.Architecture.Arm64,
-        _ => System.Runtime.InteropServices.Architecture.X64,
+        _ => null,
     };
 
     private PeerUsage Usage(string peer)

@@ -140,6 +140,7 @@ internal sealed unsafe class MountGuard : IDisposable
                 bool expired = now - since >= grace;
                 if (Overflow.TryTake(unique) is { } waiting)
                 {
+                    // Never sent, so nothing has happened: EINTR is the truth, whatever the signal.
                     _mount.Counters.CountInterrupted();
                     _mount.Reply(waiting.Device, unique, -errno.EINTR);
                     waiting.Dispose();
@@ -147,15 +148,15 @@ internal sealed unsafe class MountGuard : IDisposable
                     continue;
                 }
 
+                bool held = _mount.OverflowLane is { } overflow && overflow.Interrupt(unique, expired);
                 foreach (MountLane lane in lanes)
                 {
-                    lane.Interrupt(unique, expired);
+                    held |= lane.Interrupt(unique, expired);
                 }
 
-                _mount.OverflowLane?.Interrupt(unique, expired);
-
-                // An interrupt may be read before the request that it means has reached its lane: keep it for the grace.
-                if (expired)
+                // The kernel tells of an interrupt once, and a caller that lives may be killed later: so it is kept as
+                // long as its request, and for the grace before the request has reached its lane.
+                if (!held && expired)
                 {
                     _interrupts.RemoveAt(i);
                 }

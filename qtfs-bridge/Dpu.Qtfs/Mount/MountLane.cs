@@ -25,6 +25,7 @@ internal sealed unsafe class MountLane : IDisposable
     private SafeFileHandle? _device;
     private long _unclaimed;
     private long _busySince;
+    private uint _caller;
     private volatile bool _sent;
     private volatile bool _interrupted;
 
@@ -109,25 +110,30 @@ internal sealed unsafe class MountLane : IDisposable
     public bool Has(ulong unique) => Volatile.Read(ref _unclaimed) == (long)unique;
 
     /// <summary>
-    /// A signal has interrupted the request: one that was never sent ends at once; one that was sent gets
-    /// <paramref name="expired"/> to be answered, then ends in its lane's place.
+    /// A signal has interrupted the request. One that was never sent ends at once with EINTR. One that was sent may have
+    /// happened, so a caller that lives is told the host's answer; only a caller that is being killed is let go, once it
+    /// has waited for the grace.
     /// </summary>
-    public void Interrupt(ulong unique, bool expired)
+    /// <returns>Whether the lane still has the request.</returns>
+    public bool Interrupt(ulong unique, bool expired)
     {
         if (!Has(unique))
         {
-            return;
+            return false;
         }
 
         if (!_sent)
         {
             _interrupted = true;
         }
-        else if (expired && _device is { } device && Claim(unique))
+        else if (expired && _device is { } device && CallerState.IsDying(Volatile.Read(ref _caller)) && Claim(unique))
         {
             _mount.Counters.CountInterrupted();
             _mount.Reply(device, unique, -errno.EINTR);
+            return false;
         }
+
+        return true;
     }
 
     /// <summary>Breaks the connection, so that a lane that waits for an answer goes on.</summary>
@@ -164,6 +170,7 @@ internal sealed unsafe class MountLane : IDisposable
         _sent = false;
         _interrupted = false;
         _device = device;
+        Volatile.Write(ref _caller, header->pid);
         Volatile.Write(ref _busySince, Environment.TickCount64);
         Volatile.Write(ref _unclaimed, (long)header->unique);
         try
