@@ -98,7 +98,7 @@ public sealed class CommandTests
     [DataRow("", "'dpuctl' needs a command: status, host,")]
     [DataRow("pki", "'dpuctl pki' needs a command: init, issue,")]
     [DataRow("mount a:b /x --cache-timeout 5", "'5' is no duration; allowed: a number and a unit")]
-    [DataRow("mount a:b /x --lanes 65", "--lanes is a number of 1 to 64")]
+    [DataRow("mount a:b /x --lanes 65", "--lanes is a number of 1 to 32")]
     [DataRow("pki issue router r1", "router")]
     [DataRow("mounts --address tcp://127.0.0.1:1", "--address needs --cert")]
     [DataRow("mounts --address unix:///x", "no TCP endpoint")]

@@ -169,7 +169,7 @@ public sealed class ConfigurationLoaderTests
             [
                 "hosts[1].uid: is for unix endpoints", "tls: is missing", "mounts[0].host: \"hots1\" is none of \"hosts\"; did you mean \"host1\"?",
                 "mounts[0].export: \"../x\" is no name", "\"/\" would hide the whole machine", "mounts[0].giveUpAfter: is \"60\"",
-                "mounts[1].lanes: is 65; allowed: a whole number of 1 to 64", "mounts: has \"/m\" twice",
+                "mounts[1].lanes: is 65; allowed: a whole number of 1 to 32", "mounts: has \"/m\" twice",
                 "control.listen: needs \"tls\"", "control.operators: is empty",
             ])
         {
