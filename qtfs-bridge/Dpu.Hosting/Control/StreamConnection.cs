@@ -19,7 +19,7 @@ internal sealed class StreamConnection : DefaultConnectionContext, IDuplexPipe
     {
         _stream = stream;
         Input = PipeReader.Create(stream, new StreamPipeReaderOptions(leaveOpen: true));
-        Output = PipeWriter.Create(stream, new StreamPipeWriterOptions(leaveOpen: true));
+        Output = PipeWriter.Create(new LastingWriteStream(stream, Close), new StreamPipeWriterOptions(leaveOpen: true));
         Transport = this;
         ConnectionClosed = _closed.Token;
         Features.Set(peer);
