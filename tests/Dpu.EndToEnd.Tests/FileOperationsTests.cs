@@ -59,7 +59,7 @@ public sealed class FileOperationsTests
     [DataRow("dd-direct", "dd if=/dev/urandom of=r bs=64k count=16 2>/dev/null; dd if=r of=c bs=64k oflag=direct 2>/dev/null; dd if=c iflag=direct bs=64k 2>/dev/null | cmp - r && echo same; rm r c")]
     [DataRow("mmap-write", "/usr/bin/python3 -c 'import mmap; f=open(\"m\",\"wb\"); f.truncate(8192); f.close(); f=open(\"m\",\"r+b\"); m=mmap.mmap(f.fileno(),8192); m[4000:4200]=b\"z\"*200; m.flush(); m.close()'; sha256sum < m")]
     [DataRow("fsync", "/usr/bin/python3 -c 'import os; fd=os.open(\"f\",os.O_CREAT|os.O_WRONLY); os.write(fd,b\"x\"); os.fsync(fd); os.fdatasync(fd); d=os.open(\".\",os.O_RDONLY); os.fsync(d); os.sync()'; cat f")]
-    [DataRow("o-tmpfile", "/usr/bin/python3 -c 'import os; fd=os.open(\".\",os.O_TMPFILE|os.O_RDWR,0o600); os.write(fd,b\"hidden\"); os.link(\"/proc/self/fd/%d\"%fd,\"shown\",follow_symlinks=True)'; cat shown; ls")]
+    [DataRow("o-tmpfile", "/usr/bin/python3 -c 'import os; fd=os.open(\".\",os.O_TMPFILE|os.O_RDWR,0o600); os.write(fd,b\"hidden\"); os.link(\"/proc/self/fd/%d\"%fd,\"shown\",src_dir_fd=os.open(\"/\",os.O_RDONLY),follow_symlinks=True)'; cat shown; ls")]
     [DataRow("access", "echo 1 > f; chown 1000 f; chmod 600 f; chmod 755 .; setpriv --reuid 1000 --clear-groups cat f; setpriv --reuid 1001 --clear-groups cat f 2>/dev/null || echo denied")]
     public void Operation_ThroughMount_DoesAsOnTheHost(string name, string program)
     {

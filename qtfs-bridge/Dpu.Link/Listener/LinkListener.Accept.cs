@@ -27,8 +27,9 @@ public sealed partial class LinkListener
                 continue;
             }
 
-            // accept(2): errors of the new connection itself are to be treated like EAGAIN.
-            if (_stopping.IsCancellationRequested || error is errno.EINTR or errno.EAGAIN or errno.ECONNABORTED or errno.EPROTO
+            // Stop shuts the socket down first (EINVAL), then cancels. accept(2): errors of the new connection itself are
+            // to be treated like EAGAIN.
+            if (Volatile.Read(ref _stopped) || _stopping.IsCancellationRequested || error is errno.EINTR or errno.EAGAIN or errno.ECONNABORTED or errno.EPROTO
                 or errno.ENETDOWN or errno.ENOPROTOOPT or errno.EHOSTDOWN or errno.ENONET or errno.EHOSTUNREACH or errno.EOPNOTSUPP or errno.ENETUNREACH)
             {
                 continue;

@@ -349,10 +349,16 @@ internal sealed unsafe class MountLane : IDisposable
             _mount.InitExchange.Agree((byte*)header, length, reply, ref replyLength);
         }
 
-        // The kernel says ENOENT where nobody waits any more.
-        if (!Claim(header->unique) || FuseDevice.WriteReply(device, reply, replyLength) == -errno.ENOENT)
+        // The kernel says ENOENT where nobody waits any more, EINVAL where the reply is none to its request: the caller
+        // then has its EIO already.
+        int written = Claim(header->unique) ? FuseDevice.WriteReply(device, reply, replyLength) : -errno.ENOENT;
+        if (written == -errno.ENOENT)
         {
             GiveBack(header, reply, replyLength);
+        }
+        else if (written == -errno.EINVAL)
+        {
+            _mount.HostViolated($"its answer of {replyLength} bytes to opcode {header->opcode} was refused by the kernel");
         }
     }
 

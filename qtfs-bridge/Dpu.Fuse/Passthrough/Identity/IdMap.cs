@@ -1,7 +1,7 @@
 namespace Dpu.Fuse;
 
-/// <summary>Translates user or group ids between a peer and the host; ids outside of its ranges have no counterpart. Immutable.</summary>
-public sealed class IdMap
+/// <summary>Translates user or group ids between a peer and the host; ids outside of its ranges have no counterpart. Immutable, equal by content.</summary>
+public sealed class IdMap : IEquatable<IdMap>
 {
     private readonly IdMapRange[] _ranges;
 
@@ -59,6 +59,24 @@ public sealed class IdMap
 
         peer = 0;
         return false;
+    }
+
+    /// <inheritdoc/>
+    public bool Equals(IdMap? other) => other is not null && _ranges.AsSpan().SequenceEqual(other._ranges);
+
+    /// <inheritdoc/>
+    public override bool Equals(object? obj) => Equals(obj as IdMap);
+
+    /// <inheritdoc/>
+    public override int GetHashCode()
+    {
+        var hash = default(HashCode);
+        foreach (IdMapRange range in _ranges)
+        {
+            hash.Add(range);
+        }
+
+        return hash.ToHashCode();
     }
 
     // The last id, uint.MaxValue, means "none" to the kernel and belongs to no range.

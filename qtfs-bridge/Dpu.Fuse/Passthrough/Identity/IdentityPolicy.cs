@@ -5,13 +5,14 @@ namespace Dpu.Fuse;
 /// <summary>
 /// As whom a peer's users act on the host. Where the peer is believed (<see cref="TrustsPeer"/>) its kernel has checked
 /// the access and the host acts with its own privilege, but for creation; otherwise every call runs under the user's
-/// mapped identity without capabilities, so that the host's kernel checks it. Immutable, thread-safe.
+/// mapped identity without capabilities, so that the host's kernel checks it. Immutable, thread-safe; equal by content, so
+/// that a reload can tell an unchanged policy.
 /// </summary>
 /// <remarks>
 /// A request names one group, not the caller's supplementary ones, so under a squash or a map a file that only a
 /// supplementary group may use is refused: the safe side.
 /// </remarks>
-public sealed class IdentityPolicy
+public sealed record IdentityPolicy
 {
     /// <summary>The kernel's "nobody", the id shown where there is no better one.</summary>
     public const uint Nobody = 65534;

@@ -1,0 +1,214 @@
+using System.Buffers.Binary;
+using System.Text.Json.Nodes;
+using Dpu.Fuse.Wire;
+
+namespace Dpu.EndToEnd.Tests;
+
+/// <summary>
+/// A hostile host against the real runtime: its answers break their own request, with EIO, and at most their own
+/// connection; another host's mount on the same runtime keeps even its open file.
+/// </summary>
+[TestClass]
+[DoNotParallelize]
+public sealed class HostileHostTests
+{
+    private static Pair s_hostile = null!;
+    private static Pair s_honest = null!;
+    private static HostileHost s_host = null!;
+    private static Daemon s_runtime = null!;
+    private static string s_mount = null!;
+    private static FileStream s_open = null!;
+
+    [ClassInitialize]
+    public static void Start(TestContext _)
+    {
+        s_hostile = new Pair();
+        s_honest = new Pair();
+        s_honest.StartAgent();
+        File.WriteAllText(Path.Combine(s_hostile.ExportRoot, "victim"), "x");
+        File.WriteAllText(Path.Combine(s_hostile.ExportRoot, "good"), "x");
+        File.WriteAllText(Path.Combine(s_honest.ExportRoot, "f"), "content");
+        s_host = new HostileHost(s_hostile.WriteAgentConfiguration(), s_hostile.ExportRoot);
+        JsonObject configuration = s_hostile.RuntimeConfiguration();
+        configuration["hosts"]!.AsArray().Add(new JsonObject { ["name"] = "host2", ["endpoint"] = s_honest.Endpoint, ["uid"] = 0 });
+        JsonObject bad = s_hostile.Mount("data", "bad"), good = s_hostile.Mount("data", "good");
+        bad["giveUpAfter"] = "1s";
+
+        // One lane: every file system of the hostile host is one connection's.
+        bad["lanes"] = 1;
+        good["host"] = "host2";
+        configuration["mounts"] = new JsonArray(bad, good);
+        s_runtime = s_hostile.StartRuntime(configuration);
+        s_mount = bad["target"]!.GetValue<string>();
+        Pair.WaitMounted(s_mount);
+        Pair.WaitMounted(good["target"]!.GetValue<string>());
+        s_open = File.OpenRead(Path.Combine(good["target"]!.GetValue<string>(), "f"));
+    }
+
+    [ClassCleanup]
+    public static void Stop()
+    {
+        s_open.Dispose();
+        s_hostile.Dispose();
+        s_honest.Dispose();
+        s_host.Dispose();
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    [DataRow("wrong unique")]
+    [DataRow("error above zero")]
+    [DataRow("error out of range")]
+    [DataRow("error with a body")]
+    [DataRow("length below a header")]
+    [DataRow("length beyond the longest")]
+    [DataRow("truncated")]
+    [DataRow("short body")]
+    [DataRow("long body")]
+    public void Answer_ThatIsNone_IsEioAndLogged(string how)
+    {
+        byte[] Twisted(byte[] answer) => how switch
+        {
+            "wrong unique" => Put(answer, 8, 0x77),
+            "error above zero" => Put(answer[..16], 4, 5, length: 16),
+            "error out of range" => Put(answer[..16], 4, -1000, length: 16),
+            "error with a body" => Put(answer, 4, -2),
+            "length below a header" => Put(answer, 0, 15),
+            "length beyond the longest" => Put(answer, 0, (1 << 20) + 4097),
+            "short body" => Put(answer[..40], 0, 40),
+            "long body" => Put([.. answer, .. new byte[64]], 0, answer.Length + 64),
+            _ => throw new ArgumentException(how, nameof(how)),
+        };
+        int before = Violations();
+        s_host.Twist = (request, answer) =>
+        {
+            if (!HostileHost.Asks(request, fuse_opcode.FUSE_LOOKUP, "victim"))
+            {
+                return answer;
+            }
+
+            return how == "truncated" ? answer[..20] : Twisted(answer);
+        };
+        if (how == "truncated")
+        {
+            AssertTruncated();
+            Assert.IsGreaterThan(before, Violations(), "violations in the runtime's log");
+        }
+        else
+        {
+            AssertEio("stat victim");
+            Assert.IsGreaterThan(before, Violations(), "violations in the runtime's log");
+        }
+
+        AssertRest();
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void Entry_OfTheRootNode_OrOfNoNode_OrOfNoType_IsNotTaken()
+    {
+        s_host.Twist = (request, answer) => HostileHost.Asks(request, fuse_opcode.FUSE_LOOKUP, "victim") ? Put(answer, 16, 1) : answer;
+        AssertEio("stat victim");
+
+        // For a look-up no node means "there is no such file": a lie, but a well-formed one. For a creation it is none.
+        s_host.Twist = (request, answer) => HostileHost.Asks(request, fuse_opcode.FUSE_LOOKUP, "victim") || HostileHost.Asks(request, fuse_opcode.FUSE_MKDIR, "made") ? Put(Put(answer, 16, 0), 20, 0) : answer;
+        Assert.Contains("No such file", Shell.Run("stat victim", s_mount).Error);
+        AssertEio("mkdir made");
+        Directory.Delete(Path.Combine(s_hostile.ExportRoot, "made"));
+
+        // fuse_attr.mode lies 60 bytes into fuse_attr, which begins 40 bytes into fuse_entry_out.
+        s_host.Twist = (request, answer) => HostileHost.Asks(request, fuse_opcode.FUSE_LOOKUP, "victim") ? Put(answer, 16 + 40 + 60, 0x1ff) : answer;
+        AssertEio("stat victim");
+        AssertRest();
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void HundredViolations_LeaveNothingBehindInTheRuntime()
+    {
+        s_host.Twist = (request, answer) => HostileHost.Asks(request, fuse_opcode.FUSE_LOOKUP, "victim") ? Put(answer, 8, 0x77) : answer;
+        string victim = Path.Combine(s_mount, "victim");
+        Resources.AssertNothingKept(s_runtime, () => Assert.ThrowsExactly<IOException>(() => File.GetUnixFileMode(victim)));
+        AssertRest();
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    [DataRow("too short")]
+    [DataRow("an error")]
+    [DataRow("another major version")]
+    public void Init_ThatIsNone_IsNoMount(string how)
+    {
+        s_host.Twist = (request, answer) =>
+        {
+            if (BinaryPrimitives.ReadUInt32LittleEndian(request.AsSpan(4)) != (uint)fuse_opcode.FUSE_INIT)
+            {
+                return answer;
+            }
+
+            return how switch
+            {
+                "too short" => Put(answer[..24], 0, 24),
+                "an error" => Put(answer[..16], 4, -5, length: 16),
+                _ => Put(answer, 16, 6),
+            };
+        };
+        string target = Directory.CreateDirectory(Path.Combine(s_hostile.MountRoot, "new")).FullName;
+
+        ProgramResult refused = s_runtime.Ctl("mount", "host1:data", target);
+
+        Assert.AreNotEqual(0, refused.ExitCode);
+        Assert.IsFalse(refused.TimedOut);
+        Assert.Contains("FUSE", refused.Error);
+        Assert.DoesNotContain(target, MountTable.Targets());
+        AssertRest();
+    }
+
+    // A host that answers half and then nothing: the caller can be killed, and what follows goes on.
+    private static void AssertTruncated()
+    {
+        using (RunningProgram caller = RunningProgram.Start("stat", [Path.Combine(s_mount, "victim")]))
+        {
+            Assert.IsFalse(caller.WaitForExit(TimeSpan.FromMilliseconds(300)), "half an answer is none");
+            ExternalProgram.Check("kill", ["-KILL", caller.Id.ToString(System.Globalization.CultureInfo.InvariantCulture)], Pair.Limit);
+            Assert.IsTrue(caller.WaitForExit(Pair.Limit), "a killed caller still waits");
+        }
+
+        // Only the host can end the connection that it holds; cutting it breaks off inside the message.
+        s_host.Twist = null;
+        s_host.CutAll();
+    }
+
+    private static void AssertEio(string program)
+    {
+        ProgramResult result = Shell.Run(program, s_mount);
+        Assert.AreNotEqual(0, result.ExitCode, result.Output);
+        Assert.Contains("Input/output error", result.Error);
+    }
+
+    // The mount itself, other mounts of the runtime, and the runtime.
+    private static void AssertRest()
+    {
+        s_host.Twist = null;
+        Eventually.True(() => Shell.Run("cat good victim", s_mount).ExitCode == 0, Pair.Limit, "the hostile host's mount, once it is honest");
+        s_open.Position = 0;
+        Assert.AreEqual('c', (char)s_open.ReadByte());
+        Assert.IsFalse(s_runtime.HasExited, s_runtime.Log);
+        string[] links = [.. JsonNode.Parse(s_runtime.Ctl("host", "list", "--json").EnsureSuccess().Output)!["hosts"]!.AsArray().Select(host => host!["state"]!.GetValue<string>())];
+        CollectionAssert.AreEqual(new[] { "up", "up" }, links);
+    }
+
+    private static int Violations() => s_runtime.Log.Split("broke the protocol").Length - 1;
+
+    private static byte[] Put(byte[] answer, int offset, int value, int? length = null)
+    {
+        byte[] changed = [.. answer];
+        if (length is { } whole)
+        {
+            BinaryPrimitives.WriteInt32LittleEndian(changed, whole);
+        }
+
+        BinaryPrimitives.WriteInt32LittleEndian(changed.AsSpan(offset), value);
+        return changed;
+    }
+}
