@@ -89,8 +89,8 @@ run_program() {
     fi
     started=$SECONDS
     : >"$lines"
-    # Its own diagnostics socket in the temporary folder would count as left over after a kill.
-    DPU_TEST_RESULTS=$lines TMPDIR=$work/tmp DOTNET_EnableDiagnostics_IPC=0 \
+    # .NET's diagnostics sockets and pipes in the temporary folder would count as left over after a kill.
+    DPU_TEST_RESULTS=$lines TMPDIR=$work/tmp DOTNET_EnableDiagnostics=0 \
         timeout --kill-after=10 "$limit" "$program" --progress off --no-ansi --ignore-exit-code 8 --filter "$filter" \
         >"$log" 2>&1 </dev/null &
     # In the background, so that Ctrl-C is served at once.

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using Dpu.Fuse;
 using Dpu.Fuse.Wire;
+using Dpu.Linux;
 
 namespace Dpu.Qtfs.Mount;
 
@@ -15,25 +16,32 @@ internal sealed unsafe class InitExchange
     private byte[]? _request;
     private fuse_init_out _agreed;
 
-    /// <summary>Set once kernel and host have agreed: from then on the mount answers.</summary>
-    public ManualResetEventSlim Agreed { get; } = new();
+    /// <summary>Set once the host has answered the kernel's INIT: from then on the mount answers, unless there is a <see cref="Refusal"/>.</summary>
+    public ManualResetEventSlim Answered { get; } = new();
 
-    /// <summary>Checks the host's answer to the kernel's INIT, bounds it, and keeps both.</summary>
+    /// <summary>Why there is no agreement, and so no mount; null where kernel and host agree.</summary>
+    public string? Refusal { get; private set; }
+
+    /// <summary>Checks the host's answer to the kernel's INIT, bounds it, and keeps both. An answer that is none becomes EPROTO.</summary>
     public void Agree(byte* request, int length, byte* reply, ref int replyLength)
     {
-        int bodyLength = replyLength - sizeof(fuse_out_header);
-        if (bodyLength < sizeof(fuse_init_out))
+        // SAFETY: the reply has a whole header; its body is read only where FindRefusal has found it to be whole.
+        var header = (fuse_out_header*)reply;
+        var body = (fuse_init_out*)(reply + sizeof(fuse_out_header));
+        var asked = (fuse_init_in*)(request + sizeof(fuse_in_header));
+        Refusal = FindRefusal(header, body, replyLength);
+        if (Refusal is not null)
         {
-            // An error of the host, after which the kernel refuses every call; whoever mounts sees that nothing was agreed.
+            header->error = header->error == 0 ? -errno.EPROTO : header->error;
+            header->len = (uint)sizeof(fuse_out_header);
+            replyLength = sizeof(fuse_out_header);
+            Answered.Set();
             return;
         }
 
-        // SAFETY: the lengths have been compared with the structs' sizes.
-        var body = (fuse_init_out*)(reply + sizeof(fuse_out_header));
-        var asked = (fuse_init_in*)(request + sizeof(fuse_in_header));
-        bool hasFlags2 = length >= sizeof(fuse_in_header) + sizeof(fuse_init_in);
-
         // The host is not trusted: only what the kernel offered, and sizes that our buffers hold.
+        bool hasFlags2 = length >= sizeof(fuse_in_header) + sizeof(fuse_init_in);
+        body->minor = Math.Min(body->minor, asked->minor);
         body->flags &= asked->flags;
         body->flags2 &= hasFlags2 ? asked->flags2 : 0;
         body->max_write = Math.Clamp(body->max_write, 4096, FuseLimits.MaxWrite);
@@ -44,7 +52,24 @@ internal sealed unsafe class InitExchange
             _agreed = *body;
         }
 
-        Agreed.Set();
+        Answered.Set();
+    }
+
+    private static string? FindRefusal(fuse_out_header* header, fuse_init_out* body, int replyLength)
+    {
+        if (header->error != 0)
+        {
+            return $"it answered FUSE_INIT with errno {-header->error}";
+        }
+
+        if (replyLength < sizeof(fuse_out_header) + sizeof(fuse_init_out))
+        {
+            return $"its answer to FUSE_INIT has {replyLength} bytes, {sizeof(fuse_out_header) + sizeof(fuse_init_out)} are needed";
+        }
+
+        return body->major != FuseConstants.FUSE_KERNEL_VERSION || body->minor < FuseLimits.OldestMinorVersion
+            ? $"it speaks FUSE {body->major}.{body->minor}; {FuseConstants.FUSE_KERNEL_VERSION}.{FuseLimits.OldestMinorVersion} is the oldest that is understood here"
+            : null;
     }
 
     /// <summary>Gives the mount's INIT to a host that does not know it, before any other request on that connection.</summary>
@@ -64,12 +89,12 @@ internal sealed unsafe class InitExchange
                 // SAFETY: the request was a whole INIT of the kernel; the reply's length is checked before it is read.
                 connection.Send(request, _request.Length);
                 int length = connection.Receive(((fuse_in_header*)request)->unique, out byte* reply);
-                if (length < sizeof(fuse_out_header) + sizeof(fuse_init_out))
+                ref fuse_init_out offer = ref Unsafe.AsRef<fuse_init_out>(reply + sizeof(fuse_out_header));
+                if (FindRefusal((fuse_out_header*)reply, (fuse_init_out*)(reply + sizeof(fuse_out_header)), length) is { } refusal)
                 {
-                    throw new FuseChannelException($"the host refused FUSE_INIT with error {((fuse_out_header*)reply)->error}");
+                    throw new FuseChannelException($"the host does not take this mount's FUSE_INIT again: {refusal}");
                 }
 
-                ref fuse_init_out offer = ref Unsafe.AsRef<fuse_init_out>(reply + sizeof(fuse_out_header));
                 if ((_agreed.flags & ~offer.flags) != 0 || (_agreed.flags2 & ~offer.flags2) != 0 || offer.max_write < _agreed.max_write)
                 {
                     throw new FuseChannelException(

@@ -348,6 +348,10 @@ internal sealed unsafe class MountLane : IDisposable
         {
             _mount.InitExchange.Agree((byte*)header, length, reply, ref replyLength);
         }
+        else if (LookupCheck.IsForgedRoot((byte*)header, length, reply, replyLength))
+        {
+            throw new FuseChannelException("the host answered the look-up of a name with the mount's own root");
+        }
 
         // The kernel says ENOENT where nobody waits any more, EINVAL where the reply is none to its request: the caller
         // then has its EIO already.

@@ -251,15 +251,17 @@ public sealed class RemoteMount : IDisposable
 
     private void AwaitInit()
     {
-        if (InitExchange.Agreed.Wait(InitLimit))
+        bool answered = InitExchange.Answered.Wait(InitLimit);
+        if (answered && InitExchange.Refusal is null)
         {
             return;
         }
 
         _device.Unmount(lazy: true);
         Dispose();
-        throw new IOException(
-            $"host '{Options.Host}' and this machine's kernel did not agree on FUSE within {InitLimit.TotalSeconds} s{(Fault is { } fault ? ": " + fault : "; see the host agent's log")}");
+        throw new IOException(answered
+            ? $"host '{Options.Host}' and this machine's kernel have no FUSE in common: {InitExchange.Refusal}; update the older side"
+            : $"host '{Options.Host}' and this machine's kernel did not agree on FUSE within {InitLimit.TotalSeconds} s{(Fault is { } fault ? ": " + fault : "; see the host agent's log")}");
     }
 
     private void RunLane(MountLane lane, SafeFileHandle device)

@@ -138,18 +138,21 @@ public sealed class DaemonHostTests
         string setpriv = Requires.Tool("setpriv"), curl = Requires.Tool("curl");
         using var daemon = new TestDaemon();
         daemon.Start();
-        string[] request = ["-sS", "--max-time", "10", "--http2-prior-knowledge", "--unix-socket", daemon.Socket, "http://localhost/x"];
+
+        // By its name in the working directory: the temporary folder may be closed to others.
+        string folder = Path.GetDirectoryName(daemon.Socket)!;
+        string[] request = ["-sS", "--max-time", "10", "--http2-prior-knowledge", "--unix-socket", Path.GetFileName(daemon.Socket), "http://localhost/x"];
         string[] asNobody = ["--reuid=65534", "--regid=65534", "--clear-groups", curl, .. request];
         File.SetUnixFileMode(daemon.Folder.FullPath, (UnixFileMode)0b111_101_101);
-        ProgramResult byMode = ExternalProgram.Run(setpriv, asNobody, TimeSpan.FromSeconds(30));
+        ProgramResult byMode = ExternalProgram.Run(setpriv, asNobody, TimeSpan.FromSeconds(30), directory: folder);
         Assert.AreEqual(7, byMode.ExitCode, "the file's mode refuses: " + byMode.Error);
         // The mode out of the way, the peer's uid refuses.
         File.SetUnixFileMode(daemon.Socket, (UnixFileMode)0b110_110_110);
-        ProgramResult byUid = ExternalProgram.Run(setpriv, asNobody, TimeSpan.FromSeconds(30));
+        ProgramResult byUid = ExternalProgram.Run(setpriv, asNobody, TimeSpan.FromSeconds(30), directory: folder);
         Assert.AreNotEqual(0, byUid.ExitCode);
         Assert.AreEqual(string.Empty, byUid.Output);
         Eventually.True(() => daemon.Log.Contains("uid 65534 is not root", StringComparison.Ordinal), TestDaemon.Limit, "the log entry");
-        Assert.AreEqual(0, ExternalProgram.Run(curl, request, TimeSpan.FromSeconds(30)).ExitCode, "root is served");
+        Assert.AreEqual(0, ExternalProgram.Run(curl, request, TimeSpan.FromSeconds(30), directory: folder).ExitCode, "root is served");
     }
 
     [TestMethod]
