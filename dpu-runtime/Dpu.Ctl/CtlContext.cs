@@ -52,11 +52,14 @@ internal sealed class CtlContext(ParseResult parsed, GlobalOptions options, Text
 
     public void Dispose() => _connection?.Dispose();
 
+    private static string DefaultSocket() =>
+        !File.Exists(GlobalOptions.RuntimeSocket) && File.Exists(GlobalOptions.AgentSocket) ? GlobalOptions.AgentSocket : GlobalOptions.RuntimeSocket;
+
     private ControlConnection Connect()
     {
         if (Parsed.GetValue(options.Address) is not { } address)
         {
-            return ControlConnection.OverUnix(Parsed.GetValue(options.Socket)!, Timeout);
+            return ControlConnection.OverUnix(Parsed.GetValue(options.Socket) ?? DefaultSocket(), Timeout);
         }
 
         if (!LinkEndpoint.TryParse(address, out LinkEndpoint? endpoint) || endpoint.Transport != LinkTransport.Tcp)

@@ -5,13 +5,13 @@ namespace Dpu.Ctl;
 /// <summary>The options that every command has.</summary>
 internal sealed class GlobalOptions
 {
-    public const string DefaultSocket = "/run/dpu/runtime.sock";
+    public const string RuntimeSocket = "/run/dpu/runtime.sock";
+    public const string AgentSocket = "/run/dpu/agent.sock";
 
-    public Option<string> Socket { get; } = new("--socket")
+    public Option<string?> Socket { get; } = new("--socket")
     {
-        Description = "The runtime's control socket",
+        Description = $"The daemon's control socket [default: {RuntimeSocket}; on a host {AgentSocket}]",
         HelpName = "PATH",
-        DefaultValueFactory = _ => DefaultSocket,
         Recursive = true,
     };
 

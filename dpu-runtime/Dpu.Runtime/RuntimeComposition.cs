@@ -22,7 +22,7 @@ public static class RuntimeComposition
         services.AddSingleton<HostLinks>();
         services.AddSingleton<MountManager>();
         services.AddSingleton(s => new DaemonStatusSource(
-            RuntimeConfiguration.Program, daemon.ConfigurationFile, daemon.Credentials, s.GetRequiredService<TimeProvider>()));
+            RuntimeConfiguration.Program, name, daemon.ConfigurationFile, daemon.Credentials, s.GetRequiredService<TimeProvider>()));
         services.AddSingleton<RuntimeWorker>();
         services.AddHostedService(s => s.GetRequiredService<RuntimeWorker>());
         daemon.AddReloadable<RuntimeWorker>();

@@ -13,10 +13,10 @@ public sealed class RuntimeMetrics : IDisposable
     /// <summary>Registers the instruments.</summary>
     public RuntimeMetrics(HostLinks hosts, MountManager mounts)
     {
-        _meter.CreateObservableGauge("dpu.host.up", () => hosts.All.Select(host => Of(host, host.IsUp ? 1L : 0L)), "1", "1 where the link to the host is up.");
+        _meter.CreateObservableGauge("dpu.host.up", () => hosts.All.Select(host => Of(host, host.IsUp ? 1L : 0L)), null, "1 where the link to the host is up.");
         _meter.CreateObservableCounter("dpu.host.reconnects", () => hosts.All.Select(host => Of(host, (long)host.State.Reconnects)), "{reconnect}", "Times that the link came up again.");
         _meter.CreateObservableGauge("dpu.host.round_trip", () => hosts.All.Select(host => Of(host, host.State.RoundTrip.TotalSeconds)), "s", "Round trip of the last keep-alive.");
-        _meter.CreateObservableGauge("dpu.mount.mounted", () => mounts.All.Select(mount => Of(mount, mount.State == MountState.Mounted ? 1L : 0L)), "1", "1 where the mount stands and its host is there.");
+        _meter.CreateObservableGauge("dpu.mount.mounted", () => mounts.All.Select(mount => Of(mount, mount.State == MountState.Mounted ? 1L : 0L)), null, "1 where the mount stands and its host is there.");
         _meter.CreateObservableGauge("dpu.mount.in_flight", () => Counters(mounts, static counters => counters.InFlight), "{request}", "Requests under way.");
         _meter.CreateObservableCounter("dpu.mount.requests", () => Counters(mounts, static counters => counters.Requests), "{request}", "FUSE requests.");
         _meter.CreateObservableCounter("dpu.mount.errors", () => Counters(mounts, static counters => counters.Errors), "{request}", "FUSE requests answered with an error, ENOENT and the like included.");

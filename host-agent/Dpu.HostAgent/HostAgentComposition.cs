@@ -32,7 +32,11 @@ public static class HostAgentComposition
             },
             [s.GetRequiredService<ExportService>(), s.GetRequiredService<ControlService>()]));
         services.AddSingleton(s => new DaemonStatusSource(
-            HostAgentConfiguration.Program, daemon.ConfigurationFile, daemon.Credentials, s.GetRequiredService<TimeProvider>()));
+            HostAgentConfiguration.Program,
+            daemon.Credentials?.Identity.Name ?? Environment.MachineName.ToLowerInvariant(),
+            daemon.ConfigurationFile,
+            daemon.Credentials,
+            s.GetRequiredService<TimeProvider>()));
         services.AddHostedService<HostAgentWorker>();
         daemon.AddReloadable<ExportPolicy>();
         daemon.AddReloadable<PeerPolicy>();

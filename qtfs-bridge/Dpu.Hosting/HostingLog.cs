@@ -53,7 +53,11 @@ internal static partial class HostingLog
 
     [LoggerMessage(
         EventId = 122, EventName = "SetUpFailed", Level = LogLevel.Critical, Message = "Cannot start: {Reason}")]
-    public static partial void SetUpFailed(ILogger logger, string reason, Exception exception);
+    public static partial void SetUpFailed(ILogger logger, string reason);
+
+    [LoggerMessage(
+        EventId = 123, EventName = "SetUpFailedAt", Level = LogLevel.Debug, Message = "Where it failed")]
+    public static partial void SetUpFailedAt(ILogger logger, Exception exception);
 
     [LoggerMessage(
         EventId = 130, EventName = "CertificateExpires", Level = LogLevel.Warning,

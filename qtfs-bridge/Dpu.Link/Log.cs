@@ -38,9 +38,9 @@ internal static partial class Log
     [LoggerMessage(1010, LogLevel.Debug, "Link of {Peer} from {Origin}: {Reason}")]
     internal static partial void EndedWith(ILogger logger, string peer, string origin, string reason);
 
-    [LoggerMessage(1020, LogLevel.Information, "Certificate of {Identity} read again, valid to {NotAfter}")]
+    [LoggerMessage(1020, LogLevel.Information, "Certificate of {Identity} read again, valid to {NotAfter:u}")]
     internal static partial void CredentialsReloaded(ILogger logger, string identity, DateTimeOffset notAfter);
 
-    [LoggerMessage(1021, LogLevel.Warning, "Changed certificate files not taken: {Reason} The old certificate of {Identity}, valid to {NotAfter}, stays in use")]
+    [LoggerMessage(1021, LogLevel.Warning, "Changed certificate files not taken: {Reason} The old certificate of {Identity}, valid to {NotAfter:u}, stays in use")]
     internal static partial void CredentialsNotReloaded(ILogger logger, string reason, string identity, DateTimeOffset notAfter);
 }

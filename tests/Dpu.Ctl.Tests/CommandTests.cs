@@ -115,7 +115,7 @@ public sealed class CommandTests
         Assert.AreEqual("dpuctl: /nonexistent/runtime.sock does not exist: is dpu-runtime running? systemctl start dpu-runtime (another socket: --socket PATH)\n", error);
         (code, output, _) = CtlFixture.RunAlone("version", "--socket", "/nonexistent/runtime.sock");
         Assert.AreEqual(ExitCodes.Success, code);
-        Assert.Contains("dpu-runtime not reachable", output);
+        Assert.Contains("no daemon reachable", output);
     }
 
     private static JsonElement Root(string json)

@@ -27,6 +27,14 @@ internal static class Pages
             return (page.Mounts, page.NextPageToken);
         });
 
+    public static Task<List<Export>> ExportsAsync(ControlConnection connection, CancellationToken cancellation) =>
+        AllAsync<Export>(async token =>
+        {
+            ListExportsResponse page = await connection.Agent.ListExportsAsync(
+                new ListExportsRequest { PageSize = PageSize, PageToken = token }, connection.Options(cancellation));
+            return (page.Exports, page.NextPageToken);
+        });
+
     private static async Task<List<T>> AllAsync<T>(Func<string, Task<(IEnumerable<T> Items, string Next)>> read)
     {
         var all = new List<T>();
@@ -41,6 +49,6 @@ internal static class Pages
             }
         }
 
-        throw new CtlException("dpu-runtime's list does not end; see journalctl -u dpu-runtime");
+        throw new CtlException("the daemon's list does not end; see its log");
     }
 }

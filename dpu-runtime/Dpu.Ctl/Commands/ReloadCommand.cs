@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Dpu.Ctl.Connection;
 using Dpu.Ctl.Output;
 using Dpu.Hosting;
 using Dpu.Proto.V1;
@@ -10,36 +11,46 @@ internal static class ReloadCommand
 {
     public static Command Build(CommandTree.Runner runner)
     {
-        var command = new Command("reload", "Let the runtime read its configuration again");
+        var command = new Command("reload", "Let the daemon read its configuration again");
         runner.Set(command, RunAsync);
         return command;
     }
 
     private static async Task<int> RunAsync(CtlContext context, CancellationToken cancellation)
     {
-        ReloadRuntimeResponse response = await context.Connection.Runtime.ReloadRuntimeAsync(
-            new ReloadRuntimeRequest(), context.Connection.Options(cancellation));
+        ControlConnection connection = context.Connection;
+        (IReadOnlyList<string> applied, IReadOnlyList<string> needsRestart) = await ControlConnection.AskEitherAsync<(IReadOnlyList<string>, IReadOnlyList<string>)>(
+            async () =>
+            {
+                ReloadRuntimeResponse response = await connection.Runtime.ReloadRuntimeAsync(new ReloadRuntimeRequest(), connection.Options(cancellation));
+                return (response.Applied, response.NeedsRestart);
+            },
+            async () =>
+            {
+                ReloadAgentResponse response = await connection.Agent.ReloadAgentAsync(new ReloadAgentRequest(), connection.Options(cancellation));
+                return (response.Applied, response.NeedsRestart);
+            }).ConfigureAwait(false);
         if (context.Json)
         {
             context.WriteJson(json =>
             {
-                JsonOutput.Strings(json, "applied", response.Applied);
-                JsonOutput.Strings(json, "needsRestart", response.NeedsRestart);
+                JsonOutput.Strings(json, "applied", applied);
+                JsonOutput.Strings(json, "needsRestart", needsRestart);
             });
             return ExitCodes.Success;
         }
 
-        foreach (string text in response.Applied)
+        foreach (string text in applied)
         {
             context.Say($"applied: {Human.Clean(text)}");
         }
 
-        foreach (string text in response.NeedsRestart)
+        foreach (string text in needsRestart)
         {
             context.Output.WriteLine($"needs a restart: {Human.Clean(text)}");
         }
 
-        if (response.Applied.Count + response.NeedsRestart.Count == 0)
+        if (applied.Count + needsRestart.Count == 0)
         {
             context.Say("Nothing changed.");
         }

@@ -58,6 +58,48 @@ internal static class Tables
         table.WriteTo(context.Output, context.WithColor);
     }
 
+    public static void Sessions(CtlContext context, IReadOnlyCollection<Session> sessions)
+    {
+        if (sessions.Count == 0)
+        {
+            context.Say("No sessions: no DPU has mounted anything.");
+            return;
+        }
+
+        var table = new Table("DPU", "SINCE", "MOUNTS", "CONNECTIONS", "NODES", "HANDLES", "REQUESTS", "REFUSED");
+        foreach (Session session in sessions)
+        {
+            table.Add(
+                session.Peer,
+                Human.Age(session.StartTime, context.Now),
+                session.Mounts.ToString(CultureInfo.InvariantCulture),
+                session.Connections.ToString(CultureInfo.InvariantCulture),
+                session.OpenNodes.ToString(CultureInfo.InvariantCulture),
+                session.OpenHandles.ToString(CultureInfo.InvariantCulture),
+                session.Requests.ToString(CultureInfo.InvariantCulture),
+                session.Refused.ToString(CultureInfo.InvariantCulture));
+        }
+
+        table.WriteTo(context.Output, context.WithColor);
+    }
+
+    public static void Exports(CtlContext context, IReadOnlyCollection<Export> exports)
+    {
+        if (exports.Count == 0)
+        {
+            context.Say("No exports; name them under \"exports\" in /etc/dpu/host-agent.json.");
+            return;
+        }
+
+        var table = new Table("EXPORT", "PATH", "ACCESS", "DPUS");
+        foreach (Export export in exports)
+        {
+            table.Add(States.Id(export.Name), export.Path, export.ReadOnly ? "read-only" : "read-write", string.Join(",", export.Peers));
+        }
+
+        table.WriteTo(context.Output, context.WithColor);
+    }
+
     public static void Notices(CtlContext context, string program, IEnumerable<Notice> notices)
     {
         foreach (Notice notice in notices)

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Dpu.Ctl.Connection;
 using Dpu.Ctl.Output;
 using Dpu.Hosting;
 using Dpu.Proto.V1;
@@ -6,28 +7,29 @@ using Grpc.Core;
 
 namespace Dpu.Ctl.Commands;
 
-/// <summary><c>dpuctl version</c>: our version, and the runtime's where it answers.</summary>
+/// <summary><c>dpuctl version</c>: our version, and the daemon's where it answers.</summary>
 internal static class VersionCommand
 {
     public static Command Build(CommandTree.Runner runner)
     {
-        var command = new Command("version", "Show the versions of dpuctl and of the runtime, if it runs");
+        var command = new Command("version", "Show the versions of dpuctl and of the daemon, if it runs");
         runner.Set(command, RunAsync);
         return command;
     }
 
     private static async Task<int> RunAsync(CtlContext context, CancellationToken cancellation)
     {
-        DaemonStatus? runtime = null;
+        ControlConnection connection = context.Connection;
+        DaemonStatus? daemon = null;
         try
         {
-            RuntimeStatus status = await context.Connection.Runtime.GetRuntimeStatusAsync(
-                new GetRuntimeStatusRequest(), context.Connection.Options(cancellation));
-            runtime = status.Daemon;
+            daemon = await ControlConnection.AskEitherAsync(
+                async () => (await connection.Runtime.GetRuntimeStatusAsync(new GetRuntimeStatusRequest(), connection.Options(cancellation))).Daemon,
+                async () => (await connection.Agent.GetAgentStatusAsync(new GetAgentStatusRequest(), connection.Options(cancellation))).Daemon).ConfigureAwait(false);
         }
         catch (RpcException)
         {
-            // Expected: dpuctl's own version can be told without a runtime.
+            // Expected: dpuctl's own version can be told without a daemon.
         }
 
         if (context.Json)
@@ -35,13 +37,13 @@ internal static class VersionCommand
             context.WriteJson(json =>
             {
                 json.WriteString("dpuctl", ProgramVersion.Current);
-                json.WriteString("runtime", runtime?.Version);
+                json.WriteString(daemon?.Program == "dpu-host-agent" ? "agent" : "runtime", daemon?.Version);
             });
             return ExitCodes.Success;
         }
 
         context.Output.WriteLine($"dpuctl {ProgramVersion.Current}");
-        context.Output.WriteLine(runtime is null ? "dpu-runtime not reachable" : Human.Clean($"{runtime.Program} {runtime.Version}"));
+        context.Output.WriteLine(daemon is null ? "no daemon reachable" : Human.Clean($"{daemon.Program} {daemon.Version}"));
         return ExitCodes.Success;
     }
 }

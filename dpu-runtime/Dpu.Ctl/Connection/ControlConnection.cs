@@ -10,7 +10,7 @@ using Grpc.Net.Client;
 
 namespace Dpu.Ctl.Connection;
 
-/// <summary>A connection to a runtime's control interface. Not thread-safe but for its clients.</summary>
+/// <summary>A connection to the control interface of a runtime, or of a host agent. Not thread-safe but for its clients.</summary>
 internal sealed class ControlConnection : IDisposable
 {
     private readonly GrpcChannel _channel;
@@ -25,10 +25,13 @@ internal sealed class ControlConnection : IDisposable
         _channel = GrpcChannel.ForAddress(address, new GrpcChannelOptions { HttpHandler = made });
         _parts.Add(_channel);
         Runtime = new Runtime.RuntimeClient(_channel);
+        Agent = new Agent.AgentClient(_channel);
         Health = new Grpc.Health.V1.Health.HealthClient(_channel);
     }
 
     public Runtime.RuntimeClient Runtime { get; }
+
+    public Agent.AgentClient Agent { get; }
 
     public Grpc.Health.V1.Health.HealthClient Health { get; }
 
@@ -46,6 +49,20 @@ internal sealed class ControlConnection : IDisposable
             self._parts.Add(credentials);
             return ControlClient.CreateHandler(cancellation => self.Connect(endpoint, server, credentials, cancellation));
         });
+
+    /// <summary>Asks whichever daemon listens there: the runtime, or else the host agent.</summary>
+    public static async Task<T> AskEitherAsync<T>(Func<Task<T>> runtime, Func<Task<T>> agent)
+    {
+        try
+        {
+            return await runtime().ConfigureAwait(false);
+        }
+        catch (RpcException e) when (e.StatusCode == StatusCode.Unimplemented)
+        {
+            // Expected: the socket is the host agent's.
+            return await agent().ConfigureAwait(false);
+        }
+    }
 
     /// <summary>Options of a call that ends at the time limit.</summary>
     public CallOptions Options(CancellationToken cancellation) =>

@@ -131,6 +131,27 @@ internal static class JsonOutput
         json.WriteEndObject();
     }
 
+    public static void Session(Utf8JsonWriter json, Session session)
+    {
+        json.WriteString("id", States.Id(session.Name));
+        json.WriteString("peer", session.Peer);
+        Time(json, "startTime", session.StartTime);
+        json.WriteNumber("connections", session.Connections);
+        json.WriteNumber("mounts", session.Mounts);
+        json.WriteNumber("openNodes", session.OpenNodes);
+        json.WriteNumber("openHandles", session.OpenHandles);
+        json.WriteNumber("requests", session.Requests);
+        json.WriteNumber("refused", session.Refused);
+    }
+
+    public static void Export(Utf8JsonWriter json, Export export)
+    {
+        json.WriteString("name", States.Id(export.Name));
+        json.WriteString("path", export.Path);
+        json.WriteBoolean("readOnly", export.ReadOnly);
+        Strings(json, "peers", export.Peers);
+    }
+
     public static void Event(Utf8JsonWriter json, Event happened)
     {
         Time(json, "time", happened.Time);

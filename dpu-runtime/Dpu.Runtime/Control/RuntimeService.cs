@@ -13,6 +13,7 @@ namespace Dpu.Runtime.Control;
 /// <summary>The runtime's control interface, <c>dpu.v1.Runtime</c>.</summary>
 public sealed class RuntimeService(
     DaemonStatusSource daemon,
+    Microsoft.Extensions.Hosting.IHostApplicationLifetime lifetime,
     HostLinks hosts,
     MountManager mounts,
     EventHub events,
@@ -89,21 +90,15 @@ public sealed class RuntimeService(
     /// <inheritdoc/>
     public override async Task WatchEvents(WatchEventsRequest request, IServerStreamWriter<Event> responseStream, ServerCallContext context)
     {
-        // Watching begins before the present state is taken, so that no change falls between both.
-        using EventHub.Subscription subscription = events.Watch();
-        foreach (HostLink host in hosts.All)
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(context.CancellationToken, lifetime.ApplicationStopping);
+        try
         {
-            await responseStream.WriteAsync(new Event { Severity = Severity.Info, Code = "HostState", Message = $"host '{host.HostName}' is {host.State.State}", Host = host.ToMessage() }, context.CancellationToken).ConfigureAwait(false);
+            await WatchAsync(responseStream, ending.Token).ConfigureAwait(false);
         }
-
-        foreach (Mount mount in mounts.All)
+        catch (OperationCanceledException) when (lifetime.ApplicationStopping.IsCancellationRequested)
         {
-            await responseStream.WriteAsync(new Event { Severity = Severity.Info, Code = "MountState", Message = $"{mount.Target} is {mount.State}", Mount = mount }, context.CancellationToken).ConfigureAwait(false);
-        }
-
-        await foreach (Event happened in subscription.Events.ReadAllAsync(context.CancellationToken).ConfigureAwait(false))
-        {
-            await responseStream.WriteAsync(happened, context.CancellationToken).ConfigureAwait(false);
+            // Expected: without a status of ours the watcher would take the stop for a broken connection.
+            throw new RpcException(new Status(StatusCode.Unavailable, "the runtime is stopping"));
         }
     }
 
@@ -116,6 +111,26 @@ public sealed class RuntimeService(
         response.NeedsRestart.AddRange(outcome.NeedsRestart);
         return response;
     });
+
+    private async Task WatchAsync(IServerStreamWriter<Event> stream, CancellationToken ending)
+    {
+        // Watching begins before the present state is taken, so that no change falls between both.
+        using EventHub.Subscription subscription = events.Watch();
+        foreach (HostLink host in hosts.All)
+        {
+            await stream.WriteAsync(new Event { Severity = Severity.Info, Code = "HostState", Message = $"host '{host.HostName}' is {host.State.State}", Host = host.ToMessage() }, ending).ConfigureAwait(false);
+        }
+
+        foreach (Mount mount in mounts.All)
+        {
+            await stream.WriteAsync(new Event { Severity = Severity.Info, Code = "MountState", Message = $"{mount.Target} is {mount.State}", Mount = mount }, ending).ConfigureAwait(false);
+        }
+
+        await foreach (Event happened in subscription.Events.ReadAllAsync(ending).ConfigureAwait(false))
+        {
+            await stream.WriteAsync(happened, ending).ConfigureAwait(false);
+        }
+    }
 
     // Mounting dials and handshakes, unmounting writes back: both block, and must not block the thread pool.
     private static async Task<T> OnOwnThread<T>(Func<T> work)

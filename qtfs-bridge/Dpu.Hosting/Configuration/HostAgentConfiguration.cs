@@ -31,6 +31,9 @@ public sealed record HostAgentConfiguration(
     /// <inheritdoc/>
     public static string EnvironmentPrefix => "DPU_AGENT__";
 
+    /// <inheritdoc/>
+    public static LinkRole Role => LinkRole.Host;
+
     static HostAgentConfiguration IDaemonConfiguration<HostAgentConfiguration>.Read(ObjectReader reader)
     {
         List<LinkEndpoint> listen = reader.Strings("listen", Checks.Endpoint, Checks.EndpointAllowed);

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Dpu.Link;
 
 namespace Dpu.Hosting.Configuration;
 
@@ -14,6 +15,9 @@ public interface IDaemonConfiguration<TSelf>
 
     /// <summary>What names of environment variables begin with, such as <c>DPU_AGENT__</c>.</summary>
     static abstract string EnvironmentPrefix { get; }
+
+    /// <summary>The role that its certificate must have.</summary>
+    static abstract LinkRole Role { get; }
 
     /// <summary>Certificates; null where every endpoint is a unix socket.</summary>
     TlsConfiguration? Tls { get; }

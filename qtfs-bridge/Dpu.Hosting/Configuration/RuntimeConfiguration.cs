@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Dpu.Link;
 
 namespace Dpu.Hosting.Configuration;
 
@@ -27,6 +28,9 @@ public sealed record RuntimeConfiguration(
 
     /// <inheritdoc/>
     public static string EnvironmentPrefix => "DPU_RUNTIME__";
+
+    /// <inheritdoc/>
+    public static LinkRole Role => LinkRole.Dpu;
 
     static RuntimeConfiguration IDaemonConfiguration<RuntimeConfiguration>.Read(ObjectReader reader)
     {

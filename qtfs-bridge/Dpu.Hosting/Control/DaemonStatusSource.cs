@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using Dpu.Link;
@@ -8,12 +9,13 @@ namespace Dpu.Hosting.Control;
 
 /// <summary>What both daemons tell of themselves. Thread-safe.</summary>
 /// <param name="program">The program, such as <c>dpu-runtime</c>.</param>
+/// <param name="name">What it calls itself.</param>
 /// <param name="configurationFile">The file it was started with.</param>
 /// <param name="credentials">Its certificate; null where it uses unix endpoints only.</param>
 /// <param name="time">The clock.</param>
-public sealed class DaemonStatusSource(string program, string configurationFile, LinkCredentials? credentials, TimeProvider time)
+public sealed class DaemonStatusSource(string program, string name, string configurationFile, LinkCredentials? credentials, TimeProvider time)
 {
-    private readonly DateTimeOffset _started = time.GetUtcNow();
+    private static readonly DateTimeOffset s_started = StartTime();
 
     /// <summary>The daemon now.</summary>
     public DaemonStatus Get()
@@ -22,9 +24,9 @@ public sealed class DaemonStatusSource(string program, string configurationFile,
         {
             Program = program,
             Version = ProgramVersion.Current,
-            Name = credentials?.Identity.Name ?? Environment.MachineName,
+            Name = name,
             Pid = Environment.ProcessId,
-            StartTime = Timestamp.FromDateTimeOffset(_started),
+            StartTime = Timestamp.FromDateTimeOffset(s_started),
             Architecture = RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant(),
             Kernel = Environment.OSVersion.Version.ToString(),
             ConfigurationFile = configurationFile,
@@ -35,6 +37,12 @@ public sealed class DaemonStatusSource(string program, string configurationFile,
         }
 
         return status;
+    }
+
+    private static DateTimeOffset StartTime()
+    {
+        using var self = Process.GetCurrentProcess();
+        return self.StartTime.ToUniversalTime();
     }
 
     private void AddCertificate(DaemonStatus status, LinkCredentials own)

@@ -117,7 +117,8 @@ public static class DaemonHost
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or LinkCredentialException or DaemonStartException)
         {
             // Expected: an address in use, a file that cannot be read: the message says what to do.
-            HostingLog.SetUpFailed(logger, e.Message, e);
+            HostingLog.SetUpFailed(logger, e.Message);
+            HostingLog.SetUpFailedAt(logger, e);
             return ExitCodes.Failure;
         }
     }
@@ -182,7 +183,7 @@ public static class DaemonHost
                 EnvironmentName = Environments.Production,
                 ContentRootPath = AppContext.BaseDirectory,
             });
-            LinkCredentials? credentials = configuration.Tls is { } tls ? Own(Load(tls, surroundings.Clock, log)) : null;
+            LinkCredentials? credentials = configuration.Tls is { } tls ? Load(tls, surroundings.Clock, log) : null;
             var daemon = new DaemonBuilder<T>(builder.Services, configuration, file, credentials);
             UnixControlSocket socket = Own(UnixControlSocket.Bind(configuration.Control.Socket));
             AddCommon(builder, daemon, load, surroundings, log);
@@ -224,16 +225,27 @@ public static class DaemonHost
             return application;
         }
 
-        private static LinkCredentials Load(TlsConfiguration tls, TimeProvider clock, DaemonLoggerProvider log) => LinkCredentials.Load(
-            new LinkCredentialFiles
+        private LinkCredentials Load(TlsConfiguration tls, TimeProvider clock, DaemonLoggerProvider log)
+        {
+            LinkCredentials credentials = Own(LinkCredentials.Load(
+                new LinkCredentialFiles
+                {
+                    Certificate = tls.Certificate,
+                    Key = tls.Key,
+                    Authority = tls.Authority,
+                    Revocations = tls.Revocations,
+                },
+                clock,
+                log.CreateLogger(typeof(LinkCredentials).FullName!)));
+            if (credentials.Identity.Role != T.Role)
             {
-                Certificate = tls.Certificate,
-                Key = tls.Key,
-                Authority = tls.Authority,
-                Revocations = tls.Revocations,
-            },
-            clock,
-            log.CreateLogger(typeof(LinkCredentials).FullName!));
+                string role = PeerIdentity.RoleText(T.Role);
+                throw new DaemonStartException(
+                    $"{T.Program} needs a certificate of the role {role}, {tls.Certificate} is of {credentials.Identity}: issue one with 'dpuctl pki issue {role} NAME'");
+            }
+
+            return credentials;
+        }
 
         private static bool IsOurs(string meter) =>
             meter.StartsWith("Dpu.", StringComparison.Ordinal) || meter == "System.Runtime";

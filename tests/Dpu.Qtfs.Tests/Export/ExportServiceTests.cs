@@ -1,0 +1,132 @@
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using Dpu.Fuse;
+using Dpu.Fuse.Wire;
+using Dpu.Link;
+using Dpu.Proto.V1;
+using Dpu.Qtfs.Export;
+using Dpu.TestSupport;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Dpu.Qtfs.Tests.Export;
+
+/// <summary>The service <c>fs</c> on a unix link within this process, its times shortened.</summary>
+[TestClass]
+public sealed class ExportServiceTests
+{
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void Serve_PeerStallsInsideAMessage_IsCutAndOnlyIt()
+    {
+        using var lab = new Lab(new ExportServiceOptions { MessageTime = TimeSpan.FromMilliseconds(200), SweepInterval = TimeSpan.FromMilliseconds(50) });
+        using LinkConnection stalled = lab.Dial(1, "dpu1"), idle = lab.Dial(2, "dpu1");
+        stalled.Stream.Write(Init().AsSpan(0, 20));
+        stalled.SetTimeouts(Limit, Limit);
+
+        Assert.AreEqual(-1, ReadByte(stalled), "a cut, not an answer");
+
+        // Silence between messages is no stall: a mount may have nothing to ask for hours.
+        idle.Stream.Write(Init());
+        Assert.AreNotEqual(-1, ReadByte(idle));
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void Serve_MountWithoutLanes_KeepsItsStateForTheGraceAndNoLonger()
+    {
+        using var lab = new Lab(new ExportServiceOptions { Grace = TimeSpan.FromMilliseconds(300), SweepInterval = TimeSpan.FromMilliseconds(50) });
+        using (LinkConnection lane = lab.Dial(1, "dpu1"))
+        {
+            Assert.IsTrue(lane.Reply.Fs.NeedsInit);
+            lane.Stream.Write(Init());
+            Assert.AreNotEqual(-1, ReadByte(lane));
+        }
+
+        using (LinkConnection again = lab.Dial(1, "dpu1"))
+        {
+            Assert.IsFalse(again.Reply.Fs.NeedsInit, "within the grace the mount is the same");
+        }
+
+        Eventually.True(() => lab.Service.Sessions().Count == 0, Limit, "the end of the grace");
+        using LinkConnection anew = lab.Dial(1, "dpu1");
+        Assert.IsTrue(anew.Reply.Fs.NeedsInit);
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void Dial_MoreLanesThanAMountMay_IsRefused()
+    {
+        using var lab = new Lab(new ExportServiceOptions());
+        LinkConnection[] lanes = [.. Enumerable.Range(0, (int)ExportService.MaxLanesPerMount).Select(_ => lab.Dial(1, "dpu1"))];
+        try
+        {
+            Eventually.True(() => lab.Service.Sessions().Sum(session => session.Connections) == lanes.Length, Limit, "the lanes");
+            LinkException refused = Assert.ThrowsExactly<LinkException>(() => lab.Dial(1, "dpu1").Dispose());
+            Assert.AreEqual(HelloStatus.Limit, refused.Status);
+        }
+        finally
+        {
+            Array.ForEach(lanes, lane => lane.Dispose());
+        }
+    }
+
+    private static int ReadByte(LinkConnection connection)
+    {
+        try
+        {
+            return connection.Stream.ReadByte();
+        }
+        catch (IOException e) when (e.InnerException is SocketException { SocketErrorCode: SocketError.ConnectionReset })
+        {
+            // Expected: bytes that nobody read turn the cut into a reset.
+            return -1;
+        }
+    }
+
+    private static byte[] Init()
+    {
+        byte[] message = new byte[Marshal.SizeOf<fuse_in_header>() + Marshal.SizeOf<fuse_init_in>()];
+        var header = new fuse_in_header { len = (uint)message.Length, opcode = (uint)fuse_opcode.FUSE_INIT, unique = 2 };
+        var body = new fuse_init_in { major = FuseConstants.FUSE_KERNEL_VERSION, minor = FuseLimits.MinorVersion };
+        MemoryMarshal.Write(message, in header);
+        MemoryMarshal.Write(message.AsSpan(Marshal.SizeOf<fuse_in_header>()), in body);
+        return message;
+    }
+
+    private sealed class Lab : IDisposable
+    {
+        private readonly TemporaryDirectory _folder = new();
+        private readonly LinkListener _listener;
+
+        public Lab(ExportServiceOptions options)
+        {
+            Service = new ExportService(options, TimeProvider.System, NullLogger<ExportService>.Instance);
+            Service.Configure(
+                [new ExportDefinition { Name = "data", Path = _folder.CreateDirectory("export"), Peers = new HashSet<string> { "dpu1" }, Identity = IdentityPolicy.Trusting }],
+                _ => new ExportLimits());
+            _listener = new LinkListener(
+                new LinkListenerOptions
+                {
+                    Endpoints = [LinkEndpoint.Parse($"unix://{_folder["link.sock"]}")],
+                    Policy = new LinkPeerPolicy(new LinkPeerRule("dpu1", Uid: 0)),
+                    Local = new LinkLocal { Name = "host1" },
+                },
+                [Service]);
+            _listener.Start();
+        }
+
+        public ExportService Service { get; }
+
+        public LinkConnection Dial(ulong mount, string name) => new LinkDialer(null, new LinkDialerOptions { Local = new LinkLocal { Name = name } })
+            .Dial(_listener.Bound[0], "host1", "fs", new byte[16], hello => hello.Fs = new FsParameters { Export = "data", MountId = mount });
+
+        public void Dispose()
+        {
+            _listener.Dispose();
+            Service.Dispose();
+            _folder.Dispose();
+        }
+    }
+}
