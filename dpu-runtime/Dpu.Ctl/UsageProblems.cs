@@ -1,6 +1,6 @@
 using System.CommandLine;
-using Dpu.Hosting.Configuration;
 using Dpu.Ctl.Output;
+using Dpu.Hosting.Configuration;
 
 namespace Dpu.Ctl;
 

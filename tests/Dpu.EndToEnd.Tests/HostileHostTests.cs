@@ -106,7 +106,7 @@ public sealed class HostileHostTests
     [TestCategory("root")]
     public void Entry_OfTheRootNode_OrOfNoNode_OrOfNoType_IsNotTaken()
     {
-        s_host.Twist = (request, answer) => HostileHost.Asks(request, fuse_opcode.FUSE_LOOKUP, "victim") ? Put(answer, 16, 1) : answer;
+        s_host.Twist = (request, answer) => HostileHost.Asks(request, fuse_opcode.FUSE_LOOKUP, "victim") ? Put(Put(answer, 16, 1), 20, 0) : answer;
         AssertEio("stat victim");
 
         // For a look-up no node means "there is no such file": a lie, but a well-formed one. For a creation it is none.
@@ -118,6 +118,29 @@ public sealed class HostileHostTests
         // fuse_attr.mode lies 60 bytes into fuse_attr, which begins 40 bytes into fuse_entry_out.
         s_host.Twist = (request, answer) => HostileHost.Asks(request, fuse_opcode.FUSE_LOOKUP, "victim") ? Put(answer, 16 + 40 + 60, 0x1ff) : answer;
         AssertEio("stat victim");
+        AssertRest();
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void Request_ThatBreaksItsConnectionEachTime_IsAskedSixTimesAtMost_AndAChangeOnce()
+    {
+        // A name that the kernel has not seen: for one that it knows it asks again after an error.
+        File.WriteAllText(Path.Combine(s_hostile.ExportRoot, "unseen"), "x");
+        int asked = 0, made = 0;
+        s_host.Twist = (request, answer) =>
+        {
+            bool isLookup = HostileHost.Asks(request, fuse_opcode.FUSE_LOOKUP, "unseen");
+            bool isChange = HostileHost.Asks(request, fuse_opcode.FUSE_MKDIR, "once");
+            asked += isLookup ? 1 : 0;
+            made += isChange ? 1 : 0;
+            return isLookup || isChange ? [] : answer;
+        };
+        AssertEio("stat unseen");
+        Assert.AreEqual(6, asked, "the question and five repetitions");
+        AssertEio("mkdir once");
+        Assert.AreEqual(1, made, "what may have happened is not asked for again");
+        Directory.Delete(Path.Combine(s_hostile.ExportRoot, "once"));
         AssertRest();
     }
 
@@ -158,7 +181,7 @@ public sealed class HostileHostTests
 
         Assert.AreNotEqual(0, refused.ExitCode);
         Assert.IsFalse(refused.TimedOut);
-        Assert.Contains("FUSE", refused.Error);
+        Assert.Contains("FUSE", refused.Error, s_runtime.Log);
         Assert.DoesNotContain(target, MountTable.Targets());
         AssertRest();
     }

@@ -1,6 +1,10 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
+using Dpu.Hosting.Control;
 using Dpu.Link;
+using Dpu.Proto.V1;
+using Grpc.Core;
+using Grpc.Net.Client;
 
 namespace Dpu.EndToEnd.Tests;
 
@@ -81,6 +85,46 @@ public sealed class StatusTests
         pair.Runtime.Stop();
         Assert.IsTrue(events.WaitForExit(Pair.Limit), "events did not end with its daemon");
         Assert.AreEqual(3, events.ExitCode, events.Error);
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public async Task ControlOfTheLink_ADpu_SeesItsOwnAndChangesNothing()
+    {
+        using var pair = new Pair(LinkKind.Tls);
+        pair.Authority.Issue(LinkRole.Dpu, "dpu2", TimeSpan.FromHours(1));
+        pair.AgentConfiguration["peers"]!.AsArray().Add(pair.Peer("dpu2"));
+        string secret = Directory.CreateDirectory(Path.Combine(pair.Folder, "secret")).FullName;
+        string shared = Directory.CreateDirectory(Path.Combine(pair.Folder, "shared")).FullName;
+        pair.AgentConfiguration["exports"]!.AsArray().Add(Pair.Export("secret", secret));
+        pair.AgentConfiguration["exports"]!.AsArray().Add(Pair.Export("shared", shared, peers: ["dpu1", "dpu2"]));
+        pair.Up();
+        using LinkCredentials credentials = LinkCredentials.Load(new LinkCredentialFiles
+        {
+            Certificate = $"{pair.Folder}/pki/dpu2.crt",
+            Key = $"{pair.Folder}/pki/dpu2.key",
+            Authority = pair.Authority.CertificatePath,
+        });
+        var dialer = new LinkDialer(credentials, new LinkDialerOptions { Local = new LinkLocal { Name = "dpu2" } });
+        using LinkConnection connection = dialer.Dial(LinkEndpoint.Parse(pair.Endpoint), "host1", "control", new byte[16]);
+        connection.SetTimeouts(TimeSpan.Zero, TimeSpan.Zero);
+        using GrpcChannel channel = GrpcChannel.ForAddress("http://link", new GrpcChannelOptions
+        {
+            HttpHandler = ControlClient.CreateHandler(_ => ValueTask.FromResult(connection.Stream)),
+            DisposeHttpClient = true,
+        });
+        var agent = new Agent.AgentClient(channel);
+        CallOptions Soon() => new(deadline: TimeProvider.System.GetUtcNow().UtcDateTime + Pair.Limit);
+
+        Assert.IsEmpty((await agent.ListSessionsAsync(new ListSessionsRequest(), Soon())).Sessions, "another's session");
+        Export export = (await agent.ListExportsAsync(new ListExportsRequest(), Soon())).Exports.Single();
+        Assert.AreEqual("exports/shared", export.Name);
+        Assert.AreEqual("dpu2", export.Peers.Single(), "who else may mount it is not its business");
+        AgentStatus status = await agent.GetAgentStatusAsync(new GetAgentStatusRequest(), Soon());
+        Assert.AreEqual("", status.Daemon.ConfigurationFile);
+        Assert.IsEmpty(status.Listening);
+        RpcException refused = await Assert.ThrowsExactlyAsync<RpcException>(async () => await agent.ReloadAgentAsync(new ReloadAgentRequest(), Soon()));
+        Assert.AreEqual(StatusCode.PermissionDenied, refused.StatusCode);
     }
 
     [TestMethod]

@@ -33,7 +33,21 @@ public sealed unsafe class FuseDevice : IDisposable
     public long ConnectionNumber { get; }
 
     /// <summary>Whether the kernel still sends requests: false once it is unmounted (and its last user is gone) or aborted.</summary>
-    public bool Connected => (poll.Now(Handle, poll.POLLIN) & poll.POLLERR) == 0;
+    public bool Connected
+    {
+        get
+        {
+            try
+            {
+                return (poll.Now(Handle, poll.POLLIN) & poll.POLLERR) == 0;
+            }
+            catch (ObjectDisposedException)
+            {
+                // Expected: who aborts or unmounts may come at the same time as the end of the last thread that serves.
+                return false;
+            }
+        }
+    }
 
     /// <summary>Mounts. The kernel's first request, FUSE_INIT, then waits to be read; until it is answered every access waits.</summary>
     /// <exception cref="FuseMountException">The kernel refused, or the target is not as it must be.</exception>

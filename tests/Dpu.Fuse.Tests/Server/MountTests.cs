@@ -72,6 +72,18 @@ public sealed class MountTests
     }
 
     [TestMethod, TestCategory("root"), Timeout(60_000)]
+    public void AbortAndUnmount_AfterTheEnd_DoNothing()
+    {
+        using var mount = new TestMount();
+        mount.Device.Unmount(lazy: false);
+        _ = mount.WaitForEnd();
+        mount.Device.Dispose();
+        Assert.IsFalse(mount.Device.Connected);
+        mount.Device.Abort();
+        mount.Device.Unmount(lazy: true);
+    }
+
+    [TestMethod, TestCategory("root"), Timeout(60_000)]
     public void Unmount_WhileUsed_IsBusyThenLazy()
     {
         using var mount = new TestMount(stopLimit: TimeSpan.FromMilliseconds(200));

@@ -281,6 +281,18 @@ public sealed class ConfigurationLoaderTests
             return result.Succeeded == (result.Errors.Count == 0);
         }).QuickCheckThrowOnFailure();
 
+    [TestMethod]
+    [TestCategory("unit")]
+    public void FileTooLongOrTooDeep_Load_IsAnErrorNotAnException()
+    {
+        ConfigurationResult<HostAgentConfiguration> longer = Load<HostAgentConfiguration>(new string(' ', (16 * 1024 * 1024) + 1));
+        Assert.Contains("is longer than 16777216 bytes", string.Join('\n', longer.Errors));
+        string nested = string.Concat(Enumerable.Repeat("[", 33)) + string.Concat(Enumerable.Repeat("]", 33));
+        ConfigurationResult<HostAgentConfiguration> deeper = Load<HostAgentConfiguration>($"{{ \"exports\": {nested} }}");
+        Assert.IsFalse(deeper.Succeeded);
+        Assert.Contains("f.json:1", string.Join('\n', deeper.Errors));
+    }
+
     private static ConfigurationResult<T> Load<T>(string json)
         where T : class, IDaemonConfiguration<T> => ConfigurationLoader.Parse<T>(Encoding.UTF8.GetBytes(json), "f.json", [], []);
 

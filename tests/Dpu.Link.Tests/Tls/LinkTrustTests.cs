@@ -324,7 +324,8 @@ public sealed class LinkTrustTests
                 {
                     // Expected: the dialler goes away.
                 }
-            }) { IsBackground = true };
+            })
+            { IsBackground = true };
             _thread.Start();
         }
 

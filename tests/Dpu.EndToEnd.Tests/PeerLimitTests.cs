@@ -10,7 +10,7 @@ namespace Dpu.EndToEnd.Tests;
 /// <summary>What one DPU may use of a host, against the real agent: beyond it, it is refused by name, and others are served.</summary>
 [TestClass]
 [DoNotParallelize]
-public sealed class LimitTests
+public sealed class PeerLimitTests
 {
     private const ulong Root = FuseConstants.FUSE_ROOT_ID;
 

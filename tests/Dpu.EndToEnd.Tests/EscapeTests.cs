@@ -2,7 +2,7 @@ namespace Dpu.EndToEnd.Tests;
 
 /// <summary>No path leads out of an export: symbolic and magic links, "..", what the host moves away under an open file.</summary>
 [TestClass]
-public sealed class ContainmentTests
+public sealed class EscapeTests
 {
     [TestMethod]
     [TestCategory("root")]
