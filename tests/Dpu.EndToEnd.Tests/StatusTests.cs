@@ -58,7 +58,8 @@ public sealed class StatusTests
         Assert.AreEqual(1, notHere.ExitCode);
         Assert.Contains("it is the host agent", notHere.Error);
 
-        // What the DPU gave back, the host no longer counts.
+        // What the DPU gave back, the host no longer counts. A file is still open: the runtime waits a while for its
+        // users, then ends the mount, and says so to the host.
         pair.Runtime.Stop();
         Eventually.True(() => Json(pair.Agent, "status")["sessions"]!.AsArray().Sum(s => s!["mounts"]!.GetValue<int>()) == 0, Pair.Limit, "the end of the mount");
     }

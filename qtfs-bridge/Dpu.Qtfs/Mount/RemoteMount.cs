@@ -138,19 +138,31 @@ public sealed class RemoteMount : IDisposable
     {
         _stopping.Cancel();
         _device.Abort();
-        foreach (MountLane lane in _lanes)
+
+        // Only those that wait for the host: an idle one ends by itself, and tells the host that the mount has ended.
+        Array.ForEach(_lanes, lane =>
         {
-            lane.Cut();
-        }
+            if (lane.BusySince != 0)
+            {
+                lane.Cut();
+            }
+        });
+        OverflowLane?.Cut();
     }
 
     /// <summary>Frees what is left once the mount has <see cref="Ended"/>; aborts it before where it has not.</summary>
     public void Dispose()
     {
-        if (!_ended.Task.IsCompleted)
+        if (_ended.Task.IsCompleted)
         {
-            Abort();
-            _ended.Task.Wait(TimeSpan.FromSeconds(5));
+            return;
+        }
+
+        Abort();
+        if (!_ended.Task.Wait(TimeSpan.FromSeconds(3)))
+        {
+            Array.ForEach(_lanes, lane => lane.Cut());
+            _ended.Task.Wait(TimeSpan.FromSeconds(2));
         }
     }
 

@@ -9,21 +9,18 @@ namespace Dpu.Rpc.Tests.Interop;
 public sealed class GrpcJsTests
 {
     private static Peer server = null!;
-    private static GrpcChannel channel = null!;
     private static RpcServer ours = null!;
 
     [ClassInitialize]
     public static async Task StartAsync(TestContext _)
     {
         server = Peer.StartServer("node", Path.Combine(PeerFolder.Node, "server.js"));
-        channel = GrpcChannel.ForAddress(server.Address);
         ours = await RpcServer.StartAsync(app => app.MapGrpcService<InteropService>());
     }
 
     [ClassCleanup]
     public static async Task StopAsync()
     {
-        channel?.Dispose();
         server?.Dispose();
         if (ours is not null)
         {
@@ -34,7 +31,12 @@ public sealed class GrpcJsTests
     [TestMethod]
     [TestCategory("interop")]
     [DynamicData(nameof(InteropCases.All), typeof(InteropCases))]
-    public Task OurClient_GrpcJsServer_Holds(string name) => InteropClient.RunAsync(name, channel);
+    public async Task OurClient_GrpcJsServer_Holds(string name)
+    {
+        // A connection a case, as the interop suite has it: what a server still sends of a cancelled call is not the next one's.
+        using GrpcChannel channel = GrpcChannel.ForAddress(server.Address);
+        await InteropClient.RunAsync(name, channel);
+    }
 
     [TestMethod]
     [TestCategory("interop")]

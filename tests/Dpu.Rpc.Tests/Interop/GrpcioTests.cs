@@ -12,21 +12,18 @@ public sealed class GrpcioTests
     private const string Python = "/usr/bin/python3";
 
     private static Peer server = null!;
-    private static GrpcChannel channel = null!;
     private static RpcServer ours = null!;
 
     [ClassInitialize]
     public static async Task StartAsync(TestContext _)
     {
         server = Peer.StartServer(Python, "-B", Path.Combine(PeerFolder.Python, "server.py"));
-        channel = GrpcChannel.ForAddress(server.Address);
         ours = await RpcServer.StartAsync(app => app.MapGrpcService<InteropService>());
     }
 
     [ClassCleanup]
     public static async Task StopAsync()
     {
-        channel?.Dispose();
         server?.Dispose();
         if (ours is not null)
         {
@@ -37,7 +34,12 @@ public sealed class GrpcioTests
     [TestMethod]
     [TestCategory("interop")]
     [DynamicData(nameof(InteropCases.All), typeof(InteropCases))]
-    public Task OurClient_GrpcioServer_Holds(string name) => InteropClient.RunAsync(name, channel);
+    public async Task OurClient_GrpcioServer_Holds(string name)
+    {
+        // A connection a case, as the interop suite has it: what a server still sends of a cancelled call is not the next one's.
+        using GrpcChannel channel = GrpcChannel.ForAddress(server.Address);
+        await InteropClient.RunAsync(name, channel);
+    }
 
     [TestMethod]
     [TestCategory("interop")]
