@@ -1,6 +1,7 @@
 using Dpu.Hosting.Configuration;
 using Dpu.Hosting.Lifetime;
 using Dpu.Linux;
+using Dpu.Qtfs.Mount;
 using Dpu.Runtime.Control;
 using Dpu.Runtime.Hosts;
 using Dpu.Runtime.Mounts;
@@ -45,9 +46,11 @@ public sealed class RuntimeWorker(
     /// <inheritdoc/>
     public ReloadOutcome Reload(RuntimeConfiguration previous, RuntimeConfiguration next) => new(Apply(next), []);
 
-    private List<string> Apply(RuntimeConfiguration configuration) =>
-    [
-        .. hosts.Configure(configuration.Hosts),
-        .. mounts.Configure([.. configuration.Mounts.Select(MountRequest.From)]),
-    ];
+    private List<string> Apply(RuntimeConfiguration configuration)
+    {
+        RemoteMountOptions[] wanted = [.. configuration.Mounts.Select(MountRequest.From)];
+
+        // What goes is unmounted while its host's link still stands: it may have dirty pages.
+        return [.. mounts.RemoveAllBut(wanted), .. hosts.Configure(configuration.Hosts), .. mounts.Add(wanted)];
+    }
 }

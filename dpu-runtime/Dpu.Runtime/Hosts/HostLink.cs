@@ -19,6 +19,9 @@ namespace Dpu.Runtime.Hosts;
 /// </summary>
 public sealed class HostLink : IHostConnector, IAsyncDisposable
 {
+    // Of all links together: a mount may outlive a link whose configuration changed, and take up the next.
+    private static long s_epochs;
+
     private static readonly TimeSpan KeepAliveInterval = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan KeepAliveLimit = TimeSpan.FromSeconds(5);
 
@@ -33,7 +36,7 @@ public sealed class HostLink : IHostConnector, IAsyncDisposable
     private readonly CancellationTokenSource _stopping = new();
     private readonly Task _loop;
     private HostLinkState _state;
-    private long _epoch;
+    private long _epoch = Interlocked.Increment(ref s_epochs);
     private long _downSince;
     private int _disposed;
 
@@ -123,7 +126,8 @@ public sealed class HostLink : IHostConnector, IAsyncDisposable
         await _stopping.CancelAsync().ConfigureAwait(false);
         await _loop.ConfigureAwait(false);
         _stopping.Dispose();
-        _up.Dispose();
+
+        // Not _up: mounts may still wait on it, and it holds no kernel object.
     }
 
     private LinkEndpoint Endpoint => Configuration.Endpoint ?? throw new InvalidOperationException("a checked configuration has an endpoint");
@@ -249,8 +253,9 @@ public sealed class HostLink : IHostConnector, IAsyncDisposable
         });
         if (wasUp)
         {
-            _up.Reset();
+            // In this order: whoever sees the link down must not see the time of an earlier outage.
             Interlocked.Exchange(ref _downSince, _time.GetTimestamp());
+            _up.Reset();
         }
 
         CutLanes();
@@ -266,7 +271,7 @@ public sealed class HostLink : IHostConnector, IAsyncDisposable
         LinkConnection[] lanes;
         lock (_lock)
         {
-            Interlocked.Increment(ref _epoch);
+            Interlocked.Exchange(ref _epoch, Interlocked.Increment(ref s_epochs));
             lanes = [.. _lanes];
             _lanes.Clear();
         }

@@ -12,6 +12,7 @@ namespace Dpu.Runtime.Hosts;
 public sealed class HostLinks(DialerSource dialers, EventHub events, TimeProvider time, ILogger<HostLinks> logger) : IAsyncDisposable
 {
     private readonly Lock _lock = new();
+    private readonly object _configured = new();
     private readonly SortedDictionary<string, HostLink> _links = new(StringComparer.Ordinal);
 
     /// <summary>A host came up or went down.</summary>
@@ -69,9 +70,23 @@ public sealed class HostLinks(DialerSource dialers, EventHub events, TimeProvide
             }
         }
 
+        lock (_configured)
+        {
+            Monitor.PulseAll(_configured);
+        }
+
         // Their mounts see the link end; nobody needs to wait for it.
         _ = Task.WhenAll(dropped.Select(link => link.DisposeAsync().AsTask()));
         return applied;
+    }
+
+    /// <summary>Waits for the next <see cref="Configure"/>, at most <paramref name="limit"/>.</summary>
+    public void WaitConfigured(TimeSpan limit)
+    {
+        lock (_configured)
+        {
+            Monitor.Wait(_configured, limit);
+        }
     }
 
     /// <inheritdoc/>

@@ -65,9 +65,9 @@ public sealed class MountManager : IAsyncDisposable, IHealthProbe
         return null;
     }
 
-    /// <summary>Makes the configured mounts those of the list; mounts that an operator made stay.</summary>
+    /// <summary>Unmounts the configured mounts that are not in the list; mounts that an operator made stay.</summary>
     /// <returns>What changed, in words.</returns>
-    public IReadOnlyList<string> Configure(IReadOnlyList<RemoteMountOptions> wanted)
+    public IReadOnlyList<string> RemoveAllBut(IReadOnlyList<RemoteMountOptions> wanted)
     {
         List<string> applied = [];
         List<MountEntry> removed = [];
@@ -80,17 +80,28 @@ public sealed class MountManager : IAsyncDisposable, IHealthProbe
                 removed.Add(entry);
                 applied.Add($"mount {entry.Options.Target} removed");
             }
-
-            foreach (RemoteMountOptions options in wanted.Where(options => !_entries.Any(entry => entry.Options == options)))
-            {
-                _entries.Add(new MountEntry(++_lastId, options, configured: true));
-                applied.Add($"mount {options.Target} added");
-            }
         }
 
         foreach (MountEntry entry in removed)
         {
             UnmountForGood(entry);
+        }
+
+        return applied;
+    }
+
+    /// <summary>Makes the mounts of the list that are not there yet, once their hosts are. After <see cref="RemoveAllBut"/>.</summary>
+    /// <returns>What changed, in words.</returns>
+    public IReadOnlyList<string> Add(IReadOnlyList<RemoteMountOptions> wanted)
+    {
+        List<string> applied = [];
+        lock (_lock)
+        {
+            foreach (RemoteMountOptions options in wanted.Where(options => !_entries.Any(entry => entry.Options == options)))
+            {
+                _entries.Add(new MountEntry(++_lastId, options, configured: true));
+                applied.Add($"mount {options.Target} added");
+            }
         }
 
         StartWaiting(null);
@@ -278,7 +289,7 @@ public sealed class MountManager : IAsyncDisposable, IHealthProbe
     {
         try
         {
-            RemoteMount mount = RemoteMount.Start(entry.Options, link, _logger);
+            RemoteMount mount = RemoteMount.Start(entry.Options, new HostConnector(_hosts, link.HostName, _time), _logger);
             bool unwanted;
             lock (_lock)
             {

@@ -114,22 +114,25 @@ internal abstract partial class HttpServerCallContext
 
         // First the token: a write that waits for the client's window holds the response, and ends by it.
         Task cancelling = cancellation.CancelAsync();
+        using var graceEnds = new CancellationTokenSource();
+        Task grace = Task.Delay(Grpc.AspNetCore.Server.GrpcServiceOptions.DeadlineGrace, Dependencies.TimeProvider, graceEnds.Token);
+        bool hasSent = Http.Response.HasStarted;
         Task end = EndAsync(DeadlineStatus, Metadata.Empty);
-        try
+        await Task.WhenAny(end, grace).ConfigureAwait(false);
+        if (hasSent)
         {
-            await end.WaitAsync(Grpc.AspNetCore.Server.GrpcServiceOptions.DeadlineGrace, Dependencies.TimeProvider).ConfigureAwait(false);
-            if (!requestAtEnd)
-            {
-                Reset();
-            }
-        }
-        catch (TimeoutException)
-        {
-            // Expected where the client reads nothing: the trailers wait behind data that it does not take.
-            Reset();
-            await end.ConfigureAwait(false);
+            // A client that reads nothing leaves the trailers behind its data, though Kestrel calls them sent: what has
+            // not left by then is dropped, and the stream with it.
+            await grace.ConfigureAwait(false);
         }
 
+        if (hasSent || !end.IsCompleted || !requestAtEnd)
+        {
+            Reset();
+        }
+
+        await graceEnds.CancelAsync().ConfigureAwait(false);
+        await end.ConfigureAwait(false);
         try
         {
             await cancelling.ConfigureAwait(false);

@@ -84,19 +84,24 @@ public sealed class ExportService : ILinkService, IDisposable
             return Refuse(HelloStatus.Malformed, "a hello for service fs must name its machine's architecture, x86-64 or arm64: open flags differ between them");
         }
 
-        ExportDefinition? export = Exports.FirstOrDefault(candidate => candidate.Matches(hello.Fs.Export) && candidate.Peers.Contains(peer.Name));
-        if (export is null)
+        if (hello.Machine.PageSize is not (4096 or 16384 or 65536))
         {
-            Log.ExportRefused(_logger, peer.Name, hello.Fs.Export);
-            return Refuse(
-                HelloStatus.ExportUnknown,
-                $"this host exports no '{hello.Fs.Export}' to '{peer.Name}'; add it to exports[], with the peer's name in peers[], in the host agent's configuration and reload it");
+            return Refuse(HelloStatus.Malformed, $"a hello for service fs must name its machine's page size, 4096, 16384 or 65536; it says {hello.Machine.PageSize}");
         }
 
         lock (_lock)
         {
-            return AdmitMount(peer, hello, export);
+            // Under the lock: a policy that is replaced meanwhile must not give a mount any more.
+            if (_exports.FirstOrDefault(candidate => candidate.Matches(hello.Fs.Export) && candidate.Peers.Contains(peer.Name)) is { } export)
+            {
+                return AdmitMount(peer, hello, export);
+            }
         }
+
+        Log.ExportRefused(_logger, peer.Name, hello.Fs.Export);
+        return Refuse(
+            HelloStatus.ExportUnknown,
+            $"this host exports no '{hello.Fs.Export}' to '{peer.Name}'; add it to exports[], with the peer's name in peers[], in the host agent's configuration and reload it");
     }
 
     /// <inheritdoc/>
@@ -110,7 +115,7 @@ public sealed class ExportService : ILinkService, IDisposable
             mount = _sessions.GetValueOrDefault(SessionId(connection.Hello))?.Mounts.GetValueOrDefault(connection.Hello.Fs.MountId);
         }
 
-        if (mount is null)
+        if (mount is null || mount.Session.Peer != connection.Peer.Name)
         {
             return;
         }
@@ -233,19 +238,18 @@ public sealed class ExportService : ILinkService, IDisposable
             try
             {
                 mount = Open(session, hello, export, usage);
+                session.Mounts.Add(hello.Fs.MountId, mount);
             }
             catch (IOException e)
             {
                 Log.ExportUnusable(_logger, export.Name, export.Path, e.Message);
-                if (session.Mounts.Count == 0)
-                {
-                    _sessions.Remove(id);
-                }
-
                 return Refuse(HelloStatus.Unavailable, $"the export '{export.Name}' cannot be opened on the host now: {e.Message}");
             }
+            finally
+            {
+                RemoveIfEmpty(session);
+            }
 
-            session.Mounts.Add(hello.Fs.MountId, mount);
             Log.MountOpened(_logger, export.Name, peer.Name, mount.ReadOnly);
         }
 
@@ -281,13 +285,21 @@ public sealed class ExportService : ILinkService, IDisposable
             // A new mount's node ids must never mean anything to who still holds an old mount's.
             FirstGeneration = _nextGeneration += 1 << 16,
         });
-        var dispatcher = new FuseDispatcher(fileSystem, new FuseDispatcherOptions
+        try
         {
-            PeerArchitecture = ArchitectureOf(hello.Machine) ?? throw new InvalidOperationException("an admitted hello names an architecture"),
-            PeerPageSize = Math.Clamp(hello.Machine?.PageSize ?? 0, 4096, 65536),
-            OnBug = (opcode, node, e) => Log.RequestBug(_logger, export.Name, opcode, node, e),
-        });
-        return new ExportedMount(session, parameters.MountId, export, readOnly, fileSystem, dispatcher, _time);
+            var dispatcher = new FuseDispatcher(fileSystem, new FuseDispatcherOptions
+            {
+                PeerArchitecture = ArchitectureOf(hello.Machine) ?? throw new InvalidOperationException("an admitted hello names an architecture"),
+                PeerPageSize = hello.Machine.PageSize,
+                OnBug = (opcode, node, e) => Log.RequestBug(_logger, export.Name, opcode, node, e),
+            });
+            return new ExportedMount(session, parameters.MountId, export, readOnly, fileSystem, dispatcher, _time);
+        }
+        catch
+        {
+            fileSystem.Dispose();
+            throw;
+        }
     }
 
     private static System.Runtime.InteropServices.Architecture? ArchitectureOf(Machine? machine) => machine?.Architecture switch
@@ -329,7 +341,12 @@ public sealed class ExportService : ILinkService, IDisposable
             idle.ForEach(Remove);
         }
 
-        idle.ForEach(mount => Log.MountExpired(_logger, mount.Export.Name, mount.Session.Peer, _options.Grace.TotalSeconds));
+        foreach (ExportedMount mount in idle)
+        {
+            // Not under the lock: closing its files may wait for a disk.
+            mount.End();
+            Log.MountExpired(_logger, mount.Export.Name, mount.Session.Peer, _options.Grace.TotalSeconds);
+        }
     }
 
     private void ForgetIfEnded(ExportedMount mount)
@@ -353,9 +370,15 @@ public sealed class ExportService : ILinkService, IDisposable
             mount.Session.Mounts.Remove(mount.Id);
         }
 
-        if (mount.Session.Mounts.Count == 0)
+        RemoveIfEmpty(mount.Session);
+    }
+
+    // Under the lock. A session of the same id may have begun since: that one stays.
+    private void RemoveIfEmpty(ExportSession session)
+    {
+        if (session.Mounts.Count == 0 && _sessions.TryGetValue(session.Id, out ExportSession? present) && ReferenceEquals(present, session))
         {
-            _sessions.Remove(mount.Session.Id);
+            _sessions.Remove(session.Id);
         }
     }
 }

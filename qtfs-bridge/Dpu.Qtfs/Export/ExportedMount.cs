@@ -95,8 +95,9 @@ internal sealed class ExportedMount
             _lanes.Remove(lane);
             _requests += lane.Requests;
             _idleSince = _time.GetTimestamp();
-            CloseIfUnused();
         }
+
+        CloseIfUnused();
     }
 
     /// <summary>Ends the mount: its lanes are cut, and its nodes and handles go with the last of them.</summary>
@@ -109,12 +110,12 @@ internal sealed class ExportedMount
             {
                 lane.Cut();
             }
-
-            CloseIfUnused();
         }
+
+        CloseIfUnused();
     }
 
-    /// <summary>Ends the mount if no lane has used it for longer than <paramref name="grace"/>.</summary>
+    /// <summary>Lets no lane attach any more if none has used the mount for longer than <paramref name="grace"/>; <see cref="End"/> must follow.</summary>
     public bool EndIfIdle(TimeSpan grace)
     {
         lock (_lock)
@@ -125,7 +126,6 @@ internal sealed class ExportedMount
             }
 
             _ended = true;
-            CloseIfUnused();
             return true;
         }
     }
@@ -160,12 +160,19 @@ internal sealed class ExportedMount
         return cut;
     }
 
+    // Closing files may wait for a disk: not under a lock.
     private void CloseIfUnused()
     {
-        if (_ended && !_closed && _lanes.Count == 0)
+        lock (_lock)
         {
+            if (!_ended || _closed || _lanes.Count > 0)
+            {
+                return;
+            }
+
             _closed = true;
-            _fileSystem.Dispose();
         }
+
+        _fileSystem.Dispose();
     }
 }

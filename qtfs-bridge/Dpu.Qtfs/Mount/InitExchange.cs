@@ -12,6 +12,8 @@ namespace Dpu.Qtfs.Mount;
 /// </summary>
 internal sealed unsafe class InitExchange
 {
+    private static readonly TimeSpan RestoreLimit = TimeSpan.FromSeconds(10);
+
     private readonly Lock _lock = new();
     private byte[]? _request;
     private fuse_init_out _agreed;
@@ -77,30 +79,44 @@ internal sealed unsafe class InitExchange
     /// <exception cref="IOException">The connection broke.</exception>
     public void Restore(LaneConnection connection)
     {
+        if (!connection.Link.Reply.Fs.NeedsInit)
+        {
+            return;
+        }
+
+        byte[]? sent;
+        fuse_init_out agreed;
         lock (_lock)
         {
-            if (_request is null || !connection.Link.Reply.Fs.NeedsInit)
+            sent = _request;
+            agreed = _agreed;
+        }
+
+        if (sent is null)
+        {
+            return;
+        }
+
+        // Not under the lock, and not for ever: the callers of every lane wait behind this.
+        connection.Link.SetTimeouts(RestoreLimit, RestoreLimit);
+        fixed (byte* request = sent)
+        {
+            // SAFETY: the request was a whole INIT of the kernel; the reply's length is checked before it is read.
+            connection.Send(request, sent.Length);
+            int length = connection.Receive(((fuse_in_header*)request)->unique, out byte* reply);
+            ref fuse_init_out offer = ref Unsafe.AsRef<fuse_init_out>(reply + sizeof(fuse_out_header));
+            if (FindRefusal((fuse_out_header*)reply, (fuse_init_out*)(reply + sizeof(fuse_out_header)), length) is { } refusal)
             {
-                return;
+                throw new FuseChannelException($"the host does not take this mount's FUSE_INIT again: {refusal}");
             }
 
-            fixed (byte* request = _request)
+            if ((agreed.flags & ~offer.flags) != 0 || (agreed.flags2 & ~offer.flags2) != 0 || offer.max_write < agreed.max_write)
             {
-                // SAFETY: the request was a whole INIT of the kernel; the reply's length is checked before it is read.
-                connection.Send(request, _request.Length);
-                int length = connection.Receive(((fuse_in_header*)request)->unique, out byte* reply);
-                ref fuse_init_out offer = ref Unsafe.AsRef<fuse_init_out>(reply + sizeof(fuse_out_header));
-                if (FindRefusal((fuse_out_header*)reply, (fuse_init_out*)(reply + sizeof(fuse_out_header)), length) is { } refusal)
-                {
-                    throw new FuseChannelException($"the host does not take this mount's FUSE_INIT again: {refusal}");
-                }
-
-                if ((_agreed.flags & ~offer.flags) != 0 || (_agreed.flags2 & ~offer.flags2) != 0 || offer.max_write < _agreed.max_write)
-                {
-                    throw new FuseChannelException(
-                        $"the host now offers flags {offer.flags:x}:{offer.flags2:x} and max_write {offer.max_write}, the mount relies on {_agreed.flags:x}:{_agreed.flags2:x} and {_agreed.max_write}; unmount and mount it again");
-                }
+                throw new FuseChannelException(
+                    $"the host now offers flags {offer.flags:x}:{offer.flags2:x} and max_write {offer.max_write}, the mount relies on {agreed.flags:x}:{agreed.flags2:x} and {agreed.max_write}; unmount and mount it again");
             }
         }
+
+        connection.Link.SetTimeouts(TimeSpan.Zero, TimeSpan.Zero);
     }
 }

@@ -20,6 +20,9 @@ internal sealed unsafe class MountGuard : IDisposable
     /// <summary>How often it looks; half of what a killed process may notice.</summary>
     private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(50);
 
+    /// <summary>How long requests that are under way when the mount ends may still take.</summary>
+    private static readonly TimeSpan LastAnswers = TimeSpan.FromSeconds(2);
+
     private readonly RemoteMount _mount;
     private readonly Lock _lock = new();
     private readonly List<(ulong Unique, long Since)> _interrupts = [];
@@ -54,10 +57,23 @@ internal sealed unsafe class MountGuard : IDisposable
     /// <param name="lanes">The mount's lanes.</param>
     public void Run(SafeFileHandle device, IReadOnlyList<MountLane> lanes)
     {
+        long stoppingSince = 0;
         while (!_stop.Wait(Tick))
         {
             DeliverInterrupts(lanes);
-            while (!_stop.IsSet && AllStuck(lanes) && Overflow.HasRoom)
+            if (_mount.Stopping)
+            {
+                // The mount is gone: nobody waits for the host any more, so a lane does not either.
+                stoppingSince = stoppingSince == 0 ? Environment.TickCount64 : stoppingSince;
+                if (Environment.TickCount64 - stoppingSince >= (long)LastAnswers.TotalMilliseconds)
+                {
+                    _mount.CutBusyLanes();
+                }
+
+                continue;
+            }
+
+            while (!_stop.IsSet && !_mount.Stopping && AllStuck(lanes) && Overflow.HasRoom)
             {
                 ReadOne(device);
                 DeliverInterrupts(lanes);

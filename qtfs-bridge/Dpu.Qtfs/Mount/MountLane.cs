@@ -27,7 +27,7 @@ internal sealed unsafe class MountLane : IDisposable
     private long _busySince;
     private uint _caller;
     private volatile bool _sent;
-    private volatile bool _interrupted;
+    private long _interrupted;
 
     public MountLane(RemoteMount mount, uint number)
     {
@@ -80,11 +80,12 @@ internal sealed unsafe class MountLane : IDisposable
     public FsResult Connect() => Dial().Link.Reply.Fs;
 
     /// <summary>Tells the host that the mount has ended, if the connection still stands.</summary>
-    public void SendDestroy()
+    /// <returns>Whether the host knows.</returns>
+    public bool SendDestroy()
     {
         if (_connection is null || _connection.Epoch != _mount.Connector.Epoch)
         {
-            return;
+            return false;
         }
 
         var destroy = new fuse_in_header
@@ -98,11 +99,13 @@ internal sealed unsafe class MountLane : IDisposable
             _connection.Link.SetTimeouts(TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(2));
             _connection.Send((byte*)&destroy, sizeof(fuse_in_header));
             _connection.Receive(LostReply.InternalUnique, out _);
+            return true;
         }
         catch (Exception e) when (IsBroken(e))
         {
             // Expected: the host is away, or has ended the mount itself. Its grace time ends the mount there.
             _mount.LaneBroke(e.Message);
+            return false;
         }
     }
 
@@ -124,7 +127,8 @@ internal sealed unsafe class MountLane : IDisposable
 
         if (!_sent)
         {
-            _interrupted = true;
+            // By its number: the lane may have gone on to another request meanwhile.
+            Volatile.Write(ref _interrupted, (long)unique);
         }
         else if (expired && _device is { } device && CallerState.IsDying(Volatile.Read(ref _caller)) && Claim(unique))
         {
@@ -149,12 +153,15 @@ internal sealed unsafe class MountLane : IDisposable
         _request = null;
     }
 
-    private static bool IsBroken(Exception e) => e is IOException or FuseChannelException or ObjectDisposedException;
+    // Cancelled: the mount ended while the lane dialled.
+    private static bool IsBroken(Exception e) => e is IOException or FuseChannelException or ObjectDisposedException or OperationCanceledException;
 
     private void ServeOverflow(OverflowRequest waiting)
     {
-        Serve(waiting.Message, waiting.Length, waiting.Device);
-        waiting.Dispose();
+        using (waiting)
+        {
+            Serve(waiting.Message, waiting.Length, waiting.Device);
+        }
     }
 
     private void Serve(byte* request, int length, SafeFileHandle device)
@@ -168,7 +175,7 @@ internal sealed unsafe class MountLane : IDisposable
         }
 
         _sent = false;
-        _interrupted = false;
+        Volatile.Write(ref _interrupted, 0);
         _device = device;
         Volatile.Write(ref _caller, header->pid);
         Volatile.Write(ref _busySince, Environment.TickCount64);
@@ -259,7 +266,7 @@ internal sealed unsafe class MountLane : IDisposable
                 return -errno.EIO;
             }
 
-            if (_interrupted)
+            if (Volatile.Read(ref _interrupted) is not 0 and long interrupted && interrupted == Volatile.Read(ref _unclaimed))
             {
                 _mount.Counters.CountInterrupted();
                 return -errno.EINTR;
@@ -269,9 +276,11 @@ internal sealed unsafe class MountLane : IDisposable
             {
                 if (_mount.Connector.WaitUp(WaitSlice))
                 {
+                    // Without another look whether it is closed: a host that closes each connection at once would be
+                    // dialled for ever, and Exchange counts its attempts.
                     _ = Dial();
                     _mount.Connected();
-                    continue;
+                    return 0;
                 }
             }
             catch (LinkException e)
@@ -306,17 +315,20 @@ internal sealed unsafe class MountLane : IDisposable
         Drop(null);
         long epoch = _mount.Connector.Epoch;
         var connection = new LaneConnection(_mount.DialLane(_number), epoch);
+
+        // Before the host is asked anything, so that a cut reaches it.
+        _connection = connection;
         try
         {
             _mount.InitExchange.Restore(connection);
         }
         catch
         {
+            _connection = null;
             connection.Dispose();
             throw;
         }
 
-        _connection = connection;
         return connection;
     }
 

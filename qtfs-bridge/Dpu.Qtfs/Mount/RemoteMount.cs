@@ -31,6 +31,7 @@ public sealed class RemoteMount : IDisposable
     private ulong _id = (ulong)Random.Shared.NextInt64();
     private int _lanesRunning;
     private int _overflowLane;
+    private Thread? _overflowThread;
     private MountLane? _overflow;
     private string? _fault;
 
@@ -41,6 +42,7 @@ public sealed class RemoteMount : IDisposable
         _logger = logger;
         Guard = new MountGuard(this);
         _lanes = [.. Enumerable.Range(0, options.Lanes).Select(number => new MountLane(this, (uint)number))];
+        SafeFileHandle[] devices;
         try
         {
             _hostReadOnly = _lanes[0].Connect().ReadOnly;
@@ -56,17 +58,20 @@ public sealed class RemoteMount : IDisposable
                 // What a runtime left that was killed: every access to it fails.
                 ReplaceStale = true,
             });
+            _guardDevice = _device.Clone();
+            if (LibC.SetNonBlocking(_guardDevice) is < 0 and int refused)
+            {
+                throw new IOException($"a descriptor of {options.Target} cannot be made non-blocking: errno {-refused}");
+            }
+
+            devices = [.. _lanes.Select(_ => _device.Clone())];
         }
         catch
         {
+            // The host has opened the mount already.
+            _ = _lanes[0].SendDestroy();
             DisposeParts();
             throw;
-        }
-
-        _guardDevice = _device.Clone();
-        if (LibC.SetNonBlocking(_guardDevice) is < 0 and int refused)
-        {
-            throw new IOException($"a descriptor of {options.Target} cannot be made non-blocking: errno {-refused}");
         }
 
         _guardThread = StartThread("guard", () => Guard.Run(_guardDevice, _lanes));
@@ -74,7 +79,7 @@ public sealed class RemoteMount : IDisposable
         for (int i = 0; i < _lanes.Length; i++)
         {
             MountLane lane = _lanes[i];
-            SafeFileHandle device = _device.Clone();
+            SafeFileHandle device = devices[i];
             StartThread($"lane{i}", () => RunLane(lane, device));
         }
 
@@ -139,15 +144,7 @@ public sealed class RemoteMount : IDisposable
         _stopping.Cancel();
         _device.Abort();
 
-        // Only those that wait for the host: an idle one ends by itself, and tells the host that the mount has ended.
-        Array.ForEach(_lanes, lane =>
-        {
-            if (lane.BusySince != 0)
-            {
-                lane.Cut();
-            }
-        });
-        OverflowLane?.Cut();
+        CutBusyLanes();
     }
 
     /// <summary>Frees what is left once the mount has <see cref="Ended"/>; aborts it before where it has not.</summary>
@@ -166,6 +163,19 @@ public sealed class RemoteMount : IDisposable
         }
     }
 
+    /// <summary>Cuts the lanes that wait for the host: an idle one ends by itself, and tells the host that the mount has ended.</summary>
+    internal void CutBusyLanes()
+    {
+        Array.ForEach(_lanes, lane =>
+        {
+            if (lane.BusySince != 0)
+            {
+                lane.Cut();
+            }
+        });
+        OverflowLane?.Cut();
+    }
+
     internal LinkConnection DialLane(uint number)
     {
         ulong id = Volatile.Read(ref _id);
@@ -179,7 +189,14 @@ public sealed class RemoteMount : IDisposable
         };
         try
         {
-            return Connector.DialLane(parameters, _stopping.Token);
+            LinkConnection lane = Connector.DialLane(parameters, _stopping.Token);
+            if (lane.Reply.Fs is not null)
+            {
+                return lane;
+            }
+
+            lane.Dispose();
+            throw new LinkException(LinkError.Protocol, $"host '{Options.Host}' accepted a lane without saying how it serves it");
         }
         catch (LinkException e) when (e.Status == HelloStatus.SessionInvalid)
         {
@@ -193,8 +210,29 @@ public sealed class RemoteMount : IDisposable
     {
         var reply = new fuse_out_header { len = (uint)sizeof(fuse_out_header), error = error, unique = unique };
 
-        // SAFETY: a struct on the stack, written whole. ENOENT: the caller is gone; ENODEV: so is the mount.
-        int result = FuseDevice.WriteReply(device, (byte*)&reply, sizeof(fuse_out_header));
+        // The guard answers on a lane's descriptor, which that lane may close meanwhile.
+        bool held = false;
+        int result = -errno.ENODEV;
+        try
+        {
+            device.DangerousAddRef(ref held);
+
+            // SAFETY: a struct on the stack, written whole. ENOENT: the caller is gone; ENODEV: so is the mount.
+            result = FuseDevice.WriteReply(device, (byte*)&reply, sizeof(fuse_out_header));
+        }
+        catch (ObjectDisposedException)
+        {
+            // Expected: the lane has ended, and the mount with it.
+            return;
+        }
+        finally
+        {
+            if (held)
+            {
+                device.DangerousRelease();
+            }
+        }
+
         if (result < 0 && result is not (-errno.ENOENT or -errno.ENODEV))
         {
             Log.ReplyRefused(_logger, Options.Target, -result);
@@ -232,12 +270,13 @@ public sealed class RemoteMount : IDisposable
     /// <summary>Serves what waits in the overflow queue, on a thread of its own, one at a time.</summary>
     internal void StartOverflowLane()
     {
-        if (Interlocked.Exchange(ref _overflowLane, 1) != 0)
+        if (Stopping || Interlocked.Exchange(ref _overflowLane, 1) != 0)
         {
             return;
         }
 
-        StartThread("overflow", () =>
+        // On the guard's thread only, which End joins before it looks here.
+        _overflowThread = StartThread("overflow", () =>
         {
             try
             {
@@ -295,9 +334,12 @@ public sealed class RemoteMount : IDisposable
     // On the last lane's thread.
     private void End(MountLane lane)
     {
-        lane.SendDestroy();
+        // The last lane first: the others' connections may have been cut.
+        _ = lane.SendDestroy() || _lanes.Any(other => other != lane && other.SendDestroy());
         Guard.Stop();
         _guardThread.Join();
+        OverflowLane?.Cut();
+        _overflowThread?.Join();
         DisposeParts();
         Log.Unmounted(_logger, Options.Target);
         _ended.SetResult();
