@@ -186,6 +186,58 @@ public sealed class HostileHostTests
         AssertRest();
     }
 
+    [TestMethod]
+    [TestCategory("root")]
+    public void Hello_ThatAcceptsALaneWithoutTerms_IsEioUntilTheHostIsHonest()
+    {
+        s_host.TwistHello = honest => new Dpu.Proto.V1.HelloReply { Status = honest.Status };
+        try
+        {
+            s_host.CutAll();
+            Assert.Contains("Input/output error", Shell.Run($"stat {s_mount}/victim", "/").Error);
+            string target = Directory.CreateDirectory(Path.Combine(s_hostile.MountRoot, "termless")).FullName;
+            ProgramResult refused = s_runtime.Ctl("mount", "host1:data", target);
+            Assert.AreNotEqual(0, refused.ExitCode);
+            Assert.Contains("without saying how it serves it", refused.Error);
+        }
+        finally
+        {
+            s_host.TwistHello = null;
+        }
+
+        AssertRest();
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void RepeatedInit_ThatIsNeverAnswered_HoldsNobodyWhoIsKilled_AndNoUnmount()
+    {
+        string target = Directory.CreateDirectory(Path.Combine(s_hostile.MountRoot, "silent")).FullName;
+        s_runtime.Ctl("mount", "host1:data", target).EnsureSuccess();
+        using var release = new ManualResetEventSlim();
+        s_host.Twist = (request, answer) =>
+        {
+            if (BinaryPrimitives.ReadUInt32LittleEndian(request.AsSpan(4)) == (uint)fuse_opcode.FUSE_INIT)
+            {
+                release.Wait(Pair.Limit);
+            }
+
+            return answer;
+        };
+        s_host.CutAll();
+        using (RunningProgram caller = RunningProgram.Start("stat", [Path.Combine(target, "victim")]))
+        {
+            Assert.IsFalse(caller.WaitForExit(TimeSpan.FromMilliseconds(300)), "nothing has been answered");
+            ExternalProgram.Check("kill", ["-KILL", caller.Id.ToString(System.Globalization.CultureInfo.InvariantCulture)], Pair.Limit);
+            Assert.IsTrue(caller.WaitForExit(Pair.Limit), "a killed caller still waits");
+        }
+
+        s_runtime.Ctl("umount", target).EnsureSuccess();
+        Assert.DoesNotContain(target, MountTable.Targets());
+        release.Set();
+        AssertRest();
+    }
+
     // A host that answers half and then nothing: the caller can be killed, and what follows goes on.
     private static void AssertTruncated()
     {
@@ -212,7 +264,7 @@ public sealed class HostileHostTests
     private static void AssertRest()
     {
         s_host.Twist = null;
-        Eventually.True(() => Shell.Run("cat good victim", s_mount).ExitCode == 0, Pair.Limit, "the hostile host's mount, once it is honest");
+        Eventually.True(() => Shell.Run($"cat {s_mount}/good {s_mount}/victim", "/").ExitCode == 0, Pair.Limit, "the hostile host's mount, once it is honest");
         s_open.Position = 0;
         Assert.AreEqual('c', (char)s_open.ReadByte());
         Assert.IsFalse(s_runtime.HasExited, s_runtime.Log);

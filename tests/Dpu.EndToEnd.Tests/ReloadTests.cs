@@ -122,6 +122,37 @@ public sealed class ReloadTests
 
     [TestMethod]
     [TestCategory("root")]
+    public void HostOfTheRuntime_GetsAnotherEndpoint_OrGoes_ItsMountsFollow()
+    {
+        using var pair = new Pair();
+        string second = $"unix://{pair.Folder}/second.sock";
+        pair.AgentConfiguration["listen"]!.AsArray().Add(second);
+        File.WriteAllText(Path.Combine(pair.ExportRoot, "f"), "x");
+        pair.Up();
+
+        // Made by an operator: no reload unmounts it.
+        string mount = Directory.CreateDirectory(Path.Combine(pair.MountRoot, "manual")).FullName;
+        pair.Runtime.Ctl("mount", "host1:data", mount, "--give-up-after", "1s").EnsureSuccess();
+        Assert.AreEqual("x", File.ReadAllText(Path.Combine(mount, "f")));
+
+        JsonObject configuration = pair.RuntimeConfiguration();
+        configuration["hosts"]![0]!["endpoint"] = second;
+        ReloadRuntime(pair, configuration);
+        Assert.AreEqual(second, JsonNode.Parse(pair.Runtime.Ctl("host", "show", "host1", "--json").EnsureSuccess().Output)!["endpoint"]!.GetValue<string>());
+        Eventually.True(() => Shell.Run($"cat {mount}/f", "/").ExitCode == 0, Pair.Limit, $"the mount over the new endpoint; the runtime's log: {pair.Runtime.Log}");
+        File.WriteAllText(Path.Combine(mount, "g"), "y");
+        Assert.AreEqual("y", File.ReadAllText(Path.Combine(pair.ExportRoot, "g")));
+
+        configuration["hosts"] = new JsonArray();
+        ReloadRuntime(pair, configuration);
+        Assert.Contains("Input/output error", Shell.Run($"stat {mount}/f", "/").Error);
+
+        ReloadRuntime(pair, pair.RuntimeConfiguration());
+        Eventually.True(() => Shell.Run($"cat {mount}/f", "/").ExitCode == 0, Pair.Limit, $"the mount of the host that came back; the runtime's log: {pair.Runtime.Log}");
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
     public void BrokenConfiguration_IsRefusedWithFileAndKey_AndTheOldPolicyStays()
     {
         using var pair = new Pair();
@@ -139,6 +170,12 @@ public sealed class ReloadTests
     {
         pair.WriteAgentConfiguration();
         pair.Agent.Signal("HUP");
+    }
+
+    private static void ReloadRuntime(Pair pair, JsonObject configuration)
+    {
+        File.WriteAllText(Path.Combine(pair.Folder, "dpu1.json"), configuration.ToJsonString());
+        pair.Runtime.Ctl("reload").EnsureSuccess();
     }
 
     private static JsonNode Mount(Pair pair, string target) =>

@@ -14,6 +14,24 @@ public sealed class StatusTests
 {
     [TestMethod]
     [TestCategory("root")]
+    public void Mount_ThatTheKernelRefuses_LeavesNothingOnTheHost()
+    {
+        using var pair = new Pair();
+        pair.StartAgent();
+        Daemon runtime = pair.StartRuntime();
+        string file = Path.Combine(pair.MountRoot, "file");
+        Directory.CreateDirectory(pair.MountRoot);
+        File.WriteAllText(file, "");
+
+        ProgramResult refused = runtime.Ctl("mount", "host1:data", file);
+
+        Assert.AreNotEqual(0, refused.ExitCode);
+        Assert.Contains(file, refused.Error);
+        Eventually.True(() => Json(pair.Agent, "status")["sessions"]!.AsArray().Count == 0, Pair.Limit, "the end of the host's side");
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
     public void Status_OfBothEnds_TellsWhatIs()
     {
         using var pair = new Pair(LinkKind.Tls);

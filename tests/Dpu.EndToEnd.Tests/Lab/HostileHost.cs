@@ -55,6 +55,9 @@ internal sealed class HostileHost : IDisposable
     /// <summary>Makes of an honest answer what is sent, given the request; an empty result closes the connection. Null: honest.</summary>
     public Func<byte[], byte[], byte[]>? Twist { get; set; }
 
+    /// <summary>Makes of an honest answer to a lane's hello what is sent. Null: honest.</summary>
+    public Func<HelloReply, HelloReply>? TwistHello { get; set; }
+
     /// <summary>Breaks off every lane, wherever it is.</summary>
     public void CutAll()
     {
@@ -82,11 +85,15 @@ internal sealed class HostileHost : IDisposable
     {
         public string Name => "fs";
 
-        public HelloReply Admit(LinkPeer peer, Hello hello) => new()
+        public HelloReply Admit(LinkPeer peer, Hello hello)
         {
-            Status = HelloStatus.Ok,
-            Fs = new FsResult { MaxMessageSize = (uint)FuseLimits.MaxMessageSize, MaxLanes = 32, NeedsInit = true },
-        };
+            var honest = new HelloReply
+            {
+                Status = HelloStatus.Ok,
+                Fs = new FsResult { MaxMessageSize = (uint)FuseLimits.MaxMessageSize, MaxLanes = 32, NeedsInit = true },
+            };
+            return owner.TwistHello?.Invoke(honest) ?? honest;
+        }
 
         // Each connection is a file system of its own: node ids of another one are stale, as after a restart.
         public void Serve(LinkConnection connection, CancellationToken stopping)

@@ -72,6 +72,54 @@ public sealed class ExportServiceTests
         }
     }
 
+    [TestMethod]
+    [TestCategory("root")]
+    [DataRow(0u)]
+    [DataRow(8192u)]
+    [DataRow(uint.MaxValue)]
+    public void Dial_PageSizeOfNoMachine_IsRefused_AndOpensNothing(uint size)
+    {
+        using var lab = new Lab(new ExportServiceOptions());
+        LinkException refused = Assert.ThrowsExactly<LinkException>(() => lab.Dial(1, "dpu1", machine => machine.PageSize = size).Dispose());
+        Assert.AreEqual(HelloStatus.Malformed, refused.Status);
+        Assert.Contains($"4096, 16384 or 65536; it says {size}", refused.Message);
+        Assert.IsEmpty(lab.Service.Sessions());
+        Assert.DoesNotContain(lab.Export, Directory.GetFiles("/proc/self/fd").Select(link => new FileInfo(link).LinkTarget));
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void Serve_MountEndedByItsDpu_TheNextOneOfTheSameIdOutlivesItsLanes()
+    {
+        using var lab = new Lab(new ExportServiceOptions());
+        using LinkConnection old = lab.Dial(1, "dpu1");
+        old.SetTimeouts(Limit, Limit);
+        old.Stream.Write(Init());
+        Assert.AreNotEqual(-1, ReadByte(old));
+        LinkConnection present;
+        using (LinkConnection ending = lab.Dial(1, "dpu1"))
+        {
+            ending.SetTimeouts(Limit, Limit);
+            ending.Stream.Write(Header(fuse_opcode.FUSE_DESTROY));
+            Eventually.True(() => lab.Service.Sessions().Count == 0, Limit, "the end of the mount");
+            present = lab.Dial(1, "dpu1");
+        }
+
+        // The old lanes have been cut by the agent; it forgets them after the new mount has begun.
+        while (ReadByte(old) != -1)
+        {
+        }
+
+        using (present)
+        {
+            present.Stream.Write(Init());
+            Assert.AreNotEqual(-1, ReadByte(present));
+            Eventually.True(() => lab.Service.Sessions().Sum(session => session.Connections) == 1, Limit, "the end of the old lanes");
+            using LinkConnection second = lab.Dial(1, "dpu1");
+            Assert.IsFalse(second.Reply.Fs.NeedsInit, "the new mount has gone with the old one's lanes");
+        }
+    }
+
     private static int ReadByte(LinkConnection connection)
     {
         try
@@ -95,6 +143,14 @@ public sealed class ExportServiceTests
         return message;
     }
 
+    private static byte[] Header(fuse_opcode opcode)
+    {
+        byte[] message = new byte[Marshal.SizeOf<fuse_in_header>()];
+        var header = new fuse_in_header { len = (uint)message.Length, opcode = (uint)opcode, unique = 4 };
+        MemoryMarshal.Write(message, in header);
+        return message;
+    }
+
     private sealed class Lab : IDisposable
     {
         private readonly TemporaryDirectory _folder = new();
@@ -104,7 +160,7 @@ public sealed class ExportServiceTests
         {
             Service = new ExportService(options, TimeProvider.System, NullLogger<ExportService>.Instance);
             Service.Configure(
-                [new ExportDefinition { Name = "data", Path = _folder.CreateDirectory("export"), Peers = new HashSet<string> { "dpu1" }, Identity = IdentityPolicy.Trusting }],
+                [new ExportDefinition { Name = "data", Path = Export = _folder.CreateDirectory("export"), Peers = new HashSet<string> { "dpu1" }, Identity = IdentityPolicy.Trusting }],
                 _ => new ExportLimits());
             _listener = new LinkListener(
                 new LinkListenerOptions
@@ -119,8 +175,14 @@ public sealed class ExportServiceTests
 
         public ExportService Service { get; }
 
-        public LinkConnection Dial(ulong mount, string name) => new LinkDialer(null, new LinkDialerOptions { Local = new LinkLocal { Name = name } })
-            .Dial(_listener.Bound[0], "host1", "fs", new byte[16], hello => hello.Fs = new FsParameters { Export = "data", MountId = mount });
+        public string Export { get; }
+
+        public LinkConnection Dial(ulong mount, string name, Action<Machine>? change = null) => new LinkDialer(null, new LinkDialerOptions { Local = new LinkLocal { Name = name } })
+            .Dial(_listener.Bound[0], "host1", "fs", new byte[16], hello =>
+            {
+                hello.Fs = new FsParameters { Export = "data", MountId = mount };
+                change?.Invoke(hello.Machine);
+            });
 
         public void Dispose()
         {
