@@ -17,6 +17,7 @@ internal sealed unsafe class ExportLane : IDisposable
     private readonly FuseChannel _channel;
     private byte* _reply;
     private long _requests;
+    private long _opcode = -1;
 
     public ExportLane(LinkConnection connection, ExportedMount mount, PeerUsage peer, TimeProvider time)
     {
@@ -31,6 +32,9 @@ internal sealed unsafe class ExportLane : IDisposable
     }
 
     public long Requests => Interlocked.Read(ref _requests);
+
+    /// <summary>The opcode of the request that is being served; null between requests.</summary>
+    public uint? OpcodeInFlight => Volatile.Read(ref _opcode) is >= 0 and long opcode ? (uint)opcode : null;
 
     public bool HasStalled(TimeSpan limit)
     {
@@ -56,6 +60,10 @@ internal sealed unsafe class ExportLane : IDisposable
                 return;
             }
 
+            // SAFETY: Receive returns at least a whole header.
+            uint opcode = ((fuse_in_header*)request)->opcode;
+            long received = _time.GetTimestamp();
+            Volatile.Write(ref _opcode, opcode);
             Interlocked.Increment(ref _requests);
             TimeSpan wait = _peer.Charge(length + lastReply, _time.GetElapsedTime(0).Ticks);
             if (wait > TimeSpan.Zero && stopping.WaitHandle.WaitOne(wait))
@@ -63,8 +71,6 @@ internal sealed unsafe class ExportLane : IDisposable
                 return;
             }
 
-            // SAFETY: Receive returns at least a whole header.
-            uint opcode = ((fuse_in_header*)request)->opcode;
             int replyLength = _mount.Dispatcher.Dispatch(request, length, _reply, FuseLimits.MaxMessageSize);
             if (replyLength == FuseDispatcher.Violation)
             {
@@ -77,6 +83,9 @@ internal sealed unsafe class ExportLane : IDisposable
                 lastReply = replyLength;
             }
 
+            bool failed = replyLength > 0 && ((fuse_out_header*)_reply)->error != 0;
+            _mount.Operations.Record(opcode, length, replyLength, failed, _time.GetElapsedTime(received));
+            Volatile.Write(ref _opcode, -1);
             if (opcode == (uint)fuse_opcode.FUSE_INIT)
             {
                 _mount.Initialized = true;

@@ -31,4 +31,10 @@ internal static partial class Log
 
     [LoggerMessage(2108, LogLevel.Warning, "the threads that serve mounts are not fully protected from memory reclaim: {Refusal}")]
     public static partial void ThreadsNotProtected(ILogger logger, string refusal);
+
+    [LoggerMessage(2120, LogLevel.Warning, "{Target}: {Opcode} of node {Node:x} for thread {Caller} took {Seconds:0.000} s at host '{Host}'")]
+    public static partial void SlowRequest(ILogger logger, string target, string opcode, ulong node, uint caller, double seconds, string host);
+
+    [LoggerMessage(2121, LogLevel.Warning, "{Target}: {Opcode} of node {Node:x} for thread {Caller} has waited for host '{Host}' for {Seconds:0.000} s and waits on")]
+    public static partial void SlowRequestPending(ILogger logger, string target, string opcode, ulong node, uint caller, double seconds, string host);
 }
