@@ -57,6 +57,8 @@ public static class CommandTree
                 MountCommand.Build(runner),
                 UmountCommand.Build(runner),
                 MountsCommand.Build(runner),
+                StatsCommand.Build(runner),
+                TopCommand.Build(runner),
                 EventsCommand.Build(runner),
                 ReloadCommand.Build(runner),
                 HealthCommand.Build(runner),

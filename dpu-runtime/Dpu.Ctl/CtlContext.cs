@@ -23,6 +23,9 @@ internal sealed class CtlContext(ParseResult parsed, GlobalOptions options, Text
 
     public bool WithColor { get; } = traits.AllowsColor && !parsed.GetValue(options.NoColor);
 
+    /// <summary>Whether the output is a terminal that can be drawn on.</summary>
+    public bool IsScreen { get; } = traits.IsScreen;
+
     public TimeSpan Timeout { get; } = parsed.GetValue(options.Timeout).Span;
 
     public ParseResult Parsed { get; } = parsed;

@@ -16,6 +16,24 @@ internal static class Durations
         Recursive = recursive,
     };
 
+    /// <summary>An option without a default.</summary>
+    public static Option<DurationValue?> Optional(string name, string description) => new(name)
+    {
+        Description = description,
+        HelpName = "DURATION",
+        CustomParser = result => Parse(result) is { Span: { Ticks: > 0 } } value ? value : Refuse(result),
+    };
+
+    private static DurationValue? Refuse(ArgumentResult result)
+    {
+        if (!result.Errors.Any())
+        {
+            result.AddError("a time between reports must be longer than 0");
+        }
+
+        return null;
+    }
+
     private static DurationValue Parse(ArgumentResult result)
     {
         string text = string.Join(' ', result.Tokens.Select(t => t.Value));

@@ -28,6 +28,7 @@ public static class RuntimeComposition
         daemon.AddReloadable<RuntimeWorker>();
         daemon.AddProbe<MountManager>();
         services.AddSingleton<RuntimeMetrics>();
+        daemon.AddHistograms<RuntimeMetrics>();
         services.AddSingleton<RuntimeService>();
         daemon.MapControl(endpoints => endpoints.MapGrpcService<RuntimeService>());
     }

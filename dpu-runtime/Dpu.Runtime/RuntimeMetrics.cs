@@ -1,4 +1,6 @@
 using System.Diagnostics.Metrics;
+using Dpu.Fuse;
+using Dpu.Hosting.Metrics;
 using Dpu.Proto.V1;
 using Dpu.Runtime.Hosts;
 using Dpu.Runtime.Mounts;
@@ -6,13 +8,15 @@ using Dpu.Runtime.Mounts;
 namespace Dpu.Runtime;
 
 /// <summary>The runtime's metrics, by host and by mount: read when they are asked for, so that requests pay nothing for them.</summary>
-public sealed class RuntimeMetrics : IDisposable
+public sealed class RuntimeMetrics : IHistogramSource, IDisposable
 {
     private readonly Meter _meter = new("Dpu.Runtime");
+    private readonly MountManager _mounts;
 
     /// <summary>Registers the instruments.</summary>
     public RuntimeMetrics(HostLinks hosts, MountManager mounts)
     {
+        _mounts = mounts;
         _meter.CreateObservableGauge("dpu.host.up", () => hosts.All.Select(host => Of(host, host.IsUp ? 1L : 0L)), null, "1 where the link to the host is up.");
         _meter.CreateObservableCounter("dpu.host.reconnects", () => hosts.All.Select(host => Of(host, (long)host.State.Reconnects)), "{reconnect}", "Times that the link came up again.");
         _meter.CreateObservableGauge("dpu.host.round_trip", () => hosts.All.Select(host => Of(host, host.State.RoundTrip.TotalSeconds)), "s", "Round trip of the last keep-alive.");
@@ -23,13 +27,38 @@ public sealed class RuntimeMetrics : IDisposable
         _meter.CreateObservableCounter("dpu.mount.unknown_outcome", () => Counters(mounts, static counters => counters.UnknownOutcome), "{request}", "Requests ended with EIO because the link broke after they were sent.");
         _meter.CreateObservableCounter("dpu.mount.sent", () => Counters(mounts, static counters => counters.BytesSent), "By", "Bytes of FUSE messages sent to the host.");
         _meter.CreateObservableCounter("dpu.mount.received", () => Counters(mounts, static counters => counters.BytesReceived), "By", "Bytes of FUSE messages received from the host.");
+        _meter.CreateObservableCounter("dpu.mount.repeats", () => Counters(mounts, static counters => counters.Repeats), "{request}", "Requests sent again after the link broke.");
+        _meter.CreateObservableCounter("dpu.mount.interrupts", () => Counters(mounts, static counters => counters.Interrupts), "{request}", "Requests ended with EINTR before the host answered.");
+        _meter.CreateObservableCounter("dpu.mount.operation.errors", () => Operations(static operation => operation.Errors), "{request}", "FUSE requests answered with an error, by opcode.");
+        _meter.CreateObservableCounter("dpu.mount.operation.sent", () => Operations(static operation => operation.RequestBytes), "By", "Bytes of FUSE messages sent to the host, by opcode.");
+        _meter.CreateObservableCounter("dpu.mount.operation.received", () => Operations(static operation => operation.ReplyBytes), "By", "Bytes of FUSE messages received from the host, by opcode.");
+        _meter.CreateObservableGauge("dpu.mount.operation.duration.max", () => Operations(static operation => operation.MaxLatency.TotalSeconds), "s", "The slowest FUSE request since the mount was made, by opcode.");
     }
+
+    /// <inheritdoc/>
+    public IEnumerable<ObservableHistogram> Histograms =>
+    [
+        new(
+            "dpu.mount.operation.duration",
+            "s",
+            "FUSE requests by opcode: from reading one to writing its reply.",
+            LatencyScale.OctaveSeconds,
+            () => _mounts.Figures.SelectMany(mount => mount.Operations.Select(operation => new HistogramSeries(
+                LatencyScale.ToOctaves(operation.Buckets), operation.TotalLatency.TotalSeconds, Labels(mount, operation))))),
+    ];
 
     /// <inheritdoc/>
     public void Dispose() => _meter.Dispose();
 
     private static IEnumerable<Measurement<long>> Counters(MountManager mounts, Func<MountCounters, ulong> value) =>
         mounts.All.Where(mount => mount.Counters is not null).Select(mount => Of(mount, (long)value(mount.Counters)));
+
+    private IEnumerable<Measurement<T>> Operations<T>(Func<FuseOperationStatistics, T> value)
+        where T : struct =>
+        _mounts.Figures.SelectMany(mount => mount.Operations.Select(operation => new Measurement<T>(value(operation), Labels(mount, operation))));
+
+    private static KeyValuePair<string, object?>[] Labels(MountFigures mount, FuseOperationStatistics operation) =>
+        [new("target", mount.Target), new("opcode", operation.Name)];
 
     private static Measurement<T> Of<T>(HostLink host, T value)
         where T : struct => new(value, new KeyValuePair<string, object?>("host", host.HostName));

@@ -50,7 +50,14 @@ public sealed class RuntimeWorker(
     {
         RemoteMountOptions[] wanted = [.. configuration.Mounts.Select(MountRequest.From)];
 
+        List<string> applied = [];
+        if (mounts.SlowRequest != configuration.SlowRequest)
+        {
+            mounts.SlowRequest = configuration.SlowRequest;
+            applied.Add($"slowRequest is {DurationText.Format(configuration.SlowRequest)}");
+        }
+
         // What goes is unmounted while its host's link still stands: it may have dirty pages.
-        return [.. mounts.RemoveAllBut(wanted), .. hosts.Configure(configuration.Hosts), .. mounts.Add(wanted)];
+        return [.. applied, .. mounts.RemoveAllBut(wanted), .. hosts.Configure(configuration.Hosts), .. mounts.Add(wanted)];
     }
 }

@@ -45,6 +45,7 @@ public static class HostAgentComposition
         services.AddSingleton<ExportProbe>();
         daemon.AddProbe<ExportProbe>();
         services.AddSingleton<HostAgentMetrics>();
+        daemon.AddHistograms<HostAgentMetrics>();
         services.AddSingleton<AgentService>();
         daemon.ServesStreams = true;
         daemon.MapControl(endpoints => endpoints.MapGrpcService<AgentService>());

@@ -1,17 +1,21 @@
 using System.Diagnostics.Metrics;
+using Dpu.Fuse;
+using Dpu.Hosting.Metrics;
 using Dpu.Link;
 using Dpu.Qtfs.Export;
 
 namespace Dpu.HostAgent;
 
 /// <summary>The host agent's metrics, by peer: read when they are asked for, so that requests pay nothing for them.</summary>
-public sealed class HostAgentMetrics : IDisposable
+public sealed class HostAgentMetrics : IHistogramSource, IDisposable
 {
     private readonly Meter _meter = new("Dpu.HostAgent");
+    private readonly ExportService _exports;
 
     /// <summary>Registers the instruments.</summary>
     public HostAgentMetrics(ExportService exports, LinkListener listener)
     {
+        _exports = exports;
         _meter.CreateObservableGauge("dpu.agent.connections", () => listener.Connections, "{connection}", "Connections of the link.");
         _meter.CreateObservableGauge("dpu.agent.sessions", () => Measure(exports, static _ => 1), "{session}", "Sessions.");
         _meter.CreateObservableGauge("dpu.agent.mounts", () => Measure(exports, static session => session.Mounts), "{mount}", "Mounts of exports.");
@@ -19,10 +23,34 @@ public sealed class HostAgentMetrics : IDisposable
         _meter.CreateObservableGauge("dpu.agent.open_handles", () => Measure(exports, static session => session.OpenHandles), "{handle}", "Open files and directories.");
         _meter.CreateObservableGauge("dpu.agent.session_requests", () => Measure(exports, static session => session.Requests), "{request}", "Requests of the sessions that are open.");
         _meter.CreateObservableGauge("dpu.agent.session_refused", () => Measure(exports, static session => session.Refused), "{request}", "Requests of open sessions that a limit refused.");
+        _meter.CreateObservableCounter("dpu.agent.operation.errors", () => Operations(static operation => operation.Errors), "{request}", "FUSE requests answered with an error, by opcode.");
+        _meter.CreateObservableCounter("dpu.agent.operation.received", () => Operations(static operation => operation.RequestBytes), "By", "Bytes of FUSE messages received from the DPU, by opcode.");
+        _meter.CreateObservableCounter("dpu.agent.operation.sent", () => Operations(static operation => operation.ReplyBytes), "By", "Bytes of FUSE messages sent to the DPU, by opcode.");
+        _meter.CreateObservableGauge("dpu.agent.operation.duration.max", () => Operations(static operation => operation.MaxLatency.TotalSeconds), "s", "The slowest FUSE request, by opcode.");
     }
 
     /// <inheritdoc/>
+    public IEnumerable<ObservableHistogram> Histograms =>
+    [
+        new(
+            "dpu.agent.operation.duration",
+            "s",
+            "FUSE requests by opcode: from the arrival of one, over the wait that a rate limit imposes, to the sending of its reply.",
+            LatencyScale.OctaveSeconds,
+            () => _exports.Totals().SelectMany(total => total.Operations.Select(operation => new HistogramSeries(
+                LatencyScale.ToOctaves(operation.Buckets), operation.TotalLatency.TotalSeconds, Labels(total, operation))))),
+    ];
+
+    /// <inheritdoc/>
     public void Dispose() => _meter.Dispose();
+
+    private IEnumerable<Measurement<T>> Operations<T>(Func<FuseOperationStatistics, T> value)
+        where T : struct =>
+        _exports.Totals().SelectMany(total => total.Operations.Select(operation => new Measurement<T>(value(operation), Labels(total, operation))));
+
+    // Names that the configuration gives: a peer cannot make up more.
+    private static KeyValuePair<string, object?>[] Labels(ExportTotals total, FuseOperationStatistics operation) =>
+        [new("peer", total.Peer), new("export", total.Export), new("opcode", operation.Name)];
 
     private static IEnumerable<Measurement<long>> Measure(ExportService exports, Func<ExportSessionSnapshot, long> value) =>
         exports.Sessions()

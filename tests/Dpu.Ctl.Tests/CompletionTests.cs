@@ -22,6 +22,9 @@ public sealed class CompletionTests
         (["umount", "/m"], ["/mnt/a", "/mnt/b"], ["status"]),
         (["umount", "--l"], ["--lazy"], ["--lanes"]),
         (["mount", "--la"], ["--lanes"], ["--lazy"]),
+        (["stats", "/m"], ["/mnt/a", "/mnt/b"], ["status"]),
+        (["stats", "--w"], ["--watch"], ["--lanes"]),
+        (["top", "--"], ["--batch", "--count", "--interval", "--json"], ["--watch"]),
         (["completion", ""], ["bash", "zsh", "fish"], ["status"]),
     ];
 

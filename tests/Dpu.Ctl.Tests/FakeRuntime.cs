@@ -53,6 +53,58 @@ internal sealed class FakeRuntime : Runtime.RuntimeBase
         return Task.FromResult(response);
     }
 
+    /// <summary>Figures of one mount; each read finds as many requests more, a second later.</summary>
+    public int StatsReads { get; private set; }
+
+    /// <summary>Whether it is of a version that does not know figures yet.</summary>
+    public bool IsOld { get; set; }
+
+    public override Task<ListMountStatsResponse> ListMountStats(ListMountStatsRequest request, ServerCallContext context)
+    {
+        if (IsOld)
+        {
+            throw new RpcException(new Status(StatusCode.Unimplemented, "unknown"));
+        }
+
+        // Two pages, the second a mount that waits.
+        if (request.PageToken.Length > 0)
+        {
+            return Task.FromResult(new ListMountStatsResponse
+            {
+                MountStats = { new MountStats { Name = "mounts/2/stats", Host = "host2", Export = "e", Target = "/mnt/waiting", State = MountState.Waiting, HostState = LinkState.Down, SampleTime = Timestamp.FromDateTime(DateTime.UnixEpoch) } },
+            });
+        }
+
+        ulong reads = (ulong)++StatsReads;
+        var started = DateTimeOffset.UnixEpoch;
+        OperationStats Of(string operation, ulong requests, ulong errors, ulong nanoseconds) => new()
+        {
+            Operation = operation,
+            Requests = requests * reads,
+            Errors = errors * reads,
+            RequestBytes = requests * reads * 100,
+            ReplyBytes = requests * reads * 4096,
+            TotalLatency = Duration.FromTimeSpan(TimeSpan.FromTicks((long)(requests * reads * nanoseconds / 100))),
+            MaxLatency = Duration.FromTimeSpan(TimeSpan.FromTicks((long)nanoseconds * 2 / 100)),
+            LatencyBuckets = { new LatencyBucket { OverNs = 0, UpToNs = 2 * nanoseconds, Count = requests * reads } },
+        };
+        var stats = new MountStats
+        {
+            Name = "mounts/1/stats",
+            Host = "host1",
+            Export = "evil\u001b[31m",
+            Target = "/mnt/x",
+            State = MountState.Mounted,
+            HostState = LinkState.Up,
+            MountTime = Timestamp.FromDateTimeOffset(started),
+            SampleTime = Timestamp.FromDateTimeOffset(started.AddSeconds(9 + reads)),
+            Counters = new MountCounters { Repeats = 3, Interrupts = 2, UnknownOutcome = 1 },
+            Operations = { Of("FUSE_LOOKUP", 10, 4, 50_000), Of("FUSE_READ", 30, 0, 1_000_000) },
+        };
+        stats.Operations[1].InFlight = 1;
+        return Task.FromResult(new ListMountStatsResponse { MountStats = { stats }, NextPageToken = "2" });
+    }
+
     public override Task<ListHostsResponse> ListHosts(ListHostsRequest request, ServerCallContext context) =>
         Task.FromResult(new ListHostsResponse { Hosts = { Host } });
 

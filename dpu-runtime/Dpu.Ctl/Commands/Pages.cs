@@ -35,6 +35,22 @@ internal static class Pages
             return (page.Exports, page.NextPageToken);
         });
 
+    public static Task<List<MountStats>> MountStatsAsync(ControlConnection connection, CancellationToken cancellation) =>
+        AllAsync<MountStats>(async token =>
+        {
+            ListMountStatsResponse page = await connection.Runtime.ListMountStatsAsync(
+                new ListMountStatsRequest { PageToken = token }, connection.Options(cancellation));
+            return (page.MountStats, page.NextPageToken);
+        });
+
+    public static Task<List<ExportStats>> ExportStatsAsync(ControlConnection connection, CancellationToken cancellation) =>
+        AllAsync<ExportStats>(async token =>
+        {
+            ListExportStatsResponse page = await connection.Agent.ListExportStatsAsync(
+                new ListExportStatsRequest { PageToken = token }, connection.Options(cancellation));
+            return (page.ExportStats, page.NextPageToken);
+        });
+
     private static async Task<List<T>> AllAsync<T>(Func<string, Task<(IEnumerable<T> Items, string Next)>> read)
     {
         var all = new List<T>();

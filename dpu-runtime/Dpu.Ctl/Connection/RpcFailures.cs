@@ -25,7 +25,7 @@ internal static class RpcFailures
                 or StatusCode.AlreadyExists or StatusCode.Aborted or StatusCode.ResourceExhausted => new(ExitCodes.Refused, detail),
             StatusCode.InvalidArgument or StatusCode.OutOfRange => new(ExitCodes.Usage, detail),
             StatusCode.Unimplemented => new(
-                ExitCodes.Failure, "the daemon does not know this request: it is the host agent, which knows status, reload, health and version, or it is older than this dpuctl"),
+                ExitCodes.Failure, "the daemon does not know this request: it is the host agent, which knows status, stats, top, reload, health and version, or it is older than this dpuctl"),
             StatusCode.Cancelled => new(ExitCodes.Failure, "cancelled"),
             _ => new(ExitCodes.Failure, $"dpu-runtime failed: {detail} ({status.StatusCode}); see journalctl -u dpu-runtime"),
         };

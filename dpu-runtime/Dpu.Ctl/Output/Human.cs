@@ -46,6 +46,27 @@ internal static class Human
     public static string Age(Timestamp? time, DateTimeOffset now) =>
         time is null ? "-" : Duration(TimeSpan.FromSeconds(Math.Max(0, now.ToUnixTimeSeconds() - time.Seconds)));
 
+    /// <summary>A latency; a dash where there is none.</summary>
+    public static string Latency(TimeSpan? latency) => latency is { } known ? Duration(known) : "-";
+
+    /// <summary>Events a second: <c>0.25/s</c>, <c>12.3/s</c>, <c>45.6k/s</c>; a dash where it is not known.</summary>
+    public static string Rate(double? perSecond)
+    {
+        CultureInfo culture = CultureInfo.InvariantCulture;
+        return perSecond switch
+        {
+            null => "-",
+            >= 1e6 and { } value => string.Create(culture, $"{value / 1e6:0.#}M/s"),
+            >= 1e4 and { } value => string.Create(culture, $"{value / 1e3:0.#}k/s"),
+            >= 10 and { } value => string.Create(culture, $"{value:0.#}/s"),
+            { } value => string.Create(culture, $"{value:0.##}/s"),
+        };
+    }
+
+    /// <summary>Bytes a second; a dash where it is not known.</summary>
+    public static string ByteRate(double? perSecond) =>
+        perSecond is { } value ? Bytes((ulong)Math.Clamp(value, 0, 1e19)) + "/s" : "-";
+
     /// <summary>Bytes: <c>1.5 GiB</c>.</summary>
     public static string Bytes(ulong bytes)
     {
@@ -59,6 +80,11 @@ internal static class Human
 
         return string.Create(CultureInfo.InvariantCulture, $"{value:0.#} {_byteUnits[unit]}");
     }
+
+    /// <summary>A time of a message; null where it is absent or out of range.</summary>
+    public static DateTimeOffset? Instant(Timestamp? time) => time is null || Time(time) == "-"
+        ? null
+        : DateTimeOffset.FromUnixTimeSeconds(time.Seconds).AddTicks(Math.Clamp(time.Nanos, 0, 999_999_999) / 100);
 
     /// <summary>A time in UTC to the second; a dash where it is absent or out of range.</summary>
     public static string Time(Timestamp? time)

@@ -2,6 +2,7 @@ using Dpu.Hosting.Configuration;
 using Dpu.Hosting.Control;
 using Dpu.Hosting.Lifetime;
 using Dpu.Proto.V1;
+using Dpu.Qtfs;
 using Dpu.Runtime.Events;
 using Dpu.Runtime.Hosts;
 using Dpu.Runtime.Mounts;
@@ -59,6 +60,20 @@ public sealed class RuntimeService(
     public override Task<Mount> GetMount(GetMountRequest request, ServerCallContext context) =>
         Task.FromResult(mounts.All.FirstOrDefault(mount => mount.Name == request.Name)
             ?? throw Refuse(StatusCode.NotFound, $"no mount '{request.Name}'; 'dpuctl mounts' lists them"));
+
+    /// <inheritdoc/>
+    public override Task<ListMountStatsResponse> ListMountStats(ListMountStatsRequest request, ServerCallContext context)
+    {
+        var response = new ListMountStatsResponse();
+        response.MountStats.AddRange(Paging.Page(mounts.Stats, StatisticsMessages.PageSize(request.PageSize), request.PageToken, out string next));
+        response.NextPageToken = next;
+        return Task.FromResult(response);
+    }
+
+    /// <inheritdoc/>
+    public override Task<MountStats> GetMountStats(GetMountStatsRequest request, ServerCallContext context) =>
+        Task.FromResult(mounts.Stats.FirstOrDefault(stats => stats.Name == request.Name)
+            ?? throw Refuse(StatusCode.NotFound, $"no '{request.Name}'; a name is 'mounts/ID/stats', and 'dpuctl mounts --json' lists the ids"));
 
     /// <inheritdoc/>
     public override Task<Mount> CreateMount(CreateMountRequest request, ServerCallContext context)

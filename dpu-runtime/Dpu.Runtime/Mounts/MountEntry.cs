@@ -1,5 +1,7 @@
 using Dpu.Proto.V1;
+using Dpu.Qtfs;
 using Dpu.Qtfs.Mount;
+using Dpu.Runtime.Hosts;
 using Google.Protobuf.WellKnownTypes;
 
 namespace Dpu.Runtime.Mounts;
@@ -55,18 +57,55 @@ internal sealed class MountEntry(long id, RemoteMountOptions options, bool confi
         if (Mount is { } mount)
         {
             message.MountTime = Timestamp.FromDateTimeOffset(MountTime);
-            message.Counters = new Dpu.Proto.V1.MountCounters
-            {
-                Requests = (ulong)mount.Counters.Requests,
-                Errors = (ulong)mount.Counters.Errors,
-                BytesSent = (ulong)mount.Counters.BytesSent,
-                BytesReceived = (ulong)mount.Counters.BytesReceived,
-                UnknownOutcome = (ulong)mount.Counters.UnknownOutcome,
-                InFlight = (ulong)mount.InFlight,
-            };
+            message.Counters = Counters(mount);
         }
 
         return message;
+    }
+
+    /// <summary>What the mount has done, as the control interface shows it.</summary>
+    /// <param name="host">Its host's link; null where the host is configured no more.</param>
+    /// <param name="now">The time.</param>
+    public MountStats ToStats(HostLink? host, DateTimeOffset now)
+    {
+        var stats = new MountStats
+        {
+            Name = Name + "/stats",
+            Host = Options.Host,
+            Export = Options.Export,
+            Target = Options.Target,
+            State = State(host is { IsUp: true }),
+            HostState = host?.State.State ?? LinkState.Unspecified,
+            SampleTime = Timestamp.FromDateTimeOffset(now),
+            Counters = new Dpu.Proto.V1.MountCounters(),
+        };
+        if (Mount is { } mount)
+        {
+            stats.MountTime = Timestamp.FromDateTimeOffset(MountTime);
+            stats.Counters = Counters(mount);
+            stats.Operations.AddRange(StatisticsMessages.Operations(mount.Counters.Operations.Snapshot(), mount.OpcodesInFlight));
+        }
+
+        return stats;
+    }
+
+    /// <summary>What the mount has done, for metrics; null where there is none.</summary>
+    public MountFigures? Figures => Mount is { } mount ? new MountFigures(Options.Target, mount.Counters.Operations.Snapshot()) : null;
+
+    private static Dpu.Proto.V1.MountCounters Counters(RemoteMount mount)
+    {
+        MountTotals totals = mount.Counters.Totals;
+        return new Dpu.Proto.V1.MountCounters
+        {
+            Requests = (ulong)totals.Requests,
+            Errors = (ulong)totals.Errors,
+            BytesSent = (ulong)totals.BytesSent,
+            BytesReceived = (ulong)totals.BytesReceived,
+            UnknownOutcome = (ulong)mount.Counters.UnknownOutcome,
+            InFlight = (ulong)mount.InFlight,
+            Repeats = (ulong)mount.Counters.Repeated,
+            Interrupts = (ulong)mount.Counters.Interrupted,
+        };
     }
 
     private MountState State(bool hostIsUp)

@@ -24,6 +24,7 @@ public sealed class MountManager : IAsyncDisposable, IHealthProbe
     private readonly Lock _lock = new();
     private readonly List<MountEntry> _entries = [];
     private readonly ITimer _retry;
+    private readonly SlowRequestLimit _slow = new();
     private long _lastId;
     private bool _stopped;
 
@@ -48,6 +49,38 @@ public sealed class MountManager : IAsyncDisposable, IHealthProbe
                 return [.. _entries.Select(ToMessage)];
             }
         }
+    }
+
+    /// <summary>What all mounts have done, oldest first.</summary>
+    public IReadOnlyList<MountStats> Stats
+    {
+        get
+        {
+            lock (_lock)
+            {
+                DateTimeOffset now = _time.GetUtcNow();
+                return [.. _entries.Select(entry => entry.ToStats(_hosts.Find(entry.Options.Host), now))];
+            }
+        }
+    }
+
+    /// <summary>What the mounts that stand have done, for metrics.</summary>
+    public IReadOnlyList<MountFigures> Figures
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return [.. _entries.Select(entry => entry.Figures).OfType<MountFigures>()];
+            }
+        }
+    }
+
+    /// <summary>From when on requests are logged as slow, of mounts that stand too; zero for never.</summary>
+    public TimeSpan SlowRequest
+    {
+        get => _slow.Value;
+        set => _slow.Value = value;
     }
 
     /// <inheritdoc/>
@@ -289,7 +322,7 @@ public sealed class MountManager : IAsyncDisposable, IHealthProbe
     {
         try
         {
-            RemoteMount mount = RemoteMount.Start(entry.Options, new HostConnector(_hosts, link.HostName, _time), _logger);
+            RemoteMount mount = RemoteMount.Start(entry.Options, new HostConnector(_hosts, link.HostName, _time), _logger, _slow);
             bool unwanted;
             lock (_lock)
             {

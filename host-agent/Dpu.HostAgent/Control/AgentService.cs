@@ -3,6 +3,7 @@ using Dpu.Hosting.Control;
 using Dpu.Hosting.Lifetime;
 using Dpu.Link;
 using Dpu.Proto.V1;
+using Dpu.Qtfs;
 using Dpu.Qtfs.Export;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
@@ -17,7 +18,8 @@ public sealed class AgentService(
     DaemonStatusSource daemon,
     ExportService exports,
     LinkListener listener,
-    ReloadCoordinator<HostAgentConfiguration> reload) : Agent.AgentBase
+    ReloadCoordinator<HostAgentConfiguration> reload,
+    TimeProvider time) : Agent.AgentBase
 {
     /// <inheritdoc/>
     public override Task<AgentStatus> GetAgentStatus(GetAgentStatusRequest request, ServerCallContext context)
@@ -66,6 +68,18 @@ public sealed class AgentService(
     }
 
     /// <inheritdoc/>
+    public override Task<ListExportStatsResponse> ListExportStats(ListExportStatsRequest request, ServerCallContext context)
+    {
+        var now = Timestamp.FromDateTimeOffset(time.GetUtcNow());
+        var response = new ListExportStatsResponse();
+        response.ExportStats.AddRange(
+            Paging.Page(exports.Statistics(RemotePeer(context)), StatisticsMessages.PageSize(request.PageSize), request.PageToken, out string next)
+                .Select(mount => ToMessage(mount, now)));
+        response.NextPageToken = next;
+        return Task.FromResult(response);
+    }
+
+    /// <inheritdoc/>
     public override Task<ReloadAgentResponse> ReloadAgent(ReloadAgentRequest request, ServerCallContext context)
     {
         if (RemotePeer(context) is { } peer)
@@ -85,6 +99,26 @@ public sealed class AgentService(
         {
             throw new RpcException(new Grpc.Core.Status(StatusCode.FailedPrecondition, e.Message));
         }
+    }
+
+    private static ExportStats ToMessage(ExportMountStatistics mount, Timestamp now)
+    {
+        var message = new ExportStats
+        {
+            Name = $"sessions/{mount.Session}/mounts/{mount.Id:x}/stats",
+            Peer = mount.Peer,
+            Export = mount.Export,
+            Path = mount.Path,
+            ReadOnly = mount.ReadOnly,
+            MountTime = Timestamp.FromDateTimeOffset(mount.Started),
+            SampleTime = now,
+            Connections = mount.Lanes,
+            OpenNodes = (ulong)mount.OpenNodes,
+            OpenHandles = (ulong)mount.OpenHandles,
+            Refused = (ulong)mount.Refused,
+        };
+        message.Operations.AddRange(StatisticsMessages.Operations(mount.Operations, mount.OpcodesInFlight));
+        return message;
     }
 
     private static Session ToMessage(ExportSessionSnapshot session) => new()

@@ -8,6 +8,7 @@ namespace Dpu.Hosting.Configuration;
 /// <param name="Tls">Certificates; null where every host has a unix endpoint.</param>
 /// <param name="Hosts">The hosts to connect to.</param>
 /// <param name="Mounts">What to mount of them.</param>
+/// <param name="SlowRequest">From when on a request of a mount is logged as slow; zero for never.</param>
 /// <param name="Control">The control interface.</param>
 /// <param name="Metrics">The metrics endpoint; null for none.</param>
 /// <param name="Log">The log.</param>
@@ -16,10 +17,14 @@ public sealed record RuntimeConfiguration(
     TlsConfiguration? Tls,
     IReadOnlyList<HostConfiguration> Hosts,
     IReadOnlyList<MountConfiguration> Mounts,
+    TimeSpan SlowRequest,
     ControlConfiguration Control,
     MetricsConfiguration? Metrics,
     LogConfiguration Log) : IDaemonConfiguration<RuntimeConfiguration>
 {
+    /// <summary>From when on a request is slow where nothing is said: far above what a host's disk takes, below what people wait for.</summary>
+    public static readonly TimeSpan DefaultSlowRequest = TimeSpan.FromSeconds(1);
+
     /// <inheritdoc/>
     public static string Program => "dpu-runtime";
 
@@ -51,12 +56,13 @@ public sealed record RuntimeConfiguration(
         List<MountConfiguration> mounts = reader.Objects(
             "mounts", r => MountConfiguration.Read(r, [.. hosts.Select(h => h.Name)]));
         Endpoints.ReportDuplicates(reader, "mounts", mounts.Select(m => m.Target));
+        TimeSpan slowRequest = reader.Duration("slowRequest", DefaultSlowRequest, TimeSpan.Zero, TimeSpan.FromDays(1));
         ControlConfiguration control = ControlConfiguration.Read(
             reader.Object("control"), "/run/dpu/runtime.sock", remote: true, tls is not null);
         MetricsConfiguration? metrics = MetricsConfiguration.Read(reader.Object("metrics"));
         LogConfiguration log = LogConfiguration.Read(reader.Object("log"));
         reader.End();
-        return new(name, tls, hosts, mounts, control, metrics, log);
+        return new(name, tls, hosts, mounts, slowRequest, control, metrics, log);
     }
 
     /// <inheritdoc/>
@@ -84,6 +90,7 @@ public sealed record RuntimeConfiguration(
         }
 
         writer.WriteEndArray();
+        writer.WriteString("slowRequest", DurationText.Format(SlowRequest));
         Control.WriteTo(writer, remote: true);
         Metrics?.WriteTo(writer);
         Log.WriteTo(writer);

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using Dpu.Hosting.Configuration;
+using Dpu.Hosting.Lifetime;
 using Dpu.Hosting.Metrics;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
@@ -84,11 +85,27 @@ internal static class ControlServer
     }
 
     /// <summary>Uses the socket that was bound with care for the control socket; others are bound as usual.</summary>
-    public static void Configure(SocketTransportOptions options, UnixControlSocket socket)
+    public static void Configure(SocketTransportOptions options, UnixControlSocket socket, MetricsConfiguration? metrics)
     {
         Func<EndPoint, Socket> usual = options.CreateBoundListenSocket;
         options.CreateBoundListenSocket = endpoint =>
-            endpoint is UnixDomainSocketEndPoint unix && unix.ToString() == socket.Path ? socket.Socket : usual(endpoint);
+        {
+            if (endpoint is UnixDomainSocketEndPoint unix && unix.ToString() == socket.Path)
+            {
+                return socket.Socket;
+            }
+
+            try
+            {
+                return usual(endpoint);
+            }
+            catch (SocketException e) when (endpoint.Equals(metrics?.Listen))
+            {
+                // Kestrel's own words name neither the key nor a way out.
+                throw new DaemonStartException(
+                    $"metrics.listen: {endpoint} cannot be listened on: {e.Message}; choose another port, or end what has this one ('ss -ltnp' shows it)", e);
+            }
+        };
     }
 
     /// <summary>

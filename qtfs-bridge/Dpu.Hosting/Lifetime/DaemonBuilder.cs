@@ -1,5 +1,6 @@
 using Dpu.Hosting.Configuration;
 using Dpu.Hosting.Control;
+using Dpu.Hosting.Metrics;
 using Dpu.Link;
 using Dpu.Systemd;
 using Microsoft.AspNetCore.Routing;
@@ -51,6 +52,10 @@ public sealed class DaemonBuilder<T>
     /// <summary>Adds a part that the watchdog asks.</summary>
     public void AddProbe<TProbe>()
         where TProbe : class, IHealthProbe => Services.AddSingleton<IHealthProbe>(s => s.GetRequiredService<TProbe>());
+
+    /// <summary>Adds a part that has histograms among its metrics.</summary>
+    public void AddHistograms<TSource>()
+        where TSource : class, IHistogramSource => Services.AddSingleton<IHistogramSource>(s => s.GetRequiredService<TSource>());
 
     /// <summary>Adds endpoints to the control server, such as <c>e => e.MapGrpcService&lt;RuntimeService&gt;()</c>.</summary>
     public void MapControl(Action<IEndpointRouteBuilder> map)

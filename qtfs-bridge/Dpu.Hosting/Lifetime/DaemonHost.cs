@@ -202,7 +202,7 @@ public static class DaemonHost
             _ = builder.WebHost.UseKestrelCore();
             _ = builder.WebHost.ConfigureKestrel(options => ControlServer.Configure(
                 options, socket, operators, configuration.Control, configuration.Metrics, daemon.ServesStreams, control));
-            _ = builder.Services.Configure<SocketTransportOptions>(options => ControlServer.Configure(options, socket));
+            _ = builder.Services.Configure<SocketTransportOptions>(options => ControlServer.Configure(options, socket, configuration.Metrics));
             if (daemon.ServesStreams)
             {
                 _ = builder.Services.AddSingleton<StreamConnectionListener>();
@@ -212,6 +212,11 @@ public static class DaemonHost
             WebApplication application = builder.Build();
             _application = application;
             reload = application.Services.GetRequiredService<ReloadCoordinator<T>>();
+            foreach (IHistogramSource source in application.Services.GetServices<IHistogramSource>())
+            {
+                exporter.Add(source);
+            }
+
             var abort = Own(new CancellationTokenSource());
             // Calls that stream for ever would hold the stop up; they get a second to end by themselves.
             _ = application.Lifetime.ApplicationStopping.Register(() => abort.CancelAfter(TimeSpan.FromSeconds(1)));

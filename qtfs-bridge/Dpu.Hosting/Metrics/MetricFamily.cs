@@ -116,18 +116,13 @@ internal sealed class MetricFamily
         }
 
         string kind = Kind switch { MetricKind.Counter => "counter", MetricKind.Histogram => "histogram", _ => "gauge" };
-        if (Help.Length > 0)
-        {
-            _ = text.Append(CultureInfo.InvariantCulture, $"# HELP {Name} {PrometheusName.EscapeHelp(Help)}\n");
-        }
-
-        _ = text.Append(CultureInfo.InvariantCulture, $"# TYPE {Name} {kind}\n");
+        Head(text, Name, Help, kind);
         foreach (MetricSeries series in all.OrderBy(s => s.Labels, StringComparer.Ordinal))
         {
             (double sum, long count, long[] buckets) = series.Read();
             if (Kind == MetricKind.Histogram)
             {
-                WriteHistogram(text, series.Labels, sum, count, buckets);
+                WriteHistogram(text, Name, _bounds, series.Labels, sum, count, buckets);
             }
             else
             {
@@ -136,19 +131,54 @@ internal sealed class MetricFamily
         }
     }
 
-    private void WriteHistogram(StringBuilder text, string labels, double sum, long count, long[] buckets)
+    private static void WriteHistogram(
+        StringBuilder text, string name, IReadOnlyList<double> bounds, string labels, double sum, long count, IReadOnlyList<long> buckets)
     {
         string separator = labels.Length == 0 ? string.Empty : ",";
         long cumulative = 0;
-        for (int i = 0; i < _bounds.Length; i++)
+        for (int i = 0; i < bounds.Count; i++)
         {
             cumulative += buckets[i];
-            Line(text, Name + "_bucket", $"{labels}{separator}le=\"{Number(_bounds[i])}\"", cumulative);
+            Line(text, name + "_bucket", $"{labels}{separator}le=\"{Number(bounds[i])}\"", cumulative);
         }
 
-        Line(text, Name + "_bucket", $"{labels}{separator}le=\"+Inf\"", count);
-        Line(text, Name + "_sum", labels, sum);
-        Line(text, Name + "_count", labels, count);
+        Line(text, name + "_bucket", $"{labels}{separator}le=\"+Inf\"", count);
+        Line(text, name + "_sum", labels, sum);
+        Line(text, name + "_count", labels, count);
+    }
+
+    /// <summary>Writes a histogram that is counted elsewhere; returns how many series were too many.</summary>
+    public static int Write(StringBuilder text, ObservableHistogram histogram, IEnumerable<HistogramSeries> series)
+    {
+        string name = PrometheusName.Of(histogram.Name, histogram.Unit, isCounter: false);
+        var all = new SortedDictionary<string, HistogramSeries>(StringComparer.Ordinal);
+        int dropped = 0;
+        foreach (HistogramSeries one in series)
+        {
+            dropped += all.Count < MaxSeries && all.TryAdd(Labels(one.Labels), one) ? 0 : 1;
+        }
+
+        if (all.Count > 0)
+        {
+            Head(text, name, histogram.Description, "histogram");
+        }
+
+        foreach ((string labels, HistogramSeries one) in all)
+        {
+            WriteHistogram(text, name, histogram.Bounds, labels, one.Sum, one.Counts.Sum(), one.Counts);
+        }
+
+        return dropped;
+    }
+
+    private static void Head(StringBuilder text, string name, string help, string kind)
+    {
+        if (help.Length > 0)
+        {
+            _ = text.Append(CultureInfo.InvariantCulture, $"# HELP {name} {PrometheusName.EscapeHelp(help)}\n");
+        }
+
+        _ = text.Append(CultureInfo.InvariantCulture, $"# TYPE {name} {kind}\n");
     }
 
     private static void Line(StringBuilder text, string name, string labels, double value)

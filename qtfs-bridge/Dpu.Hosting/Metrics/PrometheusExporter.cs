@@ -18,6 +18,7 @@ public sealed class PrometheusExporter : IDisposable
     private readonly ConcurrentDictionary<Instrument, MetricFamily> _families = new();
     private readonly MeterListener _listener = new();
     private readonly Lock _scraping = new();
+    private readonly List<ObservableHistogram> _histograms = [];
     private long _scrape;
     private long _dropped;
     private long _failed;
@@ -46,7 +47,17 @@ public sealed class PrometheusExporter : IDisposable
         _listener.Start();
     }
 
-    /// <summary>Asks the observable instruments and writes everything, ordered by name.</summary>
+    /// <summary>Adds histograms that their owner counts.</summary>
+    public void Add(IHistogramSource source)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        lock (_scraping)
+        {
+            _histograms.AddRange(source.Histograms);
+        }
+    }
+
+    /// <summary>Asks the observable instruments and writes everything: instruments ordered by name, then <see cref="Add"/>ed histograms.</summary>
     public string Scrape()
     {
         lock (_scraping)
@@ -66,6 +77,11 @@ public sealed class PrometheusExporter : IDisposable
             foreach (MetricFamily family in _families.Values.OrderBy(f => f.Name, StringComparer.Ordinal))
             {
                 family.WriteTo(text, _scrape);
+            }
+
+            foreach (ObservableHistogram histogram in _histograms)
+            {
+                Interlocked.Add(ref _dropped, MetricFamily.Write(text, histogram, histogram.Observe()));
             }
 
             Own(text, "dpu_metrics_dropped_measurements_total", "Measurements with more label sets than an instrument may have.", Interlocked.Read(ref _dropped));

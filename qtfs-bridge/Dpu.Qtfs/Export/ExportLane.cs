@@ -18,6 +18,7 @@ internal sealed unsafe class ExportLane : IDisposable
     private readonly FuseChannel _channel;
     private byte* _reply;
     private long _requests;
+    private long _opcode = -1;
 
     public ExportLane(LinkConnection connection, ExportedMount mount, PeerUsage peer, TimeProvider time)
     {
@@ -32,6 +33,9 @@ internal sealed unsafe class ExportLane : IDisposable
     }
 
     public long Requests => Interlocked.Read(ref _requests);
+
+    /// <summary>The opcode of the request that is being served; null between requests.</summary>
+    public uint? OpcodeInFlight => Volatile.Read(ref _opcode) is >= 0 and long opcode ? (uint)opcode : null;
 
     public bool HasStalled(TimeSpan limit)
     {
@@ -71,6 +75,10 @@ internal sealed unsafe class ExportLane : IDisposable
                 return;
             }
 
+            // SAFETY: Receive returns at least a whole header.
+            uint opcode = ((fuse_in_header*)request)->opcode;
+            long received = _time.GetTimestamp();
+            Volatile.Write(ref _opcode, opcode);
             Interlocked.Increment(ref _requests);
             TimeSpan wait = _peer.Charge(length + lastReply, _time.GetElapsedTime(0).Ticks);
             if (wait > TimeSpan.Zero && stopping.WaitHandle.WaitOne(wait))
@@ -78,8 +86,6 @@ internal sealed unsafe class ExportLane : IDisposable
                 return;
             }
 
-            // SAFETY: Receive returns at least a whole header.
-            uint opcode = ((fuse_in_header*)request)->opcode;
             CacheGrants.Ticket ticket = grants?.Prepare(request, length) ?? default;
             int replyLength = _mount.Dispatcher.Dispatch(request, length, _reply, FuseLimits.MaxMessageSize);
             if (replyLength == FuseDispatcher.Violation)
@@ -94,6 +100,9 @@ internal sealed unsafe class ExportLane : IDisposable
                 lastReply = replyLength;
             }
 
+            bool failed = replyLength > 0 && ((fuse_out_header*)_reply)->error != 0;
+            _mount.Operations.Record(opcode, length, replyLength, failed, _time.GetElapsedTime(received));
+            Volatile.Write(ref _opcode, -1);
             if (opcode == (uint)fuse_opcode.FUSE_INIT)
             {
                 _mount.Initialized = true;

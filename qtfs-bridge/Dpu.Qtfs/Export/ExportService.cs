@@ -18,6 +18,9 @@ public sealed class ExportService : ILinkService, IDisposable
     private readonly Lock _lock = new();
     private readonly Dictionary<string, PeerUsage> _peers = new(StringComparer.Ordinal);
     private readonly Dictionary<string, ExportSession> _sessions = new(StringComparer.Ordinal);
+
+    // What mounts have done that have ended: at most one entry a peer and export that the policy has ever named.
+    private readonly Dictionary<(string Peer, string Export), FuseStatistics> _past = [];
     private readonly ExportServiceOptions _options;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
@@ -196,6 +199,64 @@ public sealed class ExportService : ILinkService, IDisposable
                         session.Mounts.Values.Sum(mount => mount.Requests),
                         session.Mounts.Values.Sum(mount => mount.Refused)))
             ];
+        }
+    }
+
+    /// <summary>What each mount has done: those of one peer, or of all where <paramref name="peer"/> is null.</summary>
+    public IReadOnlyList<ExportMountStatistics> Statistics(string? peer = null)
+    {
+        lock (_lock)
+        {
+            return
+            [
+                .. _sessions.Values
+                    .Where(session => peer is null || session.Peer == peer)
+                    .OrderBy(session => session.Started)
+                    .SelectMany(session => session.Mounts.Values)
+                    .Select(mount => new ExportMountStatistics(
+                        mount.Session.Id,
+                        mount.Id,
+                        mount.Session.Peer,
+                        mount.Export.Name,
+                        mount.Export.Path,
+                        mount.ReadOnly,
+                        mount.Started,
+                        mount.LaneCount,
+                        mount.OpenNodes,
+                        mount.OpenHandles,
+                        mount.Refused,
+                        mount.Operations.Snapshot(),
+                        mount.OpcodesInFlight))
+            ];
+        }
+    }
+
+    /// <summary>What each peer has done with each export since the service began. Never less than asked before.</summary>
+    public IReadOnlyList<ExportTotals> Totals()
+    {
+        lock (_lock)
+        {
+            var totals = new Dictionary<(string Peer, string Export), FuseStatistics>();
+            foreach (ExportedMount mount in _sessions.Values.SelectMany(session => session.Mounts.Values))
+            {
+                (string, string) key = (mount.Session.Peer, mount.Export.Name);
+                if (!totals.TryGetValue(key, out FuseStatistics? sum))
+                {
+                    totals.Add(key, sum = new FuseStatistics());
+                }
+
+                sum.Add(mount.Operations);
+            }
+
+            foreach (((string, string) key, FuseStatistics past) in _past)
+            {
+                if (!totals.TryAdd(key, past))
+                {
+                    totals[key].Add(past);
+                }
+            }
+
+            return [.. totals.Select(total => new ExportTotals(total.Key.Peer, total.Key.Export, total.Value.Snapshot()))];
         }
     }
 
@@ -411,6 +472,13 @@ public sealed class ExportService : ILinkService, IDisposable
         if (mount.Session.Mounts.TryGetValue(mount.Id, out ExportedMount? present) && present == mount)
         {
             mount.Session.Mounts.Remove(mount.Id);
+            (string, string) key = (mount.Session.Peer, mount.Export.Name);
+            if (!_past.TryGetValue(key, out FuseStatistics? past))
+            {
+                _past.Add(key, past = new FuseStatistics());
+            }
+
+            past.Add(mount.Operations);
         }
 
         RemoveIfEmpty(mount.Session);

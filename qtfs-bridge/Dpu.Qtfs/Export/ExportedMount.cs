@@ -28,6 +28,7 @@ internal sealed class ExportedMount
         ReadOnly = readOnly;
         _fileSystem = fileSystem;
         Dispatcher = dispatcher;
+        Started = time.GetUtcNow();
         _time = time;
         _idleSince = time.GetTimestamp();
     }
@@ -47,6 +48,24 @@ internal sealed class ExportedMount
     public CacheGrants? Grants { get; init; }
 
     public FuseDispatcher Dispatcher { get; }
+
+    /// <summary>When it was made.</summary>
+    public DateTimeOffset Started { get; }
+
+    /// <summary>What was done, by opcode: from a request's arrival to the sending of its reply.</summary>
+    public FuseStatistics Operations { get; } = new();
+
+    /// <summary>The opcodes of the requests being served, one entry a request.</summary>
+    public IReadOnlyList<uint> OpcodesInFlight
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return [.. _lanes.Select(lane => lane.OpcodeInFlight).OfType<uint>()];
+            }
+        }
+    }
 
     /// <summary>Whether FUSE_INIT has been answered.</summary>
     public bool Initialized { get; set; }

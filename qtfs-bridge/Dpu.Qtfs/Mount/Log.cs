@@ -32,6 +32,12 @@ internal static partial class Log
     [LoggerMessage(2108, LogLevel.Warning, "the threads that serve mounts are not fully protected from memory reclaim: {Refusal}")]
     public static partial void ThreadsNotProtected(ILogger logger, string refusal);
 
-    [LoggerMessage(2120, LogLevel.Warning, "{Target}: host '{Host}' does not tell of changes to this export; nothing is cached")]
+    [LoggerMessage(2130, LogLevel.Warning, "{Target}: host '{Host}' does not tell of changes to this export; nothing is cached")]
     public static partial void NotCoherent(ILogger logger, string target, string host);
+
+    [LoggerMessage(2120, LogLevel.Warning, "{Target}: {Opcode} of node {Node:x} for thread {Caller} took {Seconds:0.000} s at host '{Host}'")]
+    public static partial void SlowRequest(ILogger logger, string target, string opcode, ulong node, uint caller, double seconds, string host);
+
+    [LoggerMessage(2121, LogLevel.Warning, "{Target}: {Opcode} of node {Node:x} for thread {Caller} has waited for host '{Host}' for {Seconds:0.000} s and waits on")]
+    public static partial void SlowRequestPending(ILogger logger, string target, string opcode, ulong node, uint caller, double seconds, string host);
 }

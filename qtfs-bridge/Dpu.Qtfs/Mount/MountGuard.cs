@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Dpu.Fuse;
 using Dpu.Fuse.Wire;
@@ -61,6 +62,7 @@ internal sealed unsafe class MountGuard : IDisposable
         while (!_stop.Wait(Tick))
         {
             DeliverInterrupts(lanes);
+            _mount.TellOfSlowRequests();
             if (_mount.Stopping)
             {
                 // The mount is gone: nobody waits for the host any more, so a lane does not either.
@@ -77,6 +79,7 @@ internal sealed unsafe class MountGuard : IDisposable
             {
                 ReadOne(device);
                 DeliverInterrupts(lanes);
+                _mount.TellOfSlowRequests();
             }
 
             if (Overflow.Count > 0 && !AllStuck(lanes))
@@ -159,6 +162,7 @@ internal sealed unsafe class MountGuard : IDisposable
                     // Never sent, so nothing has happened: EINTR is the truth, whatever the signal.
                     _mount.Counters.CountInterrupted();
                     _mount.Reply(waiting.Device, unique, -errno.EINTR);
+                    _mount.Counters.Operations.Record(waiting.Pending.Opcode, 0, 0, failed: true, Stopwatch.GetElapsedTime(waiting.ReadAt));
                     waiting.Dispose();
                     _interrupts.RemoveAt(i);
                     continue;

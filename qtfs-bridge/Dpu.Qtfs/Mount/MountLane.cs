@@ -34,6 +34,7 @@ internal sealed unsafe class MountLane : IDisposable
     {
         _mount = mount;
         _number = number;
+        Current = new LaneRequest(mount.Counters, mount.Slow);
 
         // SAFETY: freed in Dispose, by the thread that runs the lane.
         _request = (byte*)NativeMemory.AlignedAlloc((nuint)FuseLimits.MaxMessageSize, 4096);
@@ -41,6 +42,9 @@ internal sealed unsafe class MountLane : IDisposable
 
     /// <summary><see cref="Environment.TickCount64"/> since when the lane has had its request; 0 while it has none.</summary>
     public long BusySince => Volatile.Read(ref _busySince);
+
+    /// <summary>The lane's request, for figures and for the log of slow ones.</summary>
+    public LaneRequest Current { get; }
 
     /// <summary>Serves the kernel until the mount is gone.</summary>
     public void Run(SafeFileHandle device)
@@ -161,11 +165,11 @@ internal sealed unsafe class MountLane : IDisposable
     {
         using (waiting)
         {
-            Serve(waiting.Message, waiting.Length, waiting.Device);
+            Serve(waiting.Message, waiting.Length, waiting.Device, waiting.ReadAt);
         }
     }
 
-    private void Serve(byte* request, int length, SafeFileHandle device)
+    private void Serve(byte* request, int length, SafeFileHandle device, long readAt = 0)
     {
         // SAFETY: the kernel writes whole messages only.
         var header = (fuse_in_header*)request;
@@ -175,6 +179,7 @@ internal sealed unsafe class MountLane : IDisposable
             return;
         }
 
+        Current.Begin(header, readAt);
         _sent = false;
         Volatile.Write(ref _interrupted, 0);
         _device = device;
@@ -189,6 +194,7 @@ internal sealed unsafe class MountLane : IDisposable
         {
             Volatile.Write(ref _unclaimed, 0);
             Volatile.Write(ref _busySince, 0);
+            Current.End();
         }
     }
 
@@ -217,7 +223,7 @@ internal sealed unsafe class MountLane : IDisposable
                 sent = true;
                 if (!hasReply)
                 {
-                    _mount.Counters.Count(length, 0, error: false);
+                    Current.Outcome(length, 0, failed: false);
                     return;
                 }
 
@@ -357,7 +363,7 @@ internal sealed unsafe class MountLane : IDisposable
     private void Deliver(SafeFileHandle device, fuse_in_header* header, int length, byte* reply, int replyLength)
     {
         int error = ((fuse_out_header*)reply)->error;
-        _mount.Counters.Count(length, replyLength, error != 0);
+        Current.Outcome(length, replyLength, error != 0);
         if (header->opcode == (uint)fuse_opcode.FUSE_INIT)
         {
             _mount.InitExchange.Agree((byte*)header, length, reply, ref replyLength);
@@ -425,7 +431,7 @@ internal sealed unsafe class MountLane : IDisposable
 
     private void Answer(SafeFileHandle device, fuse_in_header* header, int error)
     {
-        _mount.Counters.Count(0, 0, error != 0);
+        Current.Outcome(0, 0, error != 0);
         if (ReplayRules.HasReply(header->opcode) && Claim(header->unique))
         {
             _mount.Reply(device, header->unique, error);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Dpu.Fuse.Wire;
 using Microsoft.Win32.SafeHandles;
@@ -14,6 +15,7 @@ internal sealed unsafe class OverflowRequest : IDisposable
         Buffer.MemoryCopy(message, Message, length, length);
         Length = length;
         Device = device;
+        ReadAt = Stopwatch.GetTimestamp();
         Unique = ((fuse_in_header*)Message)->unique;
     }
 
@@ -24,6 +26,20 @@ internal sealed unsafe class OverflowRequest : IDisposable
     public SafeFileHandle Device { get; }
 
     public ulong Unique { get; }
+
+    /// <summary>When it was read from /dev/fuse, as a timestamp of <see cref="Stopwatch"/>.</summary>
+    public long ReadAt { get; }
+
+    /// <summary>The request without its body.</summary>
+    public PendingRequest Pending
+    {
+        get
+        {
+            // SAFETY: a whole header was copied; whoever asks has the queue's lock, or has taken the request out of it.
+            var header = (fuse_in_header*)Message;
+            return new PendingRequest(Unique, header->opcode, header->nodeid, header->pid, ReadAt);
+        }
+    }
 
     public void Dispose()
     {
@@ -92,6 +108,20 @@ internal sealed class OverflowQueue(long maxBytes)
             }
 
             return Remove(node);
+        }
+    }
+
+    /// <summary>Adds what waits to a list, the oldest first.</summary>
+    public void CopyTo(List<PendingRequest> pending)
+    {
+        if (Count == 0)
+        {
+            return;
+        }
+
+        lock (_lock)
+        {
+            pending.AddRange(_requests.Select(request => request.Pending));
         }
     }
 

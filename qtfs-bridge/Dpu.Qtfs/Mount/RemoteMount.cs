@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Dpu.Fuse;
 using Dpu.Fuse.Wire;
 using Dpu.Link;
@@ -30,6 +31,9 @@ public sealed class RemoteMount : IDisposable
     private readonly Thread _guardThread;
     private readonly Thread? _cacheThread;
     private readonly bool _hostReadOnly;
+
+    // The guard's thread alone.
+    private readonly List<PendingRequest> _pending = [];
     private ulong _id = (ulong)Random.Shared.NextInt64();
     private int _lanesRunning;
     private int _overflowLane;
@@ -37,11 +41,12 @@ public sealed class RemoteMount : IDisposable
     private MountLane? _overflow;
     private string? _fault;
 
-    private RemoteMount(RemoteMountOptions options, IHostConnector connector, ILogger logger)
+    private RemoteMount(RemoteMountOptions options, IHostConnector connector, ILogger logger, SlowRequestLimit slow)
     {
         Options = options;
         Connector = connector;
         _logger = logger;
+        Slow = new SlowRequests(options, slow, logger);
         Guard = new MountGuard(this);
         Cache = options.Coherent ? new CacheKeeper(this, logger) : null;
         _lanes = [.. Enumerable.Range(0, options.Lanes).Select(number => new MountLane(this, (uint)number))];
@@ -102,7 +107,18 @@ public sealed class RemoteMount : IDisposable
     public bool ReadOnly => Options.ReadOnly || _hostReadOnly;
 
     /// <summary>Requests under way.</summary>
-    public int InFlight => _lanes.Count(lane => lane.BusySince != 0) + Overflow.Count;
+    public int InFlight => _lanes.Count(lane => lane.BusySince != 0) + Overflow.Count + (OverflowLane is { BusySince: not 0 } ? 1 : 0);
+
+    /// <summary>The opcodes of the requests under way, one entry a request.</summary>
+    public IReadOnlyList<uint> OpcodesInFlight
+    {
+        get
+        {
+            List<PendingRequest> pending = [];
+            AddPending(pending);
+            return [.. pending.Select(request => request.Opcode)];
+        }
+    }
 
     /// <summary>Ends when the mount is gone, whoever unmounted it.</summary>
     public Task Ended => _ended.Task;
@@ -111,6 +127,8 @@ public sealed class RemoteMount : IDisposable
     public string? Fault => Volatile.Read(ref _fault);
 
     internal IHostConnector Connector { get; }
+
+    internal SlowRequests Slow { get; }
 
     internal MountGuard Guard { get; }
 
@@ -132,7 +150,12 @@ public sealed class RemoteMount : IDisposable
     /// <summary>Mounts an export; returns once the mount is visible.</summary>
     /// <exception cref="LinkException">The host is not reachable, or does not give the export.</exception>
     /// <exception cref="IOException">The kernel refused the mount.</exception>
-    public static RemoteMount Start(RemoteMountOptions options, IHostConnector connector, ILogger logger) => new(options, connector, logger);
+    /// <param name="options">What to mount where.</param>
+    /// <param name="connector">The link to the host.</param>
+    /// <param name="logger">The log.</param>
+    /// <param name="slow">From when on requests are logged as slow; null for never.</param>
+    public static RemoteMount Start(RemoteMountOptions options, IHostConnector connector, ILogger logger, SlowRequestLimit? slow = null) =>
+        new(options, connector, logger, slow ?? new SlowRequestLimit());
 
     /// <summary>Unmounts; blocks while the kernel writes back what is dirty.</summary>
     /// <param name="lazy">Detach now, end when the last user goes.</param>
@@ -252,6 +275,14 @@ public sealed class RemoteMount : IDisposable
         }
     }
 
+    /// <summary>On the guard's thread.</summary>
+    internal void TellOfSlowRequests()
+    {
+        _pending.Clear();
+        AddPending(_pending);
+        Slow.Look(_pending, Stopwatch.GetTimestamp());
+    }
+
     internal void Connected() => Volatile.Write(ref _fault, null);
 
     internal void DialFailed(LinkException e)
@@ -303,6 +334,24 @@ public sealed class RemoteMount : IDisposable
                 Volatile.Write(ref _overflowLane, 0);
             }
         });
+    }
+
+    private void AddPending(List<PendingRequest> pending)
+    {
+        foreach (MountLane lane in _lanes)
+        {
+            if (lane.Current.TryRead(out PendingRequest request))
+            {
+                pending.Add(request);
+            }
+        }
+
+        if (OverflowLane is { } overflow && overflow.Current.TryRead(out PendingRequest late))
+        {
+            pending.Add(late);
+        }
+
+        Overflow.CopyTo(pending);
     }
 
     private void TellOfProtection()

@@ -32,6 +32,7 @@ public sealed class ConfigurationLoaderTests
           "tls": { "certificate": "/p/dpu.crt", "key": "/p/dpu.key", "authority": "/p/ca.crt", "revocations": "/p/ca.crl" },
           "hosts": [{ "name": "host1", "endpoint": "tcp://[2001:db8::1]:7443" }, { "name": "local", "endpoint": "unix:///l", "uid": 3 }],
           "mounts": [{ "host": "host1", "export": "/srv/data", "target": "/mnt/x", "cacheTimeout": "500ms", "lanes": 3, "giveUpAfter": "2m" }],
+          "slowRequest": "250ms",
           "control": { "socket": "/run/x.sock", "listen": ["tcp://127.0.0.1:7444"], "operators": ["alice"] }
         }
         """;
@@ -67,7 +68,17 @@ public sealed class ConfigurationLoaderTests
         Assert.AreEqual(TimeSpan.FromMinutes(2), runtime.Mounts[0].GiveUpAfter);
         Assert.AreEqual(3, runtime.Mounts[0].Lanes);
         Assert.AreEqual("alice", runtime.Control.Operators.Single());
+        Assert.AreEqual(TimeSpan.FromMilliseconds(250), runtime.SlowRequest);
+        Assert.IsNull(runtime.Metrics, "no port is open that nobody asked for");
     }
+
+    [TestMethod]
+    [TestCategory("unit")]
+    [DataRow("{}", 1.0)]
+    [DataRow("{\"slowRequest\":\"0s\"}", 0.0)]
+    [DataRow("{\"slowRequest\":\"2m\"}", 120.0)]
+    public void SlowRequest_SaidOrNot_IsRead(string json, double seconds) =>
+        Assert.AreEqual(TimeSpan.FromSeconds(seconds), Good<RuntimeConfiguration>(json).SlowRequest);
 
     [TestMethod]
     [TestCategory("unit")]

@@ -178,6 +178,17 @@ public sealed class DaemonHostTests
 
     [TestMethod]
     [TestCategory("root")]
+    public async Task Metrics_PortTaken_EndsTheStartAndNamesTheKey()
+    {
+        using var taken = new System.Net.Sockets.TcpListener(IPAddress.Loopback, 0);
+        taken.Start();
+        using var daemon = new TestDaemon($"\"metrics\": {{ \"listen\": \"{taken.LocalEndpoint}\" }},");
+        Assert.AreEqual(ExitCodes.Failure, await daemon.Run());
+        Assert.Contains($"Cannot start: metrics.listen: {taken.LocalEndpoint} cannot be listened on: Address already in use; choose another port", daemon.Log);
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
     public async Task Stop_CallThatStreamsForEver_DoesNotHoldItUp()
     {
         using var daemon = new TestDaemon();

@@ -1,5 +1,8 @@
 using System.Diagnostics.Metrics;
 using Dpu.Hosting.Metrics;
+using Dpu.TestSupport;
+using FsCheck;
+using FsCheck.Fluent;
 
 namespace Dpu.Hosting.Tests.Metrics;
 
@@ -96,6 +99,61 @@ public sealed class PrometheusTests
 
     [TestMethod]
     [TestCategory("unit")]
+    public void Scrape_HistogramsCountedElsewhere_AreInTheTextFormat()
+    {
+        KeyValuePair<string, object?> Label(string value) => new("opcode", value);
+        using var exporter = new PrometheusExporter(_ => false);
+        exporter.Add(new Histograms(
+            new ObservableHistogram("dpu.test.duration", "s", "Took.", [1e-06, 0.5], () =>
+            [
+                new([1, 2, 3], 4.5, Label("FUSE_READ")),
+                new([0, 0, 0], 0, Label("a\"b\\c\nd")),
+            ]),
+            new ObservableHistogram("dpu.test.none", "s", "Nobody.", [1], () => [])));
+
+        string text = exporter.Scrape();
+        Assert.Contains(
+            "# HELP dpu_test_duration_seconds Took.\n# TYPE dpu_test_duration_seconds histogram\n", text);
+        Assert.Contains(
+            "dpu_test_duration_seconds_bucket{opcode=\"FUSE_READ\",le=\"1E-06\"} 1\ndpu_test_duration_seconds_bucket{opcode=\"FUSE_READ\",le=\"0.5\"} 3\ndpu_test_duration_seconds_bucket{opcode=\"FUSE_READ\",le=\"+Inf\"} 6\ndpu_test_duration_seconds_sum{opcode=\"FUSE_READ\"} 4.5\ndpu_test_duration_seconds_count{opcode=\"FUSE_READ\"} 6\n",
+            text);
+        Assert.DoesNotContain("none", text);
+        PrometheusText parsed = PrometheusText.Parse(text);
+        Assert.AreEqual(0, parsed.Value("dpu_test_duration_seconds_count", ("opcode", "a\\\"b\\\\c\\nd")));
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
+    public void Scrape_TooManyHistogramSeries_AreDroppedAndCounted()
+    {
+        using var exporter = new PrometheusExporter(_ => false);
+        exporter.Add(new Histograms(new ObservableHistogram("dpu.test.duration", "s", "Took.", [1], () =>
+            Enumerable.Range(0, MetricFamily.MaxSeries + 5).Select(i => new HistogramSeries([1, 1], 1, new KeyValuePair<string, object?>("id", i))))));
+        PrometheusText text = PrometheusText.Parse(exporter.Scrape());
+        Assert.AreEqual(MetricFamily.MaxSeries, text.Samples("dpu_test_duration_seconds_count").Count());
+        Assert.AreEqual(5, text.Value("dpu_metrics_dropped_measurements_total"));
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
+    public void Scrape_AnyMeasurements_AreValidText() => Prop.ForAll((NonNull<string> label, double[] values, bool isLabelled) =>
+    {
+        using var meter = new Meter("Dpu.Test.Any");
+        using var exporter = new PrometheusExporter(n => n == "Dpu.Test.Any");
+        Histogram<double> duration = meter.CreateHistogram<double>("dpu.test.duration", "s", "Took.");
+        Counter<double> bytes = meter.CreateCounter<double>("dpu.test.sent", "By", "Sent\\\n\"it\".");
+        KeyValuePair<string, object?>[] tags = isLabelled ? [new("peer", label.Get)] : [];
+        foreach (double value in values.Select(Math.Abs))
+        {
+            duration.Record(value, tags);
+            bytes.Add(value, tags);
+        }
+
+        return PrometheusText.Parse(exporter.Scrape()).Samples("dpu_test_duration_seconds_count").Sum(s => s.Value) == values.Length;
+    }).QuickCheckThrowOnFailure();
+
+    [TestMethod]
+    [TestCategory("unit")]
     public void Measure_WithoutLabels_AllocatesNothing()
     {
         using var meter = new Meter("Dpu.Test.Hot");
@@ -109,6 +167,11 @@ public sealed class PrometheusTests
         }
 
         Assert.AreEqual(0, GC.GetAllocatedBytesForCurrentThread() - before);
+    }
+
+    private sealed class Histograms(params ObservableHistogram[] histograms) : IHistogramSource
+    {
+        IEnumerable<ObservableHistogram> IHistogramSource.Histograms => histograms;
     }
 
     private static int Broken() => throw new InvalidOperationException("gone");

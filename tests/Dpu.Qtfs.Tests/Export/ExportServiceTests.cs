@@ -120,6 +120,27 @@ public sealed class ExportServiceTests
         }
     }
 
+    [TestMethod]
+    [TestCategory("root")]
+    public void Totals_OfMountsThatEnd_NeverShrink()
+    {
+        using var lab = new Lab(new ExportServiceOptions());
+        for (ulong mount = 1; mount <= 3; mount++)
+        {
+            using LinkConnection lane = lab.Dial(mount, "dpu1");
+            lane.SetTimeouts(Limit, Limit);
+            lane.Stream.Write(Init());
+            Assert.AreNotEqual(-1, ReadByte(lane));
+            Eventually.True(() => lab.Service.Statistics("dpu1").Any(s => s.Operations.Sum(o => o.Requests) == 1), Limit, "the request's count");
+            Assert.IsEmpty(lab.Service.Statistics("dpu2"), "another's");
+            lane.Stream.Write(Header(fuse_opcode.FUSE_DESTROY));
+            Eventually.True(() => lab.Service.Statistics().Count == 0, Limit, "the end of the mount");
+            ExportTotals totals = lab.Service.Totals().Single();
+            Assert.AreEqual(("dpu1", "data"), (totals.Peer, totals.Export));
+            Assert.AreEqual((long)mount, totals.Operations.Single(o => o.Name == "FUSE_INIT").Requests);
+        }
+    }
+
     private static int ReadByte(LinkConnection connection)
     {
         try

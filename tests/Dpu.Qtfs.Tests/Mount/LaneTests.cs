@@ -1,0 +1,127 @@
+using System.Text;
+using Dpu.Fuse;
+using Dpu.Link;
+using Dpu.Link.Listener;
+using Dpu.Linux;
+using Dpu.Proto.V1;
+using Dpu.Qtfs.Export;
+using Dpu.Qtfs.Mount;
+using Dpu.TestSupport;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Dpu.Qtfs.Tests.Mount;
+
+/// <summary>A mount and its host in this process, joined by a unix socket: what a request costs on its whole way.</summary>
+[TestClass]
+[DoNotParallelize]
+public sealed unsafe class LaneTests
+{
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void Request_OnItsWholeWay_AllocatesNothing_AndIsCountedAtBothEnds()
+    {
+        const int Calls = 2000;
+        using var lab = new Lab();
+        File.WriteAllText(Path.Combine(lab.Export, "file"), "content");
+        byte[] path = Encoding.UTF8.GetBytes(Path.Combine(lab.Target, "file") + "\0");
+
+        // Nothing is cached here, so that each call asks the host. The call itself is native: it allocates nothing.
+        int Call()
+        {
+            fixed (byte* name = path)
+            {
+                return LibC.truncate(name, 3) == 0 ? 0 : System.Runtime.InteropServices.Marshal.GetLastSystemError();
+            }
+        }
+
+        double least = double.PositiveInfinity;
+        long requests = 0;
+        for (int round = 0; round < 4; round++)
+        {
+            long before = lab.Mount.Counters.Totals.Requests, allocated = GC.GetTotalAllocatedBytes(precise: true);
+            for (int i = 0; i < Calls; i++)
+            {
+                Assert.AreEqual(0, Call());
+            }
+
+            // Of all threads: both ends' lanes, and whatever else this process does, such as timers.
+            allocated = GC.GetTotalAllocatedBytes(precise: true) - allocated;
+            requests = lab.Mount.Counters.Totals.Requests - before;
+            least = Math.Min(least, allocated / (double)requests);
+        }
+
+        Assert.IsGreaterThanOrEqualTo(Calls, requests, "the calls were answered by the kernel's cache");
+        Assert.IsLessThan(1.0, least, "bytes a request");
+
+        // What one end has sent the other has received; FUSE_INIT went before the mount counted.
+        Dictionary<string, FuseOperationStatistics> mount = lab.Mount.Counters.Operations.Snapshot().ToDictionary(o => o.Name);
+        Dictionary<string, FuseOperationStatistics> export = lab.Service.Statistics().Single().Operations.ToDictionary(o => o.Name);
+        foreach (string name in new[] { "FUSE_LOOKUP", "FUSE_SETATTR" })
+        {
+            Assert.AreEqual((export[name].Requests, export[name].RequestBytes, export[name].ReplyBytes), (mount[name].Requests, mount[name].RequestBytes, mount[name].ReplyBytes), name);
+            Assert.IsLessThan(mount[name].TotalLatency, export[name].TotalLatency, $"{name}: the way of the link is only in the mount's time");
+        }
+
+        Assert.AreEqual(4 * Calls, mount["FUSE_SETATTR"].Requests);
+    }
+
+    private sealed class Lab : IHostConnector, IDisposable
+    {
+        private readonly TemporaryDirectory _folder = new();
+        private readonly LinkListener _listener;
+
+        public Lab()
+        {
+            Export = _folder.CreateDirectory("export");
+            Target = _folder.CreateDirectory("mnt");
+            Service = new ExportService(new ExportServiceOptions(), TimeProvider.System, NullLogger<ExportService>.Instance);
+            Service.Configure(
+                [new ExportDefinition { Name = "data", Path = Export, ReadOnly = false, Peers = new HashSet<string> { "dpu1" }, Identity = IdentityPolicy.Trusting }],
+                _ => new ExportLimits());
+            _listener = new LinkListener(
+                new LinkListenerOptions
+                {
+                    Endpoints = [LinkEndpoint.Parse($"unix://{_folder["link.sock"]}")],
+                    Policy = new LinkPeerPolicy(new LinkPeerRule("dpu1", Uid: 0)),
+                    Local = new LinkLocal { Name = "host1" },
+                },
+                [Service]);
+            _listener.Start();
+            Mount = RemoteMount.Start(
+                new RemoteMountOptions { Host = "host1", Export = "data", Target = Target }, this, NullLogger.Instance, new SlowRequestLimit { Value = TimeSpan.FromSeconds(1) });
+        }
+
+        public ExportService Service { get; }
+
+        public RemoteMount Mount { get; }
+
+        public string Export { get; }
+
+        public string Target { get; }
+
+        public string HostName => "host1";
+
+        public bool IsUp => true;
+
+        public long Epoch => 1;
+
+        public TimeSpan DownFor => TimeSpan.Zero;
+
+        public bool WaitUp(TimeSpan limit) => true;
+
+        public LinkConnection DialLane(FsParameters parameters, CancellationToken stopping) =>
+            new LinkDialer(null, new LinkDialerOptions { Local = new LinkLocal { Name = "dpu1" } })
+                .Dial(_listener.Bound[0], "host1", "fs", new byte[16], hello => hello.Fs = parameters);
+
+        public void Dispose()
+        {
+            Mount.Unmount(lazy: true);
+            Assert.IsTrue(Mount.Ended.Wait(Limit), "the mount did not end");
+            _listener.Dispose();
+            Service.Dispose();
+            _folder.Dispose();
+        }
+    }
+}
