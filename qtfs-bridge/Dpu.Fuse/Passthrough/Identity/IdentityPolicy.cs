@@ -62,6 +62,9 @@ public sealed record IdentityPolicy
     /// <summary>How a group of the host is shown to the peer.</summary>
     public uint ToPeerGroup(uint host) => ToPeer(host, Groups);
 
+    /// <summary>Whether a call for <paramref name="caller"/> runs with the daemon's capabilities under <see cref="IdentityUse.Checked"/>.</summary>
+    internal bool KeepsPrivilege(in FuseCaller caller) => TrustsPeer && caller.Uid == 0;
+
     /// <summary>Makes this thread act for <paramref name="caller"/>; 0 or a negated errno.</summary>
     internal int Assume(in FuseCaller caller, IdentityUse use)
     {
