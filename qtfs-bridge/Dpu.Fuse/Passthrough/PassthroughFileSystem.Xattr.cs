@@ -72,8 +72,9 @@ public sealed unsafe partial class PassthroughFileSystem
     /// <inheritdoc/>
     public override int ListXAttr(in FuseCaller caller, ulong node, Span<byte> list)
     {
+        // The names of trusted.* are for root only, which is for the host's kernel to tell.
         using NodePin file = _nodes.Pin(node);
-        int error = Begin(caller, file);
+        int error = Begin(caller, file, IdentityUse.Checked);
         if (error < 0)
         {
             return error;
@@ -109,7 +110,25 @@ public sealed unsafe partial class PassthroughFileSystem
 
         byte* path = stackalloc byte[DescriptorPath.MaxSize];
         DescriptorPath.Format(file.Descriptor, path);
-        return Result(removexattr(path, text));
+        error = Result(removexattr(path, text));
+        return error == -errno.EPERM && name.SequenceEqual("security.capability"u8) ? DropCapabilities(caller, file, path, text) : error;
+    }
+
+    // The peer's kernel takes a file's capabilities away before it writes to the file or changes its owner. Whoever may do
+    // those may do this, which the host's kernel would have done by itself; nobody gains anything by it.
+    private int DropCapabilities(in FuseCaller caller, in NodePin file, byte* path, byte* name)
+    {
+        int error = StatusOf(file.Descriptor, out statx status);
+        if (error < 0)
+        {
+            return error;
+        }
+
+        byte* number = DescriptorPath.Format(file.Descriptor, path);
+        bool may = status.stx_uid == _identity.ToHostUser(caller.Uid)
+            || faccessat2(_descriptors, number, unistd.W_OK, fcntl.AT_EACCESS) == 0;
+        error = may ? FuseWorkerThread.Current.BecomeAgent() : -errno.EPERM;
+        return error < 0 ? error : Result(removexattr(path, name));
     }
 
     private int CopyAttributeName(ReadOnlySpan<byte> name, byte* text)

@@ -150,13 +150,16 @@ public sealed unsafe partial class PassthroughFileSystem : FuseFileSystem, IDisp
     private int BeginChange(in FuseCaller caller, in NodePin node, IdentityUse use = IdentityUse.Ordinary) =>
         _options.ReadOnly ? -errno.EROFS : Begin(caller, node, use);
 
-    private static int StatusOf(int descriptor, out statx status)
+    private static int StatusOf(int descriptor, out statx status) =>
+        StatusOf(descriptor, stat.STATX_BASIC_STATS | stat.STATX_MNT_ID, out status);
+
+    private static int StatusOf(int descriptor, uint mask, out statx status)
     {
         // SAFETY: statx writes one struct, which stays pinned meanwhile; an empty path means the descriptor itself.
         byte empty = 0;
         fixed (statx* buffer = &status)
         {
-            return Result(statx(descriptor, &empty, fcntl.AT_EMPTY_PATH | fcntl.AT_NO_AUTOMOUNT, stat.STATX_BASIC_STATS | stat.STATX_MNT_ID, buffer));
+            return Result(statx(descriptor, &empty, fcntl.AT_EMPTY_PATH | fcntl.AT_NO_AUTOMOUNT, mask, buffer));
         }
     }
 
