@@ -29,6 +29,26 @@ public sealed unsafe partial class PassthroughFileSystem
             return error;
         }
 
+        byte* copy = stackalloc byte[AclIds.MaxSize];
+        if (_identity.HasMap && AclIds.IsAcl(name))
+        {
+            if (value.Length > AclIds.MaxSize)
+            {
+                return -errno.E2BIG;
+            }
+
+            // SAFETY: the copy has MaxSize bytes, and lives as long as this call.
+            var acl = new Span<byte>(copy, value.Length);
+            value.CopyTo(acl);
+            error = AclIds.ToHost(acl, _identity);
+            if (error < 0)
+            {
+                return error;
+            }
+
+            value = acl;
+        }
+
         byte* path = stackalloc byte[DescriptorPath.MaxSize];
         DescriptorPath.Format(file.Descriptor, path);
 
@@ -63,10 +83,18 @@ public sealed unsafe partial class PassthroughFileSystem
         DescriptorPath.Format(file.Descriptor, path);
 
         // SAFETY: the kernel writes at most Length bytes to a span that stays pinned meanwhile.
+        int size;
         fixed (byte* content = value)
         {
-            return (int)Result(getxattr(path, text, content, (nuint)value.Length));
+            size = (int)Result(getxattr(path, text, content, (nuint)value.Length));
         }
+
+        if (size > 0 && !value.IsEmpty && _identity.HasMap && AclIds.IsAcl(name))
+        {
+            error = AclIds.ToPeer(value[..size], _identity);
+        }
+
+        return error < 0 ? error : size;
     }
 
     /// <inheritdoc/>
@@ -138,10 +166,7 @@ public sealed unsafe partial class PassthroughFileSystem
             return -errno.ERANGE;
         }
 
-        // ACLs carry ids in their content, which nobody translates.
-        return _identity.HasMap && name.StartsWith("system.posix_acl_"u8)
-            ? -errno.EOPNOTSUPP
-            : FileName.CopyText(name, text, AttributeNameSize);
+        return FileName.CopyText(name, text, AttributeNameSize);
     }
 
     private int KillGroupPrivilege(int descriptor)

@@ -102,18 +102,6 @@ public sealed unsafe partial class PassthroughFileSystem : FuseFileSystem, IDisp
     public long ForgetViolations => _nodes.Overdrawn;
 
     /// <inheritdoc/>
-    public override int Init(in fuse_init_in request, ref fuse_init_out reply)
-    {
-        if (_identity.HasMap)
-        {
-            // ACLs carry ids in their content, which nobody translates.
-            reply.flags &= ~FuseConstants.FUSE_POSIX_ACL;
-        }
-
-        return 0;
-    }
-
-    /// <inheritdoc/>
     public override void Destroy()
     {
         _handles.Clear();

@@ -41,7 +41,7 @@ public sealed record IdentityPolicy
     /// <summary>Whether the peer's own checks of access count.</summary>
     public bool TrustsPeer => Squash == Squash.None && !HasMap;
 
-    /// <summary>Whether ids change on the way, so that what carries ids in its content (ACLs) must not pass.</summary>
+    /// <summary>Whether ids change on the way, also those that an ACL has in its content (<see cref="AclIds"/>).</summary>
     public bool HasMap => Users is not null || Groups is not null;
 
     /// <summary>As which user of the host a peer's user acts.</summary>
