@@ -116,13 +116,13 @@ public sealed unsafe partial class PassthroughFileSystem
             return -errno.EBADF;
         }
 
-        int error = _identity.Assume(caller, IdentityUse.Ordinary);
+        int error = _identity.Assume(caller, IdentityUse.Checked);
         if (error >= 0 && (request.valid & FuseConstants.FATTR_SIZE) != 0)
         {
             error = request.size > long.MaxValue ? -errno.EFBIG : Result(ftruncate(handle.Descriptor, (long)request.size));
         }
 
-        if (error >= 0 && (request.valid & FuseConstants.FATTR_KILL_SUIDGID) != 0)
+        if (error >= 0 && (request.valid & FuseConstants.FATTR_KILL_SUIDGID) != 0 && _identity.KeepsPrivilege(caller))
         {
             error = KillPrivileges(handle.Descriptor);
         }
