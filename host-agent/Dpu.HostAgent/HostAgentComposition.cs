@@ -5,6 +5,7 @@ using Dpu.Hosting.Control;
 using Dpu.Hosting.Lifetime;
 using Dpu.Link;
 using Dpu.Qtfs.Export;
+using Dpu.Qtfs.Export.Coherence;
 
 namespace Dpu.HostAgent;
 
@@ -16,6 +17,7 @@ public static class HostAgentComposition
     {
         IServiceCollection services = daemon.Services;
         services.AddSingleton(new ExportServiceOptions());
+        services.AddSingleton<ChangeWatcher>();
         services.AddSingleton<ExportService>();
         services.AddSingleton<ExportPolicy>();
         services.AddSingleton<PeerPolicy>();

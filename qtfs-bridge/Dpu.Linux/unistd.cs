@@ -41,6 +41,10 @@ public static unsafe partial class LibC
     [LibraryImport(Library)]
     public static partial int dup(int fd);
 
+    /// <summary>gettid(2): the calling thread's number.</summary>
+    [LibraryImport(Library)]
+    public static partial int gettid();
+
     /// <summary>Makes <paramref name="newFd"/> refer to what <paramref name="oldFd"/> does, atomically to other threads.</summary>
     [LibraryImport(Library)]
     public static partial int dup3(int oldFd, int newFd, int flags);

@@ -14,7 +14,7 @@ if (!BenchmarkOptions.TryParse(args, out BenchmarkOptions? options, out string? 
     return 2;
 }
 
-IBenchmark[] benchmarks = [new FuseBenchmark()];
+IBenchmark[] benchmarks = [new FuseBenchmark(), new CoherenceBenchmark()];
 IBenchmark? benchmark = Array.Find(benchmarks, b => b.Name == options.Name);
 if (benchmark is null)
 {

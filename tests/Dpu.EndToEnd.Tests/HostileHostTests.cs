@@ -238,6 +238,33 @@ public sealed class HostileHostTests
         AssertRest();
     }
 
+    [TestMethod]
+    [TestCategory("root")]
+    [DataRow("noise", "deadbeefdeadbeefdeadbeefdeadbeef")]
+    [DataRow("a reply", "10000000000000000700000000000000")]
+    [DataRow("another notification", "10000000040000000000000000000000")]
+    [DataRow("a name with a slash", "240000000300000000000000000000000100000000000000030000000000000061002f00")]
+    [DataRow("beyond the longest", "00100000020000000000000000000000")]
+    public void Notification_ThatIsNone_EndsItsConnectionOnly(string name, string bytes)
+    {
+        string target = Directory.CreateDirectory(Path.Combine(s_hostile.MountRoot, "notified")).FullName;
+        int before = Violations();
+        s_host.Notifications = Convert.FromHexString(bytes);
+        try
+        {
+            s_runtime.Ctl("mount", "host1:data", target, "--cache", "coherent", "--lanes", "1").EnsureSuccess();
+            Eventually.True(() => Violations() > before, Pair.Limit, $"'{name}' in the runtime's log");
+            Assert.AreEqual("x", Shell.Check($"cat {target}/good", "/"));
+        }
+        finally
+        {
+            s_host.Notifications = null;
+            s_runtime.Ctl("umount", target).EnsureSuccess();
+        }
+
+        AssertRest();
+    }
+
     // A host that answers half and then nothing: the caller can be killed, and what follows goes on.
     private static void AssertTruncated()
     {

@@ -140,7 +140,8 @@ public sealed class LifecycleTests
         try
         {
             // A handler, so that the signal interrupts without killing, as a Go program's SIGURG does.
-            caller = RunningProgram.Start("bash", ["-c", "trap : USR1; python3 -c 'import os,signal,sys; signal.signal(signal.SIGUSR1, lambda *a: None); os.mkdir(sys.argv[1])' \"$1\" & child=$!; sleep 0.5; kill -USR1 $child; sleep 2; kill -USR1 $child; echo signalled; wait $child; wait $child", "bash", target]);
+            string ready = Path.Combine(pair.Folder, "ready");
+            caller = RunningProgram.Start("bash", ["-c", "trap : USR1; python3 -c 'import os,signal,sys; signal.signal(signal.SIGUSR1, lambda *a: None); open(sys.argv[2], \"w\"); os.mkdir(sys.argv[1])' \"$1\" \"$2\" & child=$!; until test -e \"$2\"; do sleep 0.05; done; sleep 0.5; kill -USR1 $child; sleep 2; kill -USR1 $child; echo signalled; wait $child; wait $child", "bash", target, ready]);
             caller.WaitForLine(line => line == "signalled", Pair.Limit);
         }
         finally

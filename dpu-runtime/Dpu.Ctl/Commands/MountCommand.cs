@@ -22,6 +22,12 @@ internal static class MountCommand
         var readOnly = new Option<bool>("--read-only") { Description = "Mount read-only" };
         var allowSuid = new Option<bool>("--allow-suid") { Description = "Honour setuid and setgid bits of the host's files" };
         var allowDev = new Option<bool>("--allow-dev") { Description = "Let device nodes of the host's files work" };
+        var cache = new Option<string>("--cache")
+        {
+            Description = "What is kept of the host's files: nothing, or all until the host tells of a change",
+            DefaultValueFactory = _ => "none",
+        };
+        cache.AcceptOnlyFromAmong("none", "coherent");
         Option<DurationValue> cacheTimeout = Durations.Option(
             "--cache-timeout", "How long names and attributes may be believed without asking the host", TimeSpan.Zero);
         var lanes = new Option<int>("--lanes")
@@ -43,7 +49,7 @@ internal static class MountCommand
             MountConfiguration.DefaultGiveUpAfter);
         var command = new Command("mount", "Mount a directory of a host")
         {
-            source, target, readOnly, allowSuid, allowDev, cacheTimeout, lanes, giveUpAfter,
+            source, target, readOnly, allowSuid, allowDev, cache, cacheTimeout, lanes, giveUpAfter,
         };
         runner.Set(command, (context, cancellation) =>
         {
@@ -58,6 +64,7 @@ internal static class MountCommand
                     ReadOnly = context.Parsed.GetValue(readOnly),
                     AllowSuid = context.Parsed.GetValue(allowSuid),
                     AllowDev = context.Parsed.GetValue(allowDev),
+                    Cache = context.Parsed.GetValue(cache) == "coherent" ? MountCache.Coherent : MountCache.None,
                     CacheTimeout = Duration.FromTimeSpan(context.Parsed.GetValue(cacheTimeout).Span),
                     Lanes = context.Parsed.GetValue(lanes),
                     GiveUpAfter = Duration.FromTimeSpan(context.Parsed.GetValue(giveUpAfter).Span),

@@ -117,6 +117,7 @@ internal static class JsonOutput
         json.WriteBoolean("allowDev", mount.AllowDev);
         json.WriteBoolean("configured", mount.Configured);
         json.WriteNumber("lanes", mount.Lanes);
+        json.WriteString("cache", mount.Cache == MountCache.Coherent ? "coherent" : "none");
         Seconds(json, "cacheTimeout", mount.CacheTimeout);
         Seconds(json, "giveUpAfter", mount.GiveUpAfter);
         Time(json, "mountTime", mount.MountTime);

@@ -46,6 +46,7 @@ internal sealed class MountEntry(long id, RemoteMountOptions options, bool confi
             ReadOnly = Mount?.ReadOnly ?? Options.ReadOnly,
             AllowSuid = Options.AllowSuid,
             AllowDev = Options.AllowDev,
+            Cache = Options.Coherent ? MountCache.Coherent : MountCache.None,
             CacheTimeout = Duration.FromTimeSpan(Options.CacheTimeout),
             Lanes = Options.Lanes,
             Configured = Configured,

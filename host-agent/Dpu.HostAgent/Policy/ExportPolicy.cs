@@ -58,6 +58,7 @@ public sealed class ExportPolicy(ExportService exports) : IReloadable<HostAgentC
         Path = export.Path.Length > 1 ? export.Path.TrimEnd('/') : export.Path,
         Peers = export.Peers.ToHashSet(StringComparer.Ordinal),
         ReadOnly = export.ReadOnly,
+        Cacheable = export.Cacheable,
         AllowDeviceNodes = export.AllowDeviceNodes,
         Identity = IdentityOf(export),
     };

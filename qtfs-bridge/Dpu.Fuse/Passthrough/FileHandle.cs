@@ -48,6 +48,21 @@ internal unsafe struct FileHandle
         return handle.Exists ? 0 : -errno.EOPNOTSUPP;
     }
 
+    /// <summary>Takes a handle as an event of the kernel tells it; false where it is longer than any that is kept.</summary>
+    public static bool TryFrom(int type, ReadOnlySpan<byte> content, out FileHandle handle)
+    {
+        handle = default;
+        if (content.IsEmpty || content.Length > MaxSize)
+        {
+            return false;
+        }
+
+        handle._size = content.Length;
+        handle._type = type;
+        content.CopyTo(handle._content);
+        return true;
+    }
+
     /// <summary>
     /// Opens the file with O_PATH, as the daemon itself (CAP_DAC_READ_SEARCH); the descriptor or a negated errno,
     /// <c>-ESTALE</c> where the file is gone.

@@ -47,6 +47,12 @@ internal struct NodeRecord : ISlot
     /// <summary>The kernel's handle, made when the node is shut for the first time. Guarded by the move lock.</summary>
     public FileHandle Handle;
 
+    /// <summary>Whether the file is watched; see <see cref="WatchState"/>.</summary>
+    public byte Watch;
+
+    /// <summary>Whether it was found in a directory that is watched, and has not been moved out of it since.</summary>
+    public bool Covered;
+
     ulong ISlot.State { readonly get => State; set => State = value; }
 
     int ISlot.NextFree { readonly get => Next; set => Next = value; }

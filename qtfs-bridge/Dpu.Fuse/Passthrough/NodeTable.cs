@@ -27,8 +27,10 @@ internal sealed partial class NodeTable
     /// <param name="firstGeneration">The generation of the first ids.</param>
     /// <param name="budget">The peer's budget of nodes; the root is free.</param>
     /// <param name="window">What bounds the descriptors; null is no limit.</param>
-    public NodeTable(in NodeRecord root, int capacity, uint firstGeneration, ResourceBudget? budget, DescriptorWindow? window = null)
+    /// <param name="watcher">What watches nodes; null where nothing does.</param>
+    public NodeTable(in NodeRecord root, int capacity, uint firstGeneration, ResourceBudget? budget, DescriptorWindow? window = null, INodeWatcher? watcher = null)
     {
+        _watcher = watcher;
         _slots = new SlotTable<NodeRecord>(capacity + 1, firstGeneration, budget);
         _buckets = new int[(int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)Math.Clamp(capacity, StripeCount, 1 << 18))];
         for (int i = 0; i < StripeCount; i++)
@@ -246,6 +248,11 @@ internal sealed partial class NodeTable
     private void Free(int index)
     {
         ref NodeRecord record = ref _slots[index];
+        if (record.Watch == WatchState.Watched)
+        {
+            EndWatch(ref record, index);
+        }
+
         if (index == RootIndex)
         {
             _ = close(record.Descriptor);

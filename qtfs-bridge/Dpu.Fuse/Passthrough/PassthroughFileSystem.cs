@@ -81,7 +81,7 @@ public sealed unsafe partial class PassthroughFileSystem : FuseFileSystem, IDisp
 
         NodeRecord record = RecordOf(root, status);
         _rootDevice = record.Device;
-        _nodes = new NodeTable(record, options.MaxNodes, options.FirstGeneration, options.NodeBudget, window);
+        _nodes = new NodeTable(record, options.MaxNodes, options.FirstGeneration, options.NodeBudget, window, options.Watcher);
         _handles = new HandleTable(options.MaxHandles, options.FirstGeneration, options.HandleBudget);
         _boundary = new ExportBoundary(root, _descriptors);
     }

@@ -36,6 +36,9 @@ public sealed record PassthroughOptions
     /// <summary>How long the peer's kernel may believe attributes.</summary>
     public TimeSpan AttributeTimeout { get; init; }
 
+    /// <summary>Tells of changes by others; null where nobody does, and nothing can be <see cref="PassthroughFileSystem.Watch"/>ed.</summary>
+    public INodeWatcher? Watcher { get; init; }
+
     /// <summary>The generation of the first node ids and handles: another one makes those of an earlier life stale.</summary>
     public uint FirstGeneration { get; init; }
 }

@@ -26,6 +26,7 @@ public enum SquashMode
 /// <param name="UserMap">User ids that differ; empty means the same ids at both ends.</param>
 /// <param name="GroupMap">Group ids that differ; empty means the same ids at both ends.</param>
 /// <param name="AllowDeviceNodes">Whether device nodes may be made.</param>
+/// <param name="Cacheable">Whether DPUs may cache what they read, to be told of changes.</param>
 public sealed record ExportConfiguration(
     string Name,
     string Path,
@@ -36,7 +37,8 @@ public sealed record ExportConfiguration(
     uint AnonymousGid,
     IReadOnlyList<IdMapping> UserMap,
     IReadOnlyList<IdMapping> GroupMap,
-    bool AllowDeviceNodes)
+    bool AllowDeviceNodes,
+    bool Cacheable)
 {
     /// <summary>nobody and nogroup on Debian, nobody on openEuler; also the kernel's overflow id.</summary>
     private const uint Nobody = 65534;
@@ -53,7 +55,8 @@ public sealed record ExportConfiguration(
             (uint)reader.Integer("anonymousGid", Nobody, 0, Checks.MaxId),
             IdMapping.ReadList(reader, "userMap"),
             IdMapping.ReadList(reader, "groupMap"),
-            reader.Boolean("allowDeviceNodes", false));
+            reader.Boolean("allowDeviceNodes", false),
+            reader.Choice("cache", true, ("coherent", true), ("none", false)));
         export.Advise(reader);
         reader.End();
         return export;
@@ -72,6 +75,7 @@ public sealed record ExportConfiguration(
         IdMapping.WriteList(writer, "userMap", UserMap);
         IdMapping.WriteList(writer, "groupMap", GroupMap);
         writer.WriteBoolean("allowDeviceNodes", AllowDeviceNodes);
+        writer.WriteString("cache", Cacheable ? "coherent" : "none");
         writer.WriteEndObject();
     }
 

@@ -9,6 +9,7 @@ namespace Dpu.Hosting.Configuration;
 /// <param name="ReadOnly">Whether to mount read-only.</param>
 /// <param name="AllowSuid">Whether setuid bits of the host count on the DPU.</param>
 /// <param name="AllowDev">Whether device nodes of the host work on the DPU.</param>
+/// <param name="Coherent">Whether what was read is kept until the host tells of a change.</param>
 /// <param name="CacheTimeout">How long names and attributes may be believed without asking.</param>
 /// <param name="Lanes">Connections that carry its requests.</param>
 /// <param name="GiveUpAfter">How long an operation waits for a host that is away before it ends with EIO.</param>
@@ -19,6 +20,7 @@ public sealed record MountConfiguration(
     bool ReadOnly,
     bool AllowSuid,
     bool AllowDev,
+    bool Coherent,
     TimeSpan CacheTimeout,
     int Lanes,
     TimeSpan GiveUpAfter)
@@ -41,9 +43,15 @@ public sealed record MountConfiguration(
             reader.Boolean("readOnly", false),
             reader.Boolean("allowSuid", false),
             reader.Boolean("allowDev", false),
+            reader.Choice("cache", false, ("none", false), ("coherent", true)),
             reader.Duration("cacheTimeout", TimeSpan.Zero, TimeSpan.Zero, TimeSpan.FromDays(1)),
             (int)reader.Integer("lanes", DefaultLanes, 1, MaxLanes),
             reader.Duration("giveUpAfter", DefaultGiveUpAfter, TimeSpan.FromSeconds(1), TimeSpan.FromDays(1)));
+        if (mount.Coherent && mount.CacheTimeout > TimeSpan.Zero)
+        {
+            reader.Warn("cacheTimeout", "has no effect: \"cache\" is \"coherent\"");
+        }
+
         reader.End();
         return mount;
     }
@@ -57,6 +65,7 @@ public sealed record MountConfiguration(
         writer.WriteBoolean("readOnly", ReadOnly);
         writer.WriteBoolean("allowSuid", AllowSuid);
         writer.WriteBoolean("allowDev", AllowDev);
+        writer.WriteString("cache", Coherent ? "coherent" : "none");
         writer.WriteString("cacheTimeout", DurationText.Format(CacheTimeout));
         writer.WriteNumber("lanes", Lanes);
         writer.WriteString("giveUpAfter", DurationText.Format(GiveUpAfter));

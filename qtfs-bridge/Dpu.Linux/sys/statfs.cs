@@ -26,6 +26,14 @@ public unsafe struct statfs
 public static class magic
 {
     public const long PROC_SUPER_MAGIC = 0x9fa0;
+    public const long NFS_SUPER_MAGIC = 0x6969;
+    public const long SMB_SUPER_MAGIC = 0x517b;
+    public const long SMB2_SUPER_MAGIC = 0xfe534d42;
+    public const long CIFS_SUPER_MAGIC = 0xff534d42;
+    public const long CEPH_SUPER_MAGIC = 0xc36400;
+    public const long FUSE_SUPER_MAGIC = 0x65735546;
+    public const long V9FS_MAGIC = 0x01021997;
+    public const long AFS_SUPER_MAGIC = 0x5346414f;
 }
 
 public static unsafe partial class LibC

@@ -23,6 +23,9 @@ public sealed record ExportDefinition
     /// <summary>Whether the peer may make device nodes.</summary>
     public bool AllowDeviceNodes { get; init; }
 
+    /// <summary>Whether peers may cache what they read, to be told of changes; false where the host's writers cannot be noticed.</summary>
+    public bool Cacheable { get; init; } = true;
+
     /// <summary>Whether a peer that asks for <paramref name="reference"/> means this export: by its name or its path.</summary>
     public bool Matches(string reference) =>
         reference == Name || reference == Path || (reference.Length > 1 && reference.TrimEnd('/') == Path);

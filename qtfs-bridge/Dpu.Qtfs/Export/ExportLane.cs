@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Dpu.Fuse;
 using Dpu.Fuse.Wire;
 using Dpu.Link;
+using Dpu.Qtfs.Export.Coherence;
 
 namespace Dpu.Qtfs.Export;
 
@@ -47,6 +48,20 @@ internal sealed unsafe class ExportLane : IDisposable
     public void Serve(CancellationToken stopping)
     {
         FuseWorkerThread.Enter();
+        _mount.Changes?.EnterThread();
+        try
+        {
+            ServeRequests(stopping);
+        }
+        finally
+        {
+            _mount.Changes?.LeaveThread();
+        }
+    }
+
+    private void ServeRequests(CancellationToken stopping)
+    {
+        CacheGrants? grants = _mount.Grants;
         long lastReply = 0;
         while (!stopping.IsCancellationRequested)
         {
@@ -65,6 +80,7 @@ internal sealed unsafe class ExportLane : IDisposable
 
             // SAFETY: Receive returns at least a whole header.
             uint opcode = ((fuse_in_header*)request)->opcode;
+            CacheGrants.Ticket ticket = grants?.Prepare(request, length) ?? default;
             int replyLength = _mount.Dispatcher.Dispatch(request, length, _reply, FuseLimits.MaxMessageSize);
             if (replyLength == FuseDispatcher.Violation)
             {
@@ -73,6 +89,7 @@ internal sealed unsafe class ExportLane : IDisposable
 
             if (replyLength > 0)
             {
+                replyLength = grants?.Grant(request, ticket, _reply, replyLength) ?? replyLength;
                 _channel.Send(_reply, replyLength);
                 lastReply = replyLength;
             }

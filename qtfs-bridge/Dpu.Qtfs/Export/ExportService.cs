@@ -1,6 +1,7 @@
 using Dpu.Fuse;
 using Dpu.Link;
 using Dpu.Proto.V1;
+using Dpu.Qtfs.Export.Coherence;
 using Microsoft.Extensions.Logging;
 
 namespace Dpu.Qtfs.Export;
@@ -20,14 +21,16 @@ public sealed class ExportService : ILinkService, IDisposable
     private readonly ExportServiceOptions _options;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
+    private readonly ChangeWatcher? _watcher;
     private readonly ITimer _sweep;
     private IReadOnlyList<ExportDefinition> _exports = [];
     private Func<string, ExportLimits> _limits = static _ => new ExportLimits();
     private uint _nextGeneration = (uint)Random.Shared.Next();
 
-    /// <summary>A service that exports nothing until <see cref="Configure"/>.</summary>
-    public ExportService(ExportServiceOptions options, TimeProvider time, ILogger<ExportService> logger)
+    /// <summary>A service that exports nothing until <see cref="Configure"/>; without a watcher DPUs cache nothing that could change.</summary>
+    public ExportService(ExportServiceOptions options, TimeProvider time, ILogger<ExportService> logger, ChangeWatcher? watcher = null)
     {
+        _watcher = watcher;
         _options = options;
         _time = time;
         _logger = logger;
@@ -120,6 +123,12 @@ public sealed class ExportService : ILinkService, IDisposable
             return;
         }
 
+        if (connection.Hello.Fs.Channel == FsChannel.Notifications)
+        {
+            Notify(connection, mount, stopping);
+            return;
+        }
+
         using var lane = new ExportLane(connection, mount, peer, _time);
         using CancellationTokenRegistration cut = stopping.Register(lane.Cut);
         if (!mount.TryAttach(lane))
@@ -144,6 +153,25 @@ public sealed class ExportService : ILinkService, IDisposable
         {
             mount.Detach(lane);
             ForgetIfEnded(mount);
+        }
+    }
+
+    private void Notify(LinkConnection connection, ExportedMount mount, CancellationToken stopping)
+    {
+        if (mount.Changes is not { } changes)
+        {
+            return;
+        }
+
+        using CancellationTokenRegistration cut = stopping.Register(connection.Abort);
+        try
+        {
+            new NotificationLane(connection, changes).Serve(stopping);
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
+        {
+            // Expected: the link broke. The DPU caches nothing until the next one.
+            Log.LaneBroken(_logger, connection.Peer.Name, mount.Export.Name, e.Message);
         }
     }
 
@@ -262,6 +290,7 @@ public sealed class ExportService : ILinkService, IDisposable
                 MaxMessageSize = (uint)FuseLimits.MaxMessageSize,
                 MaxLanes = MaxLanesPerMount,
                 NeedsInit = !mount.Initialized,
+                Coherent = mount.Changes is not null,
             },
         };
     }
@@ -270,8 +299,9 @@ public sealed class ExportService : ILinkService, IDisposable
     {
         FsParameters parameters = hello.Fs;
         bool readOnly = export.ReadOnly || parameters.ReadOnly;
+        MountChanges? changes = parameters.Coherent && export.Cacheable && _watcher is { Available: true } ? new MountChanges(_watcher, export.Name, _logger) : null;
         TimeSpan cache = TimeSpan.FromMicroseconds(Math.Min(parameters.CacheTimeoutNs / 1000, 86_400_000_000UL));
-        var fileSystem = new PassthroughFileSystem(new PassthroughOptions
+        PassthroughOptions passthrough = new()
         {
             Root = export.Path,
             ReadOnly = readOnly,
@@ -279,25 +309,38 @@ public sealed class ExportService : ILinkService, IDisposable
             AllowDeviceNodes = export.AllowDeviceNodes,
             EntryTimeout = cache,
             AttributeTimeout = cache,
+            Watcher = changes,
             NodeBudget = usage.Nodes,
             HandleBudget = usage.Handles,
 
             // A new mount's node ids must never mean anything to who still holds an old mount's.
             FirstGeneration = _nextGeneration += 1 << 16,
-        });
+        };
+        PassthroughFileSystem? fileSystem = null;
         try
         {
+            fileSystem = new PassthroughFileSystem(passthrough);
             var dispatcher = new FuseDispatcher(fileSystem, new FuseDispatcherOptions
             {
                 PeerArchitecture = ArchitectureOf(hello.Machine) ?? throw new InvalidOperationException("an admitted hello names an architecture"),
                 PeerPageSize = hello.Machine.PageSize,
                 OnBug = (opcode, node, e) => Log.RequestBug(_logger, export.Name, opcode, node, e),
             });
-            return new ExportedMount(session, parameters.MountId, export, readOnly, fileSystem, dispatcher, _time);
+            if (changes is not null)
+            {
+                changes.FileSystem = fileSystem;
+            }
+
+            return new ExportedMount(session, parameters.MountId, export, readOnly, fileSystem, dispatcher, _time)
+            {
+                Changes = changes,
+                Grants = changes is null ? null : new CacheGrants(fileSystem, changes),
+            };
         }
         catch
         {
-            fileSystem.Dispose();
+            fileSystem?.Dispose();
+            changes?.End();
             throw;
         }
     }

@@ -1,5 +1,6 @@
 using Dpu.Fuse;
 using Dpu.Link;
+using Dpu.Qtfs.Export.Coherence;
 
 namespace Dpu.Qtfs.Export;
 
@@ -38,6 +39,12 @@ internal sealed class ExportedMount
     public ExportDefinition Export { get; }
 
     public bool ReadOnly { get; }
+
+    /// <summary>What tells of changes by others; null where the mount caches nothing, or for a fixed time.</summary>
+    public MountChanges? Changes { get; init; }
+
+    /// <summary>What lets the DPU's kernel cache; there is one where there are <see cref="Changes"/>.</summary>
+    public CacheGrants? Grants { get; init; }
 
     public FuseDispatcher Dispatcher { get; }
 
@@ -112,6 +119,7 @@ internal sealed class ExportedMount
             }
         }
 
+        Changes?.End();
         CloseIfUnused();
     }
 
@@ -173,6 +181,7 @@ internal sealed class ExportedMount
             _closed = true;
         }
 
+        Changes?.End();
         _fileSystem.Dispose();
     }
 }

@@ -31,4 +31,16 @@ internal static partial class Log
 
     [LoggerMessage(2008, LogLevel.Error, "export '{Export}': {Opcode} on node {Node:x} failed unexpectedly; its caller got EIO")]
     public static partial void RequestBug(ILogger logger, string export, Dpu.Fuse.Wire.fuse_opcode opcode, ulong node, Exception exception);
+
+    [LoggerMessage(2009, LogLevel.Warning, "the kernel tells nothing of changes (fanotify_init: errno {Errno}); DPUs cache nothing of this host")]
+    public static partial void NoChangeEvents(ILogger logger, int errno);
+
+    [LoggerMessage(2010, LogLevel.Warning, "changes of files went unseen: the kernel's queue of events overflowed; DPUs forget what they cached")]
+    public static partial void ChangesLost(ILogger logger);
+
+    [LoggerMessage(2011, LogLevel.Error, "an event of the kernel was not understood; DPUs forget what they cached")]
+    public static partial void ChangeBug(ILogger logger, Exception exception);
+
+    [LoggerMessage(2012, LogLevel.Warning, "export '{Export}': some files cannot be watched for changes (fanotify_mark: errno {Errno}) and are not cached")]
+    public static partial void MarkRefused(ILogger logger, string export, int errno);
 }

@@ -28,6 +28,7 @@ internal sealed unsafe class MountLane : IDisposable
     private uint _caller;
     private volatile bool _sent;
     private long _interrupted;
+    private long _sequence;
 
     public MountLane(RemoteMount mount, uint number)
     {
@@ -211,6 +212,7 @@ internal sealed unsafe class MountLane : IDisposable
             try
             {
                 _sent = true;
+                _sequence = _mount.Cache?.Gate.Sequence ?? 0;
                 _connection!.Send(request, length);
                 sent = true;
                 if (!hasReply)
@@ -367,7 +369,7 @@ internal sealed unsafe class MountLane : IDisposable
 
         // The kernel says ENOENT where nobody waits any more, EINVAL where the reply is none to its request: the caller
         // then has its EIO already.
-        int written = Claim(header->unique) ? FuseDevice.WriteReply(device, reply, replyLength) : -errno.ENOENT;
+        int written = Claim(header->unique) ? Write(device, header, reply, replyLength) : -errno.ENOENT;
         if (written == -errno.ENOENT)
         {
             GiveBack(header, reply, replyLength);
@@ -375,6 +377,25 @@ internal sealed unsafe class MountLane : IDisposable
         else if (written == -errno.EINVAL)
         {
             _mount.HostViolated($"its answer of {replyLength} bytes to opcode {header->opcode} was refused by the kernel");
+        }
+    }
+
+    private int Write(SafeFileHandle device, fuse_in_header* header, byte* reply, int replyLength)
+    {
+        if (_mount.Cache is not { } cache)
+        {
+            return FuseDevice.WriteReply(device, reply, replyLength);
+        }
+
+        cache.Gate.Enter(_number);
+        try
+        {
+            cache.Check(header->opcode, header->nodeid, _sequence, reply, replyLength);
+            return FuseDevice.WriteReply(device, reply, replyLength);
+        }
+        finally
+        {
+            cache.Gate.Leave(_number);
         }
     }
 

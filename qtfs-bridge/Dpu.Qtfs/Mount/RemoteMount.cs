@@ -3,6 +3,7 @@ using Dpu.Fuse.Wire;
 using Dpu.Link;
 using Dpu.Linux;
 using Dpu.Proto.V1;
+using Dpu.Qtfs.Mount.Coherence;
 using Microsoft.Extensions.Logging;
 using Microsoft.Win32.SafeHandles;
 
@@ -27,6 +28,7 @@ public sealed class RemoteMount : IDisposable
     private readonly SafeFileHandle _guardDevice;
     private readonly MountLane[] _lanes;
     private readonly Thread _guardThread;
+    private readonly Thread? _cacheThread;
     private readonly bool _hostReadOnly;
     private ulong _id = (ulong)Random.Shared.NextInt64();
     private int _lanesRunning;
@@ -41,6 +43,7 @@ public sealed class RemoteMount : IDisposable
         Connector = connector;
         _logger = logger;
         Guard = new MountGuard(this);
+        Cache = options.Coherent ? new CacheKeeper(this, logger) : null;
         _lanes = [.. Enumerable.Range(0, options.Lanes).Select(number => new MountLane(this, (uint)number))];
         SafeFileHandle[] devices;
         try
@@ -75,6 +78,7 @@ public sealed class RemoteMount : IDisposable
         }
 
         _guardThread = StartThread("guard", () => Guard.Run(_guardDevice, _lanes));
+        _cacheThread = Cache is { } cache ? StartThread("cache", () => cache.Run(_device.Handle)) : null;
         _lanesRunning = _lanes.Length;
         for (int i = 0; i < _lanes.Length; i++)
         {
@@ -109,6 +113,9 @@ public sealed class RemoteMount : IDisposable
     internal IHostConnector Connector { get; }
 
     internal MountGuard Guard { get; }
+
+    /// <summary>What keeps the kernel's cache right; null where nothing is cached, or for a fixed time.</summary>
+    internal CacheKeeper? Cache { get; }
 
     internal OverflowQueue Overflow => Guard.Overflow;
 
@@ -176,7 +183,11 @@ public sealed class RemoteMount : IDisposable
         OverflowLane?.Cut();
     }
 
-    internal LinkConnection DialLane(uint number)
+    internal LinkConnection DialLane(uint number) => Dial(number, FsChannel.Requests);
+
+    internal LinkConnection DialNotifications() => Dial(0, FsChannel.Notifications);
+
+    private LinkConnection Dial(uint number, FsChannel channel)
     {
         ulong id = Volatile.Read(ref _id);
         var parameters = new FsParameters
@@ -186,6 +197,8 @@ public sealed class RemoteMount : IDisposable
             Lane = number,
             ReadOnly = Options.ReadOnly,
             CacheTimeoutNs = (ulong)(Options.CacheTimeout.Ticks * 100),
+            Coherent = Options.Coherent,
+            Channel = channel,
         };
         try
         {
@@ -340,6 +353,8 @@ public sealed class RemoteMount : IDisposable
         _guardThread.Join();
         OverflowLane?.Cut();
         _overflowThread?.Join();
+        Cache?.Stop();
+        _cacheThread?.Join();
         DisposeParts();
         Log.Unmounted(_logger, Options.Target);
         _ended.SetResult();
@@ -358,6 +373,7 @@ public sealed class RemoteMount : IDisposable
         }
 
         Guard.Dispose();
+        Cache?.Dispose();
         _guardDevice?.Dispose();
         _device?.Dispose();
     }

@@ -24,6 +24,12 @@ public sealed record RemoteMountOptions
     /// <summary>How long the kernel believes names and attributes without asking; zero asks each time.</summary>
     public TimeSpan CacheTimeout { get; init; }
 
+    /// <summary>Whether the kernel keeps what it has read until the host tells of a change; then there is no <see cref="CacheTimeout"/>.</summary>
+    public bool Coherent { get; init; }
+
+    /// <summary>How long what is cached is believed while the host cannot tell of changes.</summary>
+    public TimeSpan StaleAfter { get; init; } = TimeSpan.FromSeconds(1);
+
     /// <summary>Connections, each with its thread: requests that can be under way at once.</summary>
     public int Lanes { get; init; } = 2;
 

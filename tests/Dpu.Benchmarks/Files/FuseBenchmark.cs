@@ -32,17 +32,23 @@ internal sealed class FuseBenchmark : IBenchmark
             new DaemonsTarget(store, tls: true),
             new SshfsTarget(store),
         ];
+        return Run(Name, options, targets, FileWorks.All, Comparisons);
+    }
+
+    /// <summary>Runs works on targets, as the options choose, and prints.</summary>
+    internal static int Run(string name, BenchmarkOptions options, FileTarget[] targets, IReadOnlyList<Work<FileTarget>> all, IReadOnlyList<Comparison> comparisons)
+    {
         if (!Select(options.Targets, targets, t => t.Name, "target", out FileTarget[] chosen)
-            || !Select(options.Works, [.. FileWorks.All], w => w.Name, "work", out Work<FileTarget>[] works))
+            || !Select(options.Works, [.. all], w => w.Name, "work", out Work<FileTarget>[] works))
         {
             return 2;
         }
 
         Console.Error.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{Name}: {options.Rounds} rounds, medians; {Environment.ProcessorCount} processors, Linux {File.ReadAllText("/proc/sys/kernel/osrelease").Trim()}, files on {options.Store}, load {File.ReadAllText("/proc/loadavg").Split(' ')[0]}"));
+            $"{name}: {options.Rounds} rounds, medians; {Environment.ProcessorCount} processors, Linux {File.ReadAllText("/proc/sys/kernel/osrelease").Trim()}, files on {options.Store}, load {File.ReadAllText("/proc/loadavg").Split(' ')[0]}"));
         Results results = new Runner<FileTarget>(chosen, works, options.Rounds, Console.Error.WriteLine).Run();
-        return Report.Print(results, works, [.. chosen.Select(t => t.Name)], Comparisons, options.Json, Console.Out, Console.Error);
+        return Report.Print(results, works, [.. chosen.Select(t => t.Name)], comparisons, options.Json, Console.Out, Console.Error);
     }
 
     private static bool Select<T>(IReadOnlyList<string> wanted, T[] all, Func<T, string> name, string kind, out T[] chosen)

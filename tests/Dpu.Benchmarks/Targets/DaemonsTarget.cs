@@ -6,8 +6,8 @@ using Dpu.TestSupport;
 
 namespace Dpu.Benchmarks.Targets;
 
-/// <summary>Our remote mount: host agent and DPU runtime of this build as two processes, joined by a unix socket or by TCP with mutual TLS. No caches.</summary>
-internal sealed class DaemonsTarget(string store, bool tls) : FileTarget(tls ? "remote tls" : "remote unix", store)
+/// <summary>Our remote mount: host agent and DPU runtime of this build as two processes, joined by a unix socket or by TCP with mutual TLS.</summary>
+internal sealed class DaemonsTarget(string store, bool tls, bool cached = false) : FileTarget((tls ? "remote tls" : "remote unix") + (cached ? " cached" : ""), store)
 {
     private static readonly TimeSpan CommandLimit = TimeSpan.FromSeconds(30);
 
@@ -51,7 +51,7 @@ internal sealed class DaemonsTarget(string store, bool tls) : FileTarget(tls ? "
         {
             ["name"] = "dpu1",
             ["hosts"] = new JsonArray(host),
-            ["mounts"] = new JsonArray(new JsonObject { ["host"] = "host1", ["export"] = "bench", ["target"] = Seen, ["cacheTimeout"] = "0s" }),
+            ["mounts"] = new JsonArray(new JsonObject { ["host"] = "host1", ["export"] = "bench", ["target"] = Seen, ["cache"] = cached ? "coherent" : "none" }),
             ["control"] = new JsonObject { ["socket"] = $"{Folder}/runtime.sock" },
         };
         if (tls)

@@ -3,13 +3,16 @@ using Dpu.TestSupport;
 namespace Dpu.Benchmarks.Targets;
 
 /// <summary>
-/// sshfs beside sftp-server on two pipes, without ssh: no encryption, no network. Same coherence as ours: no caches, and
-/// writes are acknowledged by the server (<c>sshfs_sync</c>).
+/// sshfs beside sftp-server on two pipes, without ssh: no encryption, no network. Without caches and with
+/// <c>sshfs_sync</c>, as ours is, or with its defaults.
 /// </summary>
-internal sealed class SshfsPipeTarget(string store) : ProgramTarget("sshfs pipe", store)
+internal sealed class SshfsPipeTarget(string store, bool cached = false) : ProgramTarget(cached ? "sshfs pipe cached" : "sshfs pipe", store)
 {
     /// <summary>What makes sshfs comparable: nothing cached, no write acknowledged before the server has it.</summary>
     public const string Options = "dir_cache=no,attr_timeout=0,entry_timeout=0,negative_timeout=0,sshfs_sync,default_permissions,allow_other";
+
+    /// <summary>sshfs's defaults: names and attributes are believed for 20 s, whatever happens on the host.</summary>
+    private const string CachedOptions = "default_permissions,allow_other";
 
     private protected override RunningProgram StartServer()
     {
@@ -22,6 +25,6 @@ internal sealed class SshfsPipeTarget(string store) : ProgramTarget("sshfs pipe"
             "$2" <"$1/up" >"$1/down" &
             exec "$3" "bench:$4" "$5" -f -o "passive,$6" >"$1/up" <"$1/down"
             """;
-        return RunningProgram.Start("sh", ["-c", script, "sh", Folder, server, sshfs, Backing, Seen, Options]);
+        return RunningProgram.Start("sh", ["-c", script, "sh", Folder, server, sshfs, Backing, Seen, cached ? CachedOptions : Options]);
     }
 }

@@ -58,6 +58,9 @@ internal sealed class HostileHost : IDisposable
     /// <summary>Makes of an honest answer to a lane's hello what is sent. Null: honest.</summary>
     public Func<HelloReply, HelloReply>? TwistHello { get; set; }
 
+    /// <summary>What a mount's notification lane is sent, at once; then nothing. Such a lane is offered where this is not null.</summary>
+    public byte[]? Notifications { get; set; }
+
     /// <summary>Breaks off every lane, wherever it is.</summary>
     public void CutAll()
     {
@@ -90,7 +93,7 @@ internal sealed class HostileHost : IDisposable
             var honest = new HelloReply
             {
                 Status = HelloStatus.Ok,
-                Fs = new FsResult { MaxMessageSize = (uint)FuseLimits.MaxMessageSize, MaxLanes = 32, NeedsInit = true },
+                Fs = new FsResult { MaxMessageSize = (uint)FuseLimits.MaxMessageSize, MaxLanes = 32, NeedsInit = true, Coherent = owner.Notifications is not null },
             };
             return owner.TwistHello?.Invoke(honest) ?? honest;
         }
@@ -102,6 +105,13 @@ internal sealed class HostileHost : IDisposable
             owner._lanes[connection] = true;
             try
             {
+                if (connection.Hello.Fs.Channel == FsChannel.Notifications)
+                {
+                    connection.Stream.Write(owner.Notifications ?? []);
+                    _ = connection.Stream.ReadByte();
+                    return;
+                }
+
                 Serve(connection);
             }
             finally

@@ -1,0 +1,180 @@
+using Dpu.Fuse;
+using Dpu.Fuse.Wire;
+using Dpu.Linux;
+using static Dpu.Fuse.Wire.fuse_opcode;
+
+namespace Dpu.Qtfs.Export.Coherence;
+
+/// <summary>
+/// Lets the DPU's kernel keep what a reply says until it is told otherwise, where changes are sure to be noticed: first
+/// what the request names is watched, then it is read, so that no change falls in between. Thread-safe.
+/// </summary>
+/// <remarks>
+/// A name, and the attributes of a file with one name, are covered by the mark on the directory in which it was found. A
+/// directory's attributes change with its entries, and a file with several names is changed through any of them: both
+/// need a mark of their own. Sockets have no grants: whether someone listens changes without an event.
+/// </remarks>
+internal sealed unsafe class CacheGrants(PassthroughFileSystem files, MountChanges changes)
+{
+    /// <summary>Ten years, in seconds: as good as for ever, and no kernel's clock arithmetic overflows.</summary>
+    private const ulong Unlimited = 315_360_000;
+
+    private const uint TypeMask = stat.S_IFMT;
+
+    /// <summary>Watches what the request is about to read.</summary>
+    /// <param name="request">A whole request.</param>
+    /// <param name="length">Its length in bytes.</param>
+    /// <returns>For <see cref="Grant"/>.</returns>
+    public Ticket Prepare(byte* request, int length) => new(changes.Moves, Watches(request, length));
+
+    private bool Watches(byte* request, int length)
+    {
+        // SAFETY: FuseChannel gives whole headers. The node id is the peer's, and checked by Watch.
+        var header = (fuse_in_header*)request;
+        switch ((fuse_opcode)header->opcode)
+        {
+            case FUSE_LOOKUP or FUSE_MKDIR or FUSE_MKNOD or FUSE_SYMLINK or FUSE_CREATE or FUSE_READDIRPLUS:
+                return files.Watch(header->nodeid);
+
+            case FUSE_LINK when length >= sizeof(fuse_in_header) + sizeof(fuse_link_in):
+                // The file has a second name from now on, by which it can be changed.
+                return files.Watch(((fuse_link_in*)(request + sizeof(fuse_in_header)))->oldnodeid) & files.Watch(header->nodeid);
+
+            case FUSE_RENAME when length >= sizeof(fuse_in_header) + sizeof(fuse_rename_in):
+                return files.Watch(((fuse_rename_in*)(request + sizeof(fuse_in_header)))->newdir);
+
+            case FUSE_RENAME2 when length >= sizeof(fuse_in_header) + sizeof(fuse_rename2_in):
+                return files.Watch(((fuse_rename2_in*)(request + sizeof(fuse_in_header)))->newdir);
+
+            default:
+                return false;
+        }
+    }
+
+    /// <summary>Puts the grants into the reply, which the dispatcher wrote; returns its length.</summary>
+    /// <param name="request">A whole request.</param>
+    /// <param name="ticket">What <see cref="Prepare"/> returned.</param>
+    /// <param name="reply">The reply, with room for an entry at least.</param>
+    /// <param name="replyLength">Its length in bytes.</param>
+    public int Grant(byte* request, Ticket ticket, byte* reply, int replyLength)
+    {
+        bool watched = ticket.Watched;
+        var header = (fuse_in_header*)request;
+        var answer = (fuse_out_header*)reply;
+        byte* body = reply + sizeof(fuse_out_header);
+        int size = replyLength - sizeof(fuse_out_header);
+        var opcode = (fuse_opcode)header->opcode;
+        if (answer->error != 0)
+        {
+            return opcode == FUSE_LOOKUP && answer->error == -errno.ENOENT && watched ? GrantAbsence(answer) : replyLength;
+        }
+
+        switch (opcode)
+        {
+            case FUSE_LOOKUP or FUSE_MKDIR or FUSE_MKNOD or FUSE_SYMLINK or FUSE_LINK or FUSE_CREATE when size >= sizeof(fuse_entry_out):
+                GrantEntry((fuse_entry_out*)body, ticket);
+                if (opcode == FUSE_CREATE && watched && size >= sizeof(fuse_entry_out) + sizeof(fuse_open_out))
+                {
+                    ((fuse_open_out*)(body + sizeof(fuse_entry_out)))->open_flags |= FuseConstants.FOPEN_KEEP_CACHE;
+                }
+
+                break;
+
+            case FUSE_GETATTR or FUSE_SETATTR when size >= sizeof(fuse_attr_out):
+                var attributes = (fuse_attr_out*)body;
+                if (HasAttributesCovered(header->nodeid, attributes->attr))
+                {
+                    attributes->attr_valid = Unlimited;
+                }
+
+                break;
+
+            case FUSE_OPEN when size >= sizeof(fuse_open_out):
+                (bool own, bool covered) = files.WatchOf(header->nodeid);
+                if (own || covered)
+                {
+                    ((fuse_open_out*)body)->open_flags |= FuseConstants.FOPEN_KEEP_CACHE;
+                }
+
+                break;
+
+            case FUSE_READDIRPLUS when watched:
+                GrantList(body, size, ticket);
+                break;
+        }
+
+        return replyLength;
+    }
+
+    private static int GrantAbsence(fuse_out_header* answer)
+    {
+        // Node 0: there is nothing of that name, and the kernel may remember that.
+        int length = sizeof(fuse_out_header) + sizeof(fuse_entry_out);
+        *(fuse_entry_out*)(answer + 1) = new fuse_entry_out { entry_valid = Unlimited };
+        (answer->error, answer->len) = (0, (uint)length);
+        return length;
+    }
+
+    private void GrantList(byte* body, int size, Ticket ticket)
+    {
+        // SAFETY: the dispatcher wrote whole entries, each padded to 8 bytes; the lengths are checked all the same.
+        while (size >= sizeof(fuse_direntplus))
+        {
+            var line = (fuse_direntplus*)body;
+            int step = (int)((sizeof(fuse_direntplus) + (long)line->dirent.namelen + 7) & ~7);
+            if (line->entry_out.nodeid != 0)
+            {
+                GrantEntry(&line->entry_out, ticket);
+            }
+
+            body += step;
+            size -= step;
+        }
+    }
+
+    private void GrantEntry(fuse_entry_out* entry, Ticket ticket)
+    {
+        if (!ticket.Watched || (entry->attr.mode & TypeMask) == stat.S_IFSOCK)
+        {
+            return;
+        }
+
+        entry->entry_valid = Unlimited;
+        if (!NeedsOwnMark(entry->attr))
+        {
+            files.Cover(entry->nodeid, covered: true);
+            if (changes.Moves != ticket.Moves)
+            {
+                // It may be this one that was moved away meanwhile.
+                files.Cover(entry->nodeid, covered: false);
+            }
+        }
+
+        if (HasAttributesCovered(entry->nodeid, entry->attr))
+        {
+            entry->attr_valid = Unlimited;
+        }
+    }
+
+    // What is not watched yet is from now on, and granted when it is asked for again.
+    private bool HasAttributesCovered(ulong node, in fuse_attr attributes)
+    {
+        (bool own, bool covered) = files.WatchOf(node);
+        if (!NeedsOwnMark(attributes))
+        {
+            return own || covered;
+        }
+
+        if (!own)
+        {
+            _ = files.Watch(node);
+        }
+
+        return own;
+    }
+
+    private static bool NeedsOwnMark(in fuse_attr attributes) => (attributes.mode & TypeMask) == stat.S_IFDIR || attributes.nlink > 1;
+
+    /// <summary>What was watched when a request came, and what had been moved until then.</summary>
+    public readonly record struct Ticket(long Moves, bool Watched);
+}

@@ -1,0 +1,102 @@
+using Dpu.Fuse.Wire;
+using static Dpu.Fuse.Wire.fuse_opcode;
+
+namespace Dpu.Qtfs.Mount.Coherence;
+
+/// <summary>
+/// The parts of a host's reply by which the kernel may cache: how long names and attributes hold, and whether an opened
+/// file keeps its pages. The host is not trusted: lengths are checked. Pure.
+/// </summary>
+internal static unsafe class GrantedReply
+{
+    /// <summary>Whether replies to the opcode can grant something.</summary>
+    public static bool IsGrant(uint opcode) => (fuse_opcode)opcode
+        is FUSE_LOOKUP or FUSE_GETATTR or FUSE_SETATTR or FUSE_SYMLINK or FUSE_MKNOD or FUSE_MKDIR or FUSE_LINK or FUSE_OPEN or FUSE_CREATE or FUSE_TMPFILE or FUSE_READDIRPLUS;
+
+    /// <summary>The node that the reply names; 0 where there is none or they are many.</summary>
+    public static ulong NodeOf(uint opcode, byte* reply, int length) => HasEntry(opcode, length) ? ((fuse_entry_out*)(reply + sizeof(fuse_out_header)))->nodeid : 0;
+
+    /// <summary>Tells the set each node that the reply names.</summary>
+    public static void Remember(uint opcode, byte* reply, int length, KnownNodes nodes)
+    {
+        if (HasEntry(opcode, length))
+        {
+            nodes.Add(NodeOf(opcode, reply, length));
+        }
+        else if (opcode == (uint)FUSE_READDIRPLUS)
+        {
+            for (fuse_direntplus* line = First(reply, length, out int left); line is not null; line = Next(line, ref left))
+            {
+                nodes.Add(line->entry_out.nodeid);
+            }
+        }
+    }
+
+    /// <summary>Bounds how long names are believed, in seconds; 0 takes every grant away.</summary>
+    public static void Bound(uint opcode, byte* reply, int length, ulong nameSeconds)
+    {
+        byte* body = reply + sizeof(fuse_out_header);
+        int size = length - sizeof(fuse_out_header);
+        if (HasEntry(opcode, length))
+        {
+            Bound((fuse_entry_out*)body, nameSeconds);
+            if (nameSeconds == 0 && (fuse_opcode)opcode is FUSE_CREATE or FUSE_TMPFILE && size >= sizeof(fuse_entry_out) + sizeof(fuse_open_out))
+            {
+                Drop((fuse_open_out*)(body + sizeof(fuse_entry_out)));
+            }
+        }
+        else if (opcode == (uint)FUSE_READDIRPLUS)
+        {
+            for (fuse_direntplus* line = First(reply, length, out int left); line is not null; line = Next(line, ref left))
+            {
+                Bound(&line->entry_out, nameSeconds);
+            }
+        }
+        else if (nameSeconds == 0 && (fuse_opcode)opcode is FUSE_GETATTR or FUSE_SETATTR && size >= sizeof(fuse_attr_out))
+        {
+            var attributes = (fuse_attr_out*)body;
+            (attributes->attr_valid, attributes->attr_valid_nsec) = (0, 0);
+        }
+        else if (nameSeconds == 0 && opcode == (uint)FUSE_OPEN && size >= sizeof(fuse_open_out))
+        {
+            Drop((fuse_open_out*)body);
+        }
+    }
+
+    private static bool HasEntry(uint opcode, int length) =>
+        (fuse_opcode)opcode is FUSE_LOOKUP or FUSE_SYMLINK or FUSE_MKNOD or FUSE_MKDIR or FUSE_LINK or FUSE_CREATE or FUSE_TMPFILE
+        && length >= sizeof(fuse_out_header) + sizeof(fuse_entry_out);
+
+    private static void Bound(fuse_entry_out* entry, ulong nameSeconds)
+    {
+        if (nameSeconds == 0)
+        {
+            (entry->entry_valid, entry->entry_valid_nsec, entry->attr_valid, entry->attr_valid_nsec) = (0, 0, 0, 0);
+        }
+        else if (entry->entry_valid >= nameSeconds)
+        {
+            (entry->entry_valid, entry->entry_valid_nsec) = (nameSeconds, 0);
+        }
+    }
+
+    private static void Drop(fuse_open_out* opened) => opened->open_flags &= ~FuseConstants.FOPEN_KEEP_CACHE;
+
+    private static fuse_direntplus* First(byte* reply, int length, out int left)
+    {
+        left = length - sizeof(fuse_out_header);
+        return left >= sizeof(fuse_direntplus) ? (fuse_direntplus*)(reply + sizeof(fuse_out_header)) : null;
+    }
+
+    // SAFETY: what is left is counted down by what was stepped over, and compared before the next is touched.
+    private static fuse_direntplus* Next(fuse_direntplus* line, ref int left)
+    {
+        long step = (sizeof(fuse_direntplus) + (long)line->dirent.namelen + 7) & ~7L;
+        if (left - step < sizeof(fuse_direntplus))
+        {
+            return null;
+        }
+
+        left -= (int)step;
+        return (fuse_direntplus*)((byte*)line + step);
+    }
+}

@@ -1,0 +1,250 @@
+using System.Text.Json.Nodes;
+
+namespace Dpu.EndToEnd.Tests;
+
+/// <summary>
+/// Mounts with <c>cache: coherent</c>: what was read costs no message again, and what the host or another mount changes is
+/// seen all the same.
+/// </summary>
+[TestClass]
+public sealed partial class CoherenceTests
+{
+    private static Pair s_shared = null!;
+    private static string s_mount = null!;
+    private static int s_cases;
+
+    [ClassInitialize]
+    public static void Start(TestContext _)
+    {
+        s_shared = new Pair();
+        s_mount = Up(s_shared);
+    }
+
+    [ClassCleanup]
+    public static void Stop() => s_shared.Dispose();
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void WhatWasRead_CostsNoMessageAgain()
+    {
+        using var pair = new Pair();
+        Directory.CreateDirectory(Path.Combine(pair.ExportRoot, "d"));
+        File.WriteAllText(Path.Combine(pair.ExportRoot, "d/f"), "content");
+        string mount = Up(pair);
+        string file = Path.Combine(mount, "d/f"), absent = Path.Combine(mount, "d/absent");
+        Prime(file, absent);
+
+        long before = Requests(pair, mount);
+        for (int i = 0; i < 100; i++)
+        {
+            _ = File.GetUnixFileMode(file);
+            Assert.IsFalse(File.Exists(absent));
+        }
+
+        Assert.AreEqual(before, Requests(pair, mount), "looking at what is known asks the host nothing");
+        before = Requests(pair, mount);
+        Assert.AreEqual("content", File.ReadAllText(file));
+        Assert.IsLessThanOrEqualTo(3, Requests(pair, mount) - before, "open, flush and release; the content is there");
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    [DataRow("written", "echo other > d/f")]
+    [DataRow("appended to", "echo more >> d/f")]
+    [DataRow("truncated", "truncate -s 1 d/f")]
+    [DataRow("overwritten in place", "printf X | dd of=d/f conv=notrunc status=none")]
+    [DataRow("replaced", "echo new > d/g; mv d/g d/f")]
+    [DataRow("removed", "rm d/f")]
+    [DataRow("removed and made again", "rm d/f; echo again > d/f")]
+    [DataRow("renamed", "mv d/f d/g")]
+    [DataRow("moved away", "mv d/f other/f")]
+    [DataRow("mode", "chmod 600 d/f")]
+    [DataRow("owner", "chown 12:34 d/f")]
+    [DataRow("times", "touch -d @1000000000 d/f")]
+    [DataRow("linked", "ln d/f other/l")]
+    [DataRow("made where there was none", "echo there > d/absent")]
+    [DataRow("directory made", "mkdir d/absent; echo in > d/absent/x")]
+    [DataRow("directory's mode", "chmod 711 d")]
+    [DataRow("directory renamed", "mv d e; mkdir d; echo fresh > d/f")]
+    [DataRow("link's target", "ln -sfn other d/link")]
+    [DataRow("exchanged", "python3 -c 'import ctypes; assert ctypes.CDLL(None).renameat2(-100, b\"d/f\", -100, b\"other/o\", 2) == 0'")]
+    [DataRow("written through a mapping", "python3 -c 'import mmap; f = open(\"d/f\", \"r+b\"); m = mmap.mmap(f.fileno(), 0); m[0:1] = b\"M\"; m.close(); f.close()'")]
+    public void HostChange_IsSeenThroughTheCache(string name, string change)
+    {
+        string own = $"case{Interlocked.Increment(ref s_cases)}", host = Path.Combine(s_shared.ExportRoot, own), mount = Path.Combine(s_mount, own);
+        Shell.Check($"mkdir {own}; cd {own}; mkdir d other; echo content > d/f; echo o > other/o; ln -s f d/link", s_shared.ExportRoot);
+        Eventually.True(() => Directory.Exists(mount), Pair.Limit, "the directory of the case");
+        Assert.AreEqual(Show(host), Show(mount), "before");
+        Prime(Path.Combine(mount, "d/f"), Path.Combine(mount, "d/absent"));
+        string cached = Show(mount);
+
+        Shell.Check(change, host);
+
+        string expected = Show(host);
+        Assert.IsFalse(cached == expected, "the change changes nothing that is compared");
+        Assert.IsTrue(
+            Eventually.Within(() => Show(mount) == expected, TimeSpan.FromSeconds(5)),
+            $"{name} is unseen on the DPU: {Show(mount)}\nexpected {expected}");
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void FileMovedAwayWhileOpen_IsStillRead_AsTheHostWritesIt()
+    {
+        using var pair = new Pair();
+        Shell.Check("mkdir d other; echo content > d/f", pair.ExportRoot);
+        string mount = Up(pair);
+        using FileStream open = File.OpenRead(Path.Combine(mount, "d/f"));
+        Assert.AreEqual("content", new StreamReader(open, leaveOpen: true).ReadLine());
+
+        Shell.Check("mv d/f other/f; echo CONTENT > other/f", pair.ExportRoot);
+
+        Assert.IsTrue(
+            Eventually.Within(
+                () =>
+                {
+                    open.Position = 0;
+                    return new StreamReader(open, leaveOpen: true).ReadLine() == "CONTENT";
+                },
+                TimeSpan.FromSeconds(5)),
+            "the open file stays as it was cached");
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void SecondNameInADirectoryThatNobodyWatches_ItsWritesAreSeen()
+    {
+        using var pair = new Pair();
+        Shell.Check("mkdir d hidden; echo content > d/f", pair.ExportRoot);
+        string mount = Up(pair);
+        string file = Path.Combine(mount, "d/f");
+        Prime(file, Path.Combine(mount, "d/absent"));
+        Shell.Check("ln d/f hidden/l", pair.ExportRoot);
+        Eventually.True(() => Shell.Check("stat -c %h f", Path.Combine(mount, "d")) == "2", Pair.Limit, "the second name");
+        Assert.AreEqual("content\n", File.ReadAllText(file));
+
+        Shell.Check("echo through the other > hidden/l", pair.ExportRoot);
+        Eventually.True(() => File.ReadAllText(file) == "through the other\n", TimeSpan.FromSeconds(5), "what was written through the other name");
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void TwoMounts_SeeEachOthersChanges()
+    {
+        using var pair = new Pair();
+        Shell.Check("mkdir d other; echo content > d/f; echo o > other/o; ln -s f d/link", pair.ExportRoot);
+        string one = Up(pair);
+        string two = Directory.CreateDirectory(Path.Combine(pair.MountRoot, "two")).FullName;
+        pair.Runtime.Ctl("mount", "host1:data", two, "--cache", "coherent").EnsureSuccess();
+        Eventually.True(() => IsCaching(pair, two), Pair.Limit, "the second mount's cache");
+        foreach (string change in (string[])["echo by one > d/f", "chmod 640 d/f", "mv d/f d/g", "echo more >> d/g", "rm d/g", "mkdir d/absent"])
+        {
+            Assert.AreEqual(Show(one), Show(two));
+            Shell.Check(change, one);
+            string expected = Show(pair.ExportRoot);
+            Assert.AreEqual(expected, Show(one), $"the changing mount itself, after '{change}'");
+            Assert.IsTrue(Eventually.Within(() => Show(two) == expected, TimeSpan.FromSeconds(5)), $"'{change}' is unseen by the other mount: {Show(two)}");
+        }
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void AgentGone_CachedDataIsServedForABoundedTime_AndFreshWhenItIsBack()
+    {
+        using var pair = new Pair();
+        Shell.Check("mkdir d other; echo content > d/f; echo o > other/o; ln -s f d/link", pair.ExportRoot);
+        string mount = Up(pair, entry => entry["giveUpAfter"] = "1s");
+        string file = Path.Combine(mount, "d/f");
+        Prime(file, Path.Combine(mount, "d/absent"));
+        pair.Agent.Kill();
+        Shell.Check("echo changed meanwhile > d/f", pair.ExportRoot);
+        Eventually.True(() => Shell.Run($"cat {file}", "/").ExitCode != 0, Pair.Limit, "the end of what may be served stale");
+
+        pair.StartAgent();
+        Eventually.True(() => Shell.Run($"cat {file}", "/").Output == "changed meanwhile\n", Pair.Limit, "the mount after the agent's return");
+        Eventually.True(() => IsCaching(pair, mount), Pair.Limit, "the cache again");
+        Prime(file, Path.Combine(mount, "d/absent"));
+        Shell.Check("echo once more > d/f", pair.ExportRoot);
+        Eventually.True(() => File.ReadAllText(file) == "once more\n", TimeSpan.FromSeconds(5), "a change after the agent's return");
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void EventsLost_EverythingIsAskedForAgain()
+    {
+        using var pair = new Pair();
+        Shell.Check("mkdir d other; echo content > d/f", pair.ExportRoot);
+        string mount = Up(pair);
+        string file = Path.Combine(mount, "d/f");
+        Prime(file, Path.Combine(mount, "d/absent"));
+
+        // More events than the kernel's queue holds, while nobody takes them; the last one is of our file.
+        pair.Agent.Signal("STOP");
+        int queue = int.Parse(File.ReadAllText("/proc/sys/fs/fanotify/max_queued_events"), System.Globalization.CultureInfo.InvariantCulture);
+        Shell.Check($"python3 -c 'import os; [os.close(os.open(f\"d/n{{i}}\", os.O_CREAT)) for i in range({queue + 500})]'; echo unseen > d/f", pair.ExportRoot);
+        pair.Agent.Signal("CONT");
+
+        Eventually.True(() => File.ReadAllText(file) == "unseen\n", Pair.Limit, "the change whose event was lost");
+        Eventually.True(() => pair.Agent.Log.Contains("overflowed", StringComparison.Ordinal), Pair.Limit, "the overflow in the agent's log");
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void ExportWithoutCache_AsksEachTime_AndSaysSo()
+    {
+        using var pair = new Pair();
+        pair.AgentConfiguration["exports"]![0]!["cache"] = "none";
+        Shell.Check("mkdir d; echo content > d/f", pair.ExportRoot);
+        string mount = pair.Up(entry => entry["cache"] = "coherent");
+        string file = Path.Combine(mount, "d/f");
+        long before = Requests(pair, mount);
+        _ = File.GetUnixFileMode(file);
+        _ = File.GetUnixFileMode(file);
+        Assert.IsGreaterThanOrEqualTo(before + 2, Requests(pair, mount));
+        Eventually.True(() => pair.Runtime.Log.Contains("does not tell of changes", StringComparison.Ordinal), Pair.Limit, "the reason in the log");
+    }
+
+    // All that is compared: names, kinds, modes, owners, sizes, times, link counts, targets, contents.
+    private static string Show(string root)
+    {
+        ProgramResult shown = Shell.Run(
+            "for p in d d/f d/g d/absent d/absent/x d/link other other/f other/o; do stat -c '%n %F %a %u:%g %s %Y %h' $p 2>&1 | sed -E 's/ directory ([0-9]+) ([0-9:]+) [0-9]+ / directory \\1 \\2 /'; readlink $p; test -f $p && cat $p; done; ls d other",
+            root);
+        return shown.Output;
+    }
+
+    private static string Up(Pair pair, Action<JsonObject>? change = null)
+    {
+        string mount = pair.Up(entry =>
+        {
+            entry["cache"] = "coherent";
+            change?.Invoke(entry);
+        });
+        Eventually.True(() => IsCaching(pair, mount), Pair.Limit, $"the cache; the runtime's log: {pair.Runtime.Log}; the agent's log: {pair.Agent.Log}");
+        return mount;
+    }
+
+    // The second look at a name asks nothing.
+    private static bool IsCaching(Pair pair, string mount)
+    {
+        string absent = Path.Combine(mount, "never-there");
+        _ = File.Exists(absent);
+        long before = Requests(pair, mount);
+        _ = File.Exists(absent);
+        return Requests(pair, mount) == before;
+    }
+
+    private static void Prime(string file, string absent)
+    {
+        for (int i = 0; i < 3; i++)
+        {
+            _ = File.ReadAllText(file);
+            _ = File.GetUnixFileMode(file);
+            _ = File.Exists(absent);
+        }
+    }
+
+    private static long Requests(Pair pair, string target) =>
+        JsonNode.Parse(pair.Runtime.Ctl("mounts", "--json").EnsureSuccess().Output)!["mounts"]!.AsArray()
+            .Single(mount => mount!["target"]!.GetValue<string>() == target)!["counters"]!["requests"]!.GetValue<long>();
+}
