@@ -287,7 +287,8 @@ public sealed unsafe partial class PassthroughFileSystem
 
     private int ExtendedAttributes(int descriptor, out fuse_statx_out reply)
     {
-        reply = new fuse_statx_out { attr_valid = _attributeTimeout.Seconds, attr_valid_nsec = _attributeTimeout.Nanoseconds };
+        // Not to be cached, whatever is granted: it is asked for seldom, and who bounds grants on the way knows FUSE_GETATTR.
+        reply = default;
         int error = StatusOf(descriptor, stat.STATX_BASIC_STATS | stat.STATX_BTIME | stat.STATX_MNT_ID, out statx status);
         if (error < 0)
         {
