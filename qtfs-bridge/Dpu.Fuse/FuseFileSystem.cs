@@ -46,6 +46,13 @@ public abstract unsafe class FuseFileSystem
         return NotImplemented;
     }
 
+    /// <summary>Reads attributes as statx(2) does, the time of birth among them, where the kernel's caller asked for that (FUSE 7.39).</summary>
+    public virtual int StatX(in FuseCaller caller, ulong node, in fuse_statx_in request, out fuse_statx_out reply)
+    {
+        reply = default;
+        return NotImplemented;
+    }
+
     /// <summary>Changes the attributes named by <c>valid</c> and returns all.</summary>
     public virtual int SetAttr(in FuseCaller caller, ulong node, in fuse_setattr_in request, out fuse_attr_out reply)
     {

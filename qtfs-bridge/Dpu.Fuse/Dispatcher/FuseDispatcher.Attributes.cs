@@ -22,6 +22,17 @@ public sealed unsafe partial class FuseDispatcher
         return result < 0 ? result : reply.Put(attributes);
     }
 
+    private int StatX(ref FuseRequest request, FuseReply reply)
+    {
+        if (!request.TryTake(out fuse_statx_in arguments))
+        {
+            return -errno.EINVAL;
+        }
+
+        int result = _fileSystem.StatX(request.Caller, request.Node, arguments, out fuse_statx_out attributes);
+        return result < 0 ? result : reply.Put(attributes);
+    }
+
     private int SetAttr(ref FuseRequest request, FuseReply reply)
     {
         if (!request.TryTake(out fuse_setattr_in arguments))

@@ -112,7 +112,7 @@ public sealed unsafe partial class FuseDispatcher
 
     private int LSeek(ref FuseRequest request, FuseReply reply)
     {
-        if (!request.TryTake(out fuse_lseek_in arguments) || arguments.offset > long.MaxValue)
+        if (!request.TryTake(out fuse_lseek_in arguments))
         {
             return -errno.EINVAL;
         }

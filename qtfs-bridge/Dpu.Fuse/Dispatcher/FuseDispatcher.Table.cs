@@ -14,6 +14,7 @@ public sealed unsafe partial class FuseDispatcher
         FUSE_FORGET => Forget(ref request),
         FUSE_BATCH_FORGET => BatchForget(ref request),
         FUSE_GETATTR => GetAttr(ref request, reply),
+        FUSE_STATX => StatX(ref request, reply),
         FUSE_SETATTR => SetAttr(ref request, reply),
         FUSE_READLINK => ReadLink(ref request, reply),
         FUSE_SYMLINK => SymLink(ref request, reply),
@@ -54,7 +55,7 @@ public sealed unsafe partial class FuseDispatcher
         FUSE_INTERRUPT => Interrupt(ref request),
         FUSE_DESTROY => Destroy(),
 
-        // BMAP, POLL, STATX, DAX mappings and what later kernels bring: the kernel does without, and does not ask again.
+        // BMAP, POLL, DAX mappings and what later kernels bring: the kernel does without, and does not ask again.
         _ => -errno.ENOSYS,
     };
 
@@ -63,6 +64,7 @@ public sealed unsafe partial class FuseDispatcher
     {
         FUSE_LOOKUP or FUSE_SYMLINK or FUSE_MKNOD or FUSE_MKDIR or FUSE_LINK => Unsafe.SizeOf<fuse_entry_out>(),
         FUSE_GETATTR or FUSE_SETATTR => Unsafe.SizeOf<fuse_attr_out>(),
+        FUSE_STATX => Unsafe.SizeOf<fuse_statx_out>(),
         FUSE_CREATE or FUSE_TMPFILE => Unsafe.SizeOf<fuse_entry_out>() + Unsafe.SizeOf<fuse_open_out>(),
         FUSE_OPEN or FUSE_OPENDIR => Unsafe.SizeOf<fuse_open_out>(),
         FUSE_WRITE or FUSE_COPY_FILE_RANGE => Unsafe.SizeOf<fuse_write_out>(),

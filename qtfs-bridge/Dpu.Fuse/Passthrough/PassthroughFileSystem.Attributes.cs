@@ -33,9 +33,35 @@ public sealed unsafe partial class PassthroughFileSystem
     }
 
     /// <inheritdoc/>
+    public override int StatX(in FuseCaller caller, ulong node, in fuse_statx_in request, out fuse_statx_out reply)
+    {
+        reply = default;
+        if ((request.getattr_flags & FuseConstants.FUSE_GETATTR_FH) != 0)
+        {
+            using HandlePin handle = _handles.Pin(request.fh, node, isDirectory: false);
+            return handle.Valid ? ExtendedAttributes(handle.Descriptor, out reply) : -errno.EBADF;
+        }
+
+        using NodePin file = _nodes.Pin(node);
+        if (!file.Valid)
+        {
+            return file.Error;
+        }
+
+        int error = _boundary.Check(file.Descriptor);
+        return error < 0 ? error : ExtendedAttributes(file.Descriptor, out reply);
+    }
+
+    /// <inheritdoc/>
     public override int SetAttr(in FuseCaller caller, ulong node, in fuse_setattr_in request, out fuse_attr_out reply)
     {
         reply = default;
+        const uint others = FuseConstants.FATTR_UID | FuseConstants.FATTR_GID | FuseConstants.FATTR_MODE | TimeBits;
+        if ((request.valid & FuseConstants.FATTR_FH) != 0 && (request.valid & others) == 0)
+        {
+            return Resize(caller, node, request, out reply);
+        }
+
         using NodePin file = _nodes.Pin(node);
         int error = BeginChange(caller, file);
         if (error < 0)
@@ -56,8 +82,52 @@ public sealed unsafe partial class PassthroughFileSystem
             opened = handle.Descriptor;
         }
 
-        error = Change(file, opened, request);
+        error = (request.valid & (others | FuseConstants.FATTR_SIZE)) == 0 ? ChangeNothing(caller, file) : Change(file, opened, request);
         return error < 0 ? error : Attributes(file.Descriptor, out reply);
+    }
+
+    // A change that names nothing is how the peer's kernel says, without its reason, that set-id bits should go
+    // (FUSE_HANDLE_KILLPRIV_V2): before a write, which will take them itself, or for chown(2) with two times -1. The latter
+    // is the owner's right only, and whether another caller asks for the former cannot be seen.
+    private int ChangeNothing(in FuseCaller caller, in NodePin file)
+    {
+        if (file.Type != stat.S_IFREG)
+        {
+            return 0;
+        }
+
+        int error = StatusOf(file.Descriptor, out statx status);
+        bool may = _identity.KeepsPrivilege(caller) || status.stx_uid == _identity.ToHostUser(caller.Uid);
+        return error == 0 && may ? KillPrivileges(file.Descriptor) : error;
+    }
+
+    // ftruncate(2): goes on for an open file that has no name any more, as reading and writing do.
+    private int Resize(in FuseCaller caller, ulong node, in fuse_setattr_in request, out fuse_attr_out reply)
+    {
+        reply = default;
+        if (_options.ReadOnly)
+        {
+            return -errno.EROFS;
+        }
+
+        using HandlePin handle = _handles.Pin(request.fh, node, isDirectory: false);
+        if (!handle.Valid)
+        {
+            return -errno.EBADF;
+        }
+
+        int error = _identity.Assume(caller, IdentityUse.Checked);
+        if (error >= 0 && (request.valid & FuseConstants.FATTR_SIZE) != 0)
+        {
+            error = request.size > long.MaxValue ? -errno.EFBIG : Result(ftruncate(handle.Descriptor, (long)request.size));
+        }
+
+        if (error >= 0 && (request.valid & FuseConstants.FATTR_KILL_SUIDGID) != 0 && _identity.KeepsPrivilege(caller))
+        {
+            error = KillPrivileges(handle.Descriptor);
+        }
+
+        return error < 0 ? error : Attributes(handle.Descriptor, out reply);
     }
 
     /// <inheritdoc/>
@@ -214,6 +284,40 @@ public sealed unsafe partial class PassthroughFileSystem
 
         return error;
     }
+
+    private int ExtendedAttributes(int descriptor, out fuse_statx_out reply)
+    {
+        // Not to be cached, whatever is granted: it is asked for seldom, and who bounds grants on the way knows FUSE_GETATTR.
+        reply = default;
+        int error = StatusOf(descriptor, stat.STATX_BASIC_STATS | stat.STATX_BTIME | stat.STATX_MNT_ID, out statx status);
+        if (error < 0)
+        {
+            return error;
+        }
+
+        // Device numbers of the host's file systems mean nothing to the peer, which puts its own in their place.
+        reply.stat = new fuse_statx
+        {
+            mask = status.stx_mask & (stat.STATX_BASIC_STATS | stat.STATX_BTIME),
+            blksize = status.stx_blksize,
+            nlink = status.stx_nlink,
+            uid = _identity.ToPeerUser(status.stx_uid),
+            gid = _identity.ToPeerGroup(status.stx_gid),
+            mode = status.stx_mode,
+            ino = InodeNumber(status.stx_ino, DeviceOf(status)),
+            size = status.stx_size,
+            blocks = status.stx_blocks,
+            atime = TimeOf(status.stx_atime),
+            btime = TimeOf(status.stx_btime),
+            ctime = TimeOf(status.stx_ctime),
+            mtime = TimeOf(status.stx_mtime),
+            rdev_major = status.stx_rdev_major,
+            rdev_minor = status.stx_rdev_minor,
+        };
+        return 0;
+    }
+
+    private static fuse_sx_time TimeOf(in statx_timestamp time) => new() { tv_sec = time.tv_sec, tv_nsec = time.tv_nsec };
 
     private void Fill(in statx status, out fuse_attr attr) => attr = new fuse_attr
     {

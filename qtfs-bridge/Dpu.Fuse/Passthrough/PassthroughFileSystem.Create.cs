@@ -115,7 +115,7 @@ public sealed unsafe partial class PassthroughFileSystem
                 return -errno.EAGAIN;
             }
 
-            opened = OpenExisting(caller, directory.Descriptor, text, flags, out path);
+            opened = OpenExisting(caller, directory.Descriptor, text, request, out path);
             if (opened == -errno.ENOENT)
             {
                 error = _identity.Assume(caller, IdentityUse.Creation);
@@ -203,7 +203,7 @@ public sealed unsafe partial class PassthroughFileSystem
     }
 
     // The peer's kernel believed that there was nothing, so it has checked nothing: the host does, for the caller.
-    private int OpenExisting(in FuseCaller caller, int directory, byte* name, int flags, out int path)
+    private int OpenExisting(in FuseCaller caller, int directory, byte* name, in fuse_create_in request, out int path)
     {
         path = Result(openat(directory, name, PathFlags, 0));
         if (path < 0)
@@ -229,7 +229,7 @@ public sealed unsafe partial class PassthroughFileSystem
 
         if (opened == 0)
         {
-            opened = Reopen(path, flags);
+            opened = ReopenFile(path, request.flags, request.open_flags);
         }
 
         if (opened < 0)

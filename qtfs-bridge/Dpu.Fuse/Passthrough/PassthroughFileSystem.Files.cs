@@ -7,8 +7,10 @@ namespace Dpu.Fuse;
 // Open files.
 public sealed unsafe partial class PassthroughFileSystem
 {
+    // Not O_APPEND: each write says whether it appends, for fcntl(F_SETFL) may change that, and a page that mmap(2) has
+    // changed is written where it lies, whatever the descriptor says.
     private static readonly int PassedOpenFlags =
-        fcntl.O_ACCMODE | fcntl.O_APPEND | fcntl.O_TRUNC | fcntl.O_NONBLOCK | fcntl.O_SYNC | fcntl.O_NOATIME;
+        fcntl.O_ACCMODE | fcntl.O_TRUNC | fcntl.O_NONBLOCK | fcntl.O_SYNC | fcntl.O_NOATIME;
 
     /// <inheritdoc/>
     public override int Open(in FuseCaller caller, ulong node, in fuse_open_in request, out fuse_open_out reply)
@@ -33,7 +35,7 @@ public sealed unsafe partial class PassthroughFileSystem
             return error;
         }
 
-        int opened = Reopen(file.Descriptor, OpenFlags(request.flags));
+        int opened = ReopenFile(file.Descriptor, request.flags, request.open_flags);
         if (opened < 0)
         {
             return HandleLimit(opened);
@@ -89,25 +91,29 @@ public sealed unsafe partial class PassthroughFileSystem
         }
 
         // Whose write it is decides about reserved blocks, quotas and set-id bits.
-        int error = _identity.Assume(caller, IdentityUse.Ordinary);
+        int error = _identity.Assume(caller, IdentityUse.Checked);
+        if (error >= 0 && (request.write_flags & FuseConstants.FUSE_WRITE_KILL_SUIDGID) != 0 && _identity.KeepsPrivilege(caller))
+        {
+            // The host's kernel takes the bits from others by itself.
+            error = KillPrivileges(file.Descriptor);
+        }
+
         if (error < 0)
         {
             return error;
         }
 
+        int flags = WriteFlags(request);
         int written;
         do
         {
-            written = (int)Result(pwritev(file.Descriptor, source, count, (long)request.offset));
+            written = (int)Result(flags == 0
+                ? pwritev(file.Descriptor, source, count, (long)request.offset)
+                : pwritev2(file.Descriptor, source, count, (long)request.offset, flags));
         }
         while (written == -errno.EINTR);
 
-        if (written >= 0 && (request.write_flags & FuseConstants.FUSE_WRITE_KILL_SUIDGID) != 0)
-        {
-            error = KillPrivileges(file.Descriptor);
-        }
-
-        return error < 0 ? error : written;
+        return written;
     }
 
     /// <inheritdoc/>
@@ -154,7 +160,7 @@ public sealed unsafe partial class PassthroughFileSystem
             return -errno.EFBIG;
         }
 
-        int error = _identity.Assume(caller, IdentityUse.Ordinary);
+        int error = _identity.Assume(caller, IdentityUse.Checked);
         while (error == 0)
         {
             error = Result(fallocate(file.Descriptor, (int)request.mode, (long)request.offset, (long)request.length));
@@ -214,7 +220,7 @@ public sealed unsafe partial class PassthroughFileSystem
             return -errno.EINVAL;
         }
 
-        int error = _identity.Assume(caller, IdentityUse.Ordinary);
+        int error = _identity.Assume(caller, IdentityUse.Checked);
         if (error < 0)
         {
             return error;
@@ -247,6 +253,32 @@ public sealed unsafe partial class PassthroughFileSystem
         return Result(openat(_descriptors, number, flags, 0));
     }
 
+    // As Reopen, for a regular file, with the flags of the peer and FUSE_OPEN_KILL_SUIDGID where its caller asks for that.
+    private int ReopenFile(int descriptor, uint requested, uint kill)
+    {
+        int flags = OpenFlags(requested);
+        int opened = Reopen(descriptor, flags);
+        if (opened == -errno.EPERM && ((int)requested & fcntl.O_APPEND) != 0)
+        {
+            // A file that can only be appended to (chattr +a) is opened for writing with O_APPEND or not at all.
+            opened = Reopen(descriptor, flags | fcntl.O_APPEND);
+        }
+
+        if (opened < 0 || (flags & fcntl.O_TRUNC) == 0 || (kill & FuseConstants.FUSE_OPEN_KILL_SUIDGID) == 0)
+        {
+            return opened;
+        }
+
+        // The host's kernel has done so already, unless it truncated as the daemon itself.
+        int error = KillPrivileges(opened);
+        if (error < 0)
+        {
+            _ = close(opened);
+        }
+
+        return error < 0 ? error : opened;
+    }
+
     private int CheckOpenFlags(uint flags)
     {
         int access = (int)flags & fcntl.O_ACCMODE;
@@ -270,6 +302,19 @@ public sealed unsafe partial class PassthroughFileSystem
 
     // O_DIRECT is not passed on: it would ask of our buffers what the peer's program promised of its own.
     private static int OpenFlags(uint flags) => ((int)flags & PassedOpenFlags) | fcntl.O_CLOEXEC | fcntl.O_NOCTTY;
+
+    // A page that mmap(2) has changed has a guessed handle, whose flags say nothing about it.
+    private static int WriteFlags(in fuse_write_in request)
+    {
+        if ((request.write_flags & FuseConstants.FUSE_WRITE_CACHE) != 0)
+        {
+            return 0;
+        }
+
+        int sync = (int)request.flags & fcntl.O_SYNC;
+        return (((int)request.flags & fcntl.O_APPEND) != 0 ? uio.RWF_APPEND : 0)
+            | (sync == fcntl.O_SYNC ? uio.RWF_SYNC : sync != 0 ? uio.RWF_DSYNC : 0);
+    }
 
     private static uint ReplyFlags(uint flags) => ((int)flags & fcntl.O_DIRECT) != 0 ? FuseConstants.FOPEN_DIRECT_IO : 0;
 

@@ -61,10 +61,13 @@ public sealed unsafe partial class PassthroughFileSystem
 
         using NodePin source = _nodes.Pin(parent);
         using NodePin target = _nodes.Pin(newParent);
-        error = BeginChange(caller, source);
+
+        // A whiteout is a node of its own, which belongs to the caller.
+        IdentityUse use = (flags & stdio.RENAME_WHITEOUT) != 0 ? IdentityUse.Creation : IdentityUse.Ordinary;
+        error = BeginChange(caller, source, use);
         if (error >= 0)
         {
-            error = BeginChange(caller, target);
+            error = BeginChange(caller, target, use);
         }
 
         return error < 0 ? error : Result(renameat2(source.Descriptor, from, target.Descriptor, to, flags));

@@ -29,6 +29,26 @@ public sealed unsafe partial class PassthroughFileSystem
             return error;
         }
 
+        byte* copy = stackalloc byte[AclIds.MaxSize];
+        if (_identity.HasMap && AclIds.IsAcl(name))
+        {
+            if (value.Length > AclIds.MaxSize)
+            {
+                return -errno.E2BIG;
+            }
+
+            // SAFETY: the copy has MaxSize bytes, and lives as long as this call.
+            var acl = new Span<byte>(copy, value.Length);
+            value.CopyTo(acl);
+            error = AclIds.ToHost(acl, _identity);
+            if (error < 0)
+            {
+                return error;
+            }
+
+            value = acl;
+        }
+
         byte* path = stackalloc byte[DescriptorPath.MaxSize];
         DescriptorPath.Format(file.Descriptor, path);
 
@@ -63,17 +83,26 @@ public sealed unsafe partial class PassthroughFileSystem
         DescriptorPath.Format(file.Descriptor, path);
 
         // SAFETY: the kernel writes at most Length bytes to a span that stays pinned meanwhile.
+        int size;
         fixed (byte* content = value)
         {
-            return (int)Result(getxattr(path, text, content, (nuint)value.Length));
+            size = (int)Result(getxattr(path, text, content, (nuint)value.Length));
         }
+
+        if (size > 0 && !value.IsEmpty && _identity.HasMap && AclIds.IsAcl(name))
+        {
+            error = AclIds.ToPeer(value[..size], _identity);
+        }
+
+        return error < 0 ? error : size;
     }
 
     /// <inheritdoc/>
     public override int ListXAttr(in FuseCaller caller, ulong node, Span<byte> list)
     {
+        // The names of trusted.* are for root only, which is for the host's kernel to tell.
         using NodePin file = _nodes.Pin(node);
-        int error = Begin(caller, file);
+        int error = Begin(caller, file, IdentityUse.Checked);
         if (error < 0)
         {
             return error;
@@ -109,7 +138,25 @@ public sealed unsafe partial class PassthroughFileSystem
 
         byte* path = stackalloc byte[DescriptorPath.MaxSize];
         DescriptorPath.Format(file.Descriptor, path);
-        return Result(removexattr(path, text));
+        error = Result(removexattr(path, text));
+        return error == -errno.EPERM && name.SequenceEqual("security.capability"u8) ? DropCapabilities(caller, file, path, text) : error;
+    }
+
+    // The peer's kernel takes a file's capabilities away before it writes to the file or changes its owner. Whoever may do
+    // those may do this, which the host's kernel would have done by itself; nobody gains anything by it.
+    private int DropCapabilities(in FuseCaller caller, in NodePin file, byte* path, byte* name)
+    {
+        int error = StatusOf(file.Descriptor, out statx status);
+        if (error < 0)
+        {
+            return error;
+        }
+
+        byte* number = DescriptorPath.Format(file.Descriptor, path);
+        bool may = status.stx_uid == _identity.ToHostUser(caller.Uid)
+            || faccessat2(_descriptors, number, unistd.W_OK, fcntl.AT_EACCESS) == 0;
+        error = may ? FuseWorkerThread.Current.BecomeAgent() : -errno.EPERM;
+        return error < 0 ? error : Result(removexattr(path, name));
     }
 
     private int CopyAttributeName(ReadOnlySpan<byte> name, byte* text)
@@ -119,10 +166,7 @@ public sealed unsafe partial class PassthroughFileSystem
             return -errno.ERANGE;
         }
 
-        // ACLs carry ids in their content, which nobody translates.
-        return _identity.HasMap && name.StartsWith("system.posix_acl_"u8)
-            ? -errno.EOPNOTSUPP
-            : FileName.CopyText(name, text, AttributeNameSize);
+        return FileName.CopyText(name, text, AttributeNameSize);
     }
 
     private int KillGroupPrivilege(int descriptor)

@@ -102,18 +102,6 @@ public sealed unsafe partial class PassthroughFileSystem : FuseFileSystem, IDisp
     public long ForgetViolations => _nodes.Overdrawn;
 
     /// <inheritdoc/>
-    public override int Init(in fuse_init_in request, ref fuse_init_out reply)
-    {
-        if (_identity.HasMap)
-        {
-            // ACLs carry ids in their content, which nobody translates.
-            reply.flags &= ~FuseConstants.FUSE_POSIX_ACL;
-        }
-
-        return 0;
-    }
-
-    /// <inheritdoc/>
     public override void Destroy()
     {
         _handles.Clear();
@@ -150,13 +138,16 @@ public sealed unsafe partial class PassthroughFileSystem : FuseFileSystem, IDisp
     private int BeginChange(in FuseCaller caller, in NodePin node, IdentityUse use = IdentityUse.Ordinary) =>
         _options.ReadOnly ? -errno.EROFS : Begin(caller, node, use);
 
-    private static int StatusOf(int descriptor, out statx status)
+    private static int StatusOf(int descriptor, out statx status) =>
+        StatusOf(descriptor, stat.STATX_BASIC_STATS | stat.STATX_MNT_ID, out status);
+
+    private static int StatusOf(int descriptor, uint mask, out statx status)
     {
         // SAFETY: statx writes one struct, which stays pinned meanwhile; an empty path means the descriptor itself.
         byte empty = 0;
         fixed (statx* buffer = &status)
         {
-            return Result(statx(descriptor, &empty, fcntl.AT_EMPTY_PATH | fcntl.AT_NO_AUTOMOUNT, stat.STATX_BASIC_STATS | stat.STATX_MNT_ID, buffer));
+            return Result(statx(descriptor, &empty, fcntl.AT_EMPTY_PATH | fcntl.AT_NO_AUTOMOUNT, mask, buffer));
         }
     }
 

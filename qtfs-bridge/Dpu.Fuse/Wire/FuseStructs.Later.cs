@@ -6,6 +6,62 @@ using Dpu.Linux;
 
 namespace Dpu.Fuse.Wire;
 
+/// <summary>A time of <see cref="fuse_statx"/>.</summary>
+[CStruct("struct fuse_sx_time", "linux/fuse.h", Since = "6.6")]
+public struct fuse_sx_time
+{
+    public long tv_sec;
+    public uint tv_nsec;
+    public int __reserved;
+}
+
+/// <summary>The attributes of statx(2), as <c>struct statx</c> has them.</summary>
+[CStruct("struct fuse_statx", "linux/fuse.h", Since = "6.6")]
+public unsafe struct fuse_statx
+{
+    public uint mask;
+    public uint blksize;
+    public ulong attributes;
+    public uint nlink;
+    public uint uid;
+    public uint gid;
+    public ushort mode;
+    public ushort __spare0;
+    public ulong ino;
+    public ulong size;
+    public ulong blocks;
+    public ulong attributes_mask;
+    public fuse_sx_time atime;
+    public fuse_sx_time btime;
+    public fuse_sx_time ctime;
+    public fuse_sx_time mtime;
+    public uint rdev_major;
+    public uint rdev_minor;
+    public uint dev_major;
+    public uint dev_minor;
+    public fixed ulong __spare2[14];
+}
+
+[CStruct("struct fuse_statx_in", "linux/fuse.h", Since = "6.6")]
+public struct fuse_statx_in
+{
+    public uint getattr_flags;
+    public uint reserved;
+    public ulong fh;
+    public uint sx_flags;
+    public uint sx_mask;
+}
+
+[CStruct("struct fuse_statx_out", "linux/fuse.h", Since = "6.6")]
+public unsafe struct fuse_statx_out
+{
+    public ulong attr_valid;
+    public uint attr_valid_nsec;
+    public uint flags;
+    public fixed ulong spare[2];
+    public fuse_statx stat;
+}
+
 [CStruct("struct fuse_interrupt_in", "linux/fuse.h")]
 public struct fuse_interrupt_in
 {

@@ -3,6 +3,17 @@ using System.Runtime.InteropServices;
 
 namespace Dpu.Linux;
 
+/// <summary>Flags of pwritev2(2), for one write.</summary>
+[CConstants("sys/uio.h")]
+public static class uio
+{
+    public const int RWF_DSYNC = 2;
+    public const int RWF_SYNC = 4;
+
+    /// <summary>Appends, whatever the offset says.</summary>
+    public const int RWF_APPEND = 16;
+}
+
 /// <summary>A piece of memory of readv(2) and writev(2).</summary>
 [CStruct("struct iovec", "sys/uio.h")]
 public unsafe struct iovec
@@ -24,4 +35,8 @@ public static unsafe partial class LibC
 
     [LibraryImport(Library)]
     public static partial nint pwritev(int fd, iovec* pieces, int count, long offset);
+
+    /// <summary>pwritev2(2), Linux 4.6; <paramref name="flags"/> are of <see cref="uio"/>.</summary>
+    [LibraryImport(Library)]
+    public static partial nint pwritev2(int fd, iovec* pieces, int count, long offset, int flags);
 }

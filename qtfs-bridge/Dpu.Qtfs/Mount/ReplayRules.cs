@@ -27,6 +27,7 @@ public static unsafe class ReplayRules
         {
             case fuse_opcode.FUSE_LOOKUP:
             case fuse_opcode.FUSE_GETATTR:
+            case fuse_opcode.FUSE_STATX:
             case fuse_opcode.FUSE_READLINK:
             case fuse_opcode.FUSE_READ:
             case fuse_opcode.FUSE_STATFS:

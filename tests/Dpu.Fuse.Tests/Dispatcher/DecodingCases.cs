@@ -27,6 +27,7 @@ internal static class DecodingCases
         ["LOOKUP of the longest name"] = new(New(FUSE_LOOKUP).Name(new string('n', 255)).Build(), $"Lookup 9 {new string('n', 255)}", EntrySize),
         ["LOOKUP of three dots"] = new(New(FUSE_LOOKUP).Name("...").Build(), "Lookup 9 ...", EntrySize),
         ["GETATTR"] = new(New(FUSE_GETATTR).Struct(new fuse_getattr_in { getattr_flags = 1, fh = 5 }).Build(), "GetAttr 9 1 5", AttrSize),
+        ["STATX"] = new(New(FUSE_STATX).Struct(new fuse_statx_in { getattr_flags = 1, fh = 5, sx_mask = 0xfff }).Build(), "StatX 9 1 5 fff", Marshal.SizeOf<fuse_statx_out>()),
         ["SETATTR"] = new(New(FUSE_SETATTR).Struct(new fuse_setattr_in { valid = 9, size = 4096, mode = 420 }).Build(), "SetAttr 9 9 4096 420", AttrSize),
         ["READLINK"] = new(New(FUSE_READLINK).Build(), "ReadLink 9 4095", 6, 6),
         ["SYMLINK"] = new(New(FUSE_SYMLINK).Name("link").Name("../to/.").Build(), "SymLink 9 link ../to/.", EntrySize),

@@ -145,6 +145,7 @@ public sealed class ContainmentTests
         Assert.AreEqual(-errno.ESTALE, export.SetXAttr(f, "user.x", "1"u8));
         Assert.AreEqual(-errno.ESTALE, export.ListXAttr(f, buffer));
         Assert.AreEqual(-errno.ESTALE, export.RemoveXAttr(f, "user.x"));
+        Assert.AreEqual(-errno.ESTALE, export.Call((PassthroughFileSystem fs, in FuseCaller caller) => fs.StatX(caller, f, default, out _)));
         Assert.AreEqual(-errno.ESTALE, export.Call((PassthroughFileSystem fs, in FuseCaller caller) => fs.StatFs(caller, d, out _)));
         Assert.AreEqual(-errno.ESTALE, export.Call((PassthroughFileSystem fs, in FuseCaller caller) => fs.Access(caller, f, 0)));
         Assert.AreEqual(-errno.ESTALE, export.Call((PassthroughFileSystem fs, in FuseCaller caller) => fs.FSyncDir(caller, d, new fuse_fsync_in { fh = list })));

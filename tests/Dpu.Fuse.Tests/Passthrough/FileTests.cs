@@ -65,8 +65,12 @@ public sealed class FileTests
         Assert.AreEqual(-errno.EBADF, export.Write(f, read, 0, "x"u8));
         Assert.AreEqual(0, export.Open(f, fcntl.O_WRONLY | fcntl.O_APPEND, out ulong append));
         Assert.AreEqual(-errno.EBADF, export.Read(f, append, 0, buffer));
-        Assert.AreEqual(1, export.Write(f, append, 0, "!"u8));
+        Assert.AreEqual(1, export.Write(f, append, 0, "!"u8, openFlags: fcntl.O_WRONLY | fcntl.O_APPEND));
         Assert.AreEqual("hello!", File.ReadAllText(export.In("f")), "O_APPEND wins over the offset");
+        Assert.AreEqual(1, export.Write(f, append, 0, "J"u8, openFlags: fcntl.O_WRONLY));
+        Assert.AreEqual("Jello!", File.ReadAllText(export.In("f")), "fcntl(F_SETFL) has taken O_APPEND away");
+        Assert.AreEqual(1, export.Write(f, append, 1, "a"u8, FuseConstants.FUSE_WRITE_CACHE, fcntl.O_WRONLY | fcntl.O_APPEND));
+        Assert.AreEqual("Jallo!", File.ReadAllText(export.In("f")), "a page of mmap(2) goes where it lies");
         Assert.AreEqual(0, export.Open(f, fcntl.O_RDWR | fcntl.O_DIRECT, out ulong direct, out uint flags));
         Assert.AreEqual(FuseConstants.FOPEN_DIRECT_IO, flags);
         Assert.AreEqual(3, export.Read(f, direct, 1, buffer.AsSpan(1, 3)), "no alignment is asked of us");

@@ -173,12 +173,12 @@ internal sealed unsafe class PeerExport : IDisposable
         }
     }
 
-    public int Write(ulong node, ulong handle, long offset, ReadOnlySpan<byte> buffer, uint flags = 0)
+    public int Write(ulong node, ulong handle, long offset, ReadOnlySpan<byte> buffer, uint flags = 0, int openFlags = 0)
     {
         fixed (byte* bytes = buffer)
         {
             var piece = new iovec { iov_base = bytes, iov_len = (nuint)buffer.Length };
-            var request = new fuse_write_in { fh = handle, offset = (ulong)offset, size = (uint)buffer.Length, write_flags = flags };
+            var request = new fuse_write_in { fh = handle, offset = (ulong)offset, size = (uint)buffer.Length, write_flags = flags, flags = (uint)openFlags };
             return Left(FileSystem.Write(Caller, node, request, &piece, 1));
         }
     }

@@ -39,6 +39,13 @@ internal sealed unsafe class RecordingFileSystem : FuseFileSystem
     public override int Lookup(in FuseCaller caller, ulong parent, ReadOnlySpan<byte> name, out fuse_entry_out entry) => Entry(out entry, caller, $"Lookup {parent} {Text(name)}");
     public override void Forget(ulong node, ulong count) => Calls.Add($"Forget {node} {count}");
     public override int GetAttr(in FuseCaller caller, ulong node, in fuse_getattr_in request, out fuse_attr_out reply) => Attributes(out reply, caller, $"GetAttr {node} {request.getattr_flags} {request.fh}");
+
+    public override int StatX(in FuseCaller caller, ulong node, in fuse_statx_in request, out fuse_statx_out reply)
+    {
+        reply = default;
+        return Status(caller, $"StatX {node} {request.getattr_flags} {request.fh} {request.sx_mask:x}");
+    }
+
     public override int SetAttr(in FuseCaller caller, ulong node, in fuse_setattr_in request, out fuse_attr_out reply) => Attributes(out reply, caller, $"SetAttr {node} {request.valid} {request.size} {request.mode}");
     public override int ReadLink(in FuseCaller caller, ulong node, Span<byte> target) => Fill(target, caller, $"ReadLink {node} {target.Length}");
     public override int SymLink(in FuseCaller caller, ulong parent, ReadOnlySpan<byte> name, ReadOnlySpan<byte> target, out fuse_entry_out entry) => Entry(out entry, caller, $"SymLink {parent} {Text(name)} {Text(target)}");

@@ -41,7 +41,7 @@ public sealed record IdentityPolicy
     /// <summary>Whether the peer's own checks of access count.</summary>
     public bool TrustsPeer => Squash == Squash.None && !HasMap;
 
-    /// <summary>Whether ids change on the way, so that what carries ids in its content (ACLs) must not pass.</summary>
+    /// <summary>Whether ids change on the way, also those that an ACL has in its content (<see cref="AclIds"/>).</summary>
     public bool HasMap => Users is not null || Groups is not null;
 
     /// <summary>As which user of the host a peer's user acts.</summary>
@@ -61,6 +61,9 @@ public sealed record IdentityPolicy
 
     /// <summary>How a group of the host is shown to the peer.</summary>
     public uint ToPeerGroup(uint host) => ToPeer(host, Groups);
+
+    /// <summary>Whether a call for <paramref name="caller"/> runs with the daemon's capabilities under <see cref="IdentityUse.Checked"/>.</summary>
+    internal bool KeepsPrivilege(in FuseCaller caller) => TrustsPeer && caller.Uid == 0;
 
     /// <summary>Makes this thread act for <paramref name="caller"/>; 0 or a negated errno.</summary>
     internal int Assume(in FuseCaller caller, IdentityUse use)

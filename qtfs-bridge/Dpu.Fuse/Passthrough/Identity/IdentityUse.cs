@@ -9,7 +9,10 @@ internal enum IdentityUse
     /// <summary>What is made belongs to the caller; the directory's mode has been checked by the peer's kernel.</summary>
     Creation,
 
-    /// <summary>The peer's kernel has not seen the file: the host checks the caller's access.</summary>
+    /// <summary>
+    /// The host's kernel does the rest for the caller, without privilege but root's: it checks the access where the peer's
+    /// kernel could not, charges blocks and quotas, takes set-id bits away, and hides what the caller may not see.
+    /// </summary>
     Checked,
 }
 
