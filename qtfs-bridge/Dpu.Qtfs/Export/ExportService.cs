@@ -219,7 +219,13 @@ public sealed class ExportService : ILinkService, IDisposable
             return Refuse(HelloStatus.SessionInvalid, "the mount's id belongs to a mount that has ended or is of another export; choose a new one");
         }
 
-        if (mount is { LaneCount: >= (int)MaxLanesPerMount })
+        if (hello.Fs.Waits && !(mount?.HostLocks ?? hello.Fs.HostLocks))
+        {
+            return Refuse(HelloStatus.Malformed, "a connection for requests that wait is for a mount with the host's locks; this one's are the DPU's own");
+        }
+
+        // The one for what waits is beside the lanes, and a new one takes the old one's place.
+        if (!hello.Fs.Waits && mount is { OrdinaryLanes: >= (int)MaxLanesPerMount })
         {
             return Refuse(HelloStatus.Limit, $"the mount has {MaxLanesPerMount} lanes already, which is the most");
         }
@@ -262,6 +268,7 @@ public sealed class ExportService : ILinkService, IDisposable
                 MaxMessageSize = (uint)FuseLimits.MaxMessageSize,
                 MaxLanes = MaxLanesPerMount,
                 NeedsInit = !mount.Initialized,
+                HostLocks = mount.HostLocks,
             },
         };
     }
@@ -281,6 +288,9 @@ public sealed class ExportService : ILinkService, IDisposable
             AttributeTimeout = cache,
             NodeBudget = usage.Nodes,
             HandleBudget = usage.Handles,
+            HostLocks = parameters.HostLocks,
+            Locks = usage.Locks,
+            OnLockLimit = what => TellLockLimit(usage, export.Name, what),
 
             // A new mount's node ids must never mean anything to who still holds an old mount's.
             FirstGeneration = _nextGeneration += 1 << 16,
@@ -291,6 +301,7 @@ public sealed class ExportService : ILinkService, IDisposable
             {
                 PeerArchitecture = ArchitectureOf(hello.Machine) ?? throw new InvalidOperationException("an admitted hello names an architecture"),
                 PeerPageSize = hello.Machine.PageSize,
+                Features = FuseFeatures.Default | (parameters.HostLocks ? FuseFeatures.Locks : 0),
                 OnBug = (opcode, node, e) => Log.RequestBug(_logger, export.Name, opcode, node, e),
             });
             return new ExportedMount(session, parameters.MountId, export, readOnly, fileSystem, dispatcher, _time);
@@ -308,6 +319,14 @@ public sealed class ExportService : ILinkService, IDisposable
         Architecture.Arm64 => System.Runtime.InteropServices.Architecture.Arm64,
         _ => null,
     };
+
+    private void TellLockLimit(PeerUsage usage, string export, string what)
+    {
+        if (usage.MayTellLockLimit(_time.GetElapsedTime(0)))
+        {
+            Log.LockLimit(_logger, usage.Name, export, what);
+        }
+    }
 
     private PeerUsage Usage(string peer)
     {

@@ -31,4 +31,7 @@ internal static partial class Log
 
     [LoggerMessage(2008, LogLevel.Error, "export '{Export}': {Opcode} on node {Node:x} failed unexpectedly; its caller got EIO")]
     public static partial void RequestBug(ILogger logger, string export, Dpu.Fuse.Wire.fuse_opcode opcode, ulong node, Exception exception);
+
+    [LoggerMessage(2009, LogLevel.Warning, "'{Peer}' may lock no more of '{Export}': its limit of lock {What} is reached, and its programs get ENOLCK; limits.lockOwners, lockRanges and lockWaits on this host raise it")]
+    public static partial void LockLimit(ILogger logger, string peer, string export, string what);
 }

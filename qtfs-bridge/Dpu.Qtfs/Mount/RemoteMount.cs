@@ -41,11 +41,19 @@ public sealed class RemoteMount : IDisposable
         Connector = connector;
         _logger = logger;
         Guard = new MountGuard(this);
+        Pending = new PendingRequests(this);
         _lanes = [.. Enumerable.Range(0, options.Lanes).Select(number => new MountLane(this, (uint)number))];
         SafeFileHandle[] devices;
         try
         {
-            _hostReadOnly = _lanes[0].Connect().ReadOnly;
+            FsResult served = _lanes[0].Connect();
+            _hostReadOnly = served.ReadOnly;
+            InitExchange.AllowLocks = options.Locks != MountLocks.Local && served.HostLocks;
+            if (options.Locks == MountLocks.Host && !served.HostLocks)
+            {
+                throw new IOException($"host '{options.Host}' cannot keep the locks of a mount; update its agent, or mount with locks \"local\"");
+            }
+
             _device = FuseDevice.Mount(new FuseMountOptions
             {
                 Target = options.Target,
@@ -98,7 +106,10 @@ public sealed class RemoteMount : IDisposable
     public bool ReadOnly => Options.ReadOnly || _hostReadOnly;
 
     /// <summary>Requests under way.</summary>
-    public int InFlight => _lanes.Count(lane => lane.BusySince != 0) + Overflow.Count;
+    public int InFlight => _lanes.Count(lane => lane.BusySince != 0) + Overflow.Count + Pending.Count;
+
+    /// <summary>Whether locks are the host's: it and this machine's kernel agreed on it.</summary>
+    public bool HostLocks => (InitExchange.Features & FuseFeatures.Locks) == FuseFeatures.Locks;
 
     /// <summary>Ends when the mount is gone, whoever unmounted it.</summary>
     public Task Ended => _ended.Task;
@@ -109,6 +120,9 @@ public sealed class RemoteMount : IDisposable
     internal IHostConnector Connector { get; }
 
     internal MountGuard Guard { get; }
+
+    /// <summary>Requests that wait on the host.</summary>
+    internal PendingRequests Pending { get; }
 
     internal OverflowQueue Overflow => Guard.Overflow;
 
@@ -176,7 +190,7 @@ public sealed class RemoteMount : IDisposable
         OverflowLane?.Cut();
     }
 
-    internal LinkConnection DialLane(uint number)
+    internal LinkConnection DialLane(uint number, bool waits = false)
     {
         ulong id = Volatile.Read(ref _id);
         var parameters = new FsParameters
@@ -186,6 +200,8 @@ public sealed class RemoteMount : IDisposable
             Lane = number,
             ReadOnly = Options.ReadOnly,
             CacheTimeoutNs = (ulong)(Options.CacheTimeout.Ticks * 100),
+            HostLocks = Options.Locks != MountLocks.Local,
+            Waits = waits,
         };
         try
         {
@@ -340,6 +356,7 @@ public sealed class RemoteMount : IDisposable
         _guardThread.Join();
         OverflowLane?.Cut();
         _overflowThread?.Join();
+        Pending.Stop();
         DisposeParts();
         Log.Unmounted(_logger, Options.Target);
         _ended.SetResult();
@@ -358,11 +375,13 @@ public sealed class RemoteMount : IDisposable
         }
 
         Guard.Dispose();
+        Pending.Dispose();
         _guardDevice?.Dispose();
         _device?.Dispose();
     }
 
-    private Thread StartThread(string name, Action body)
+    /// <summary>Starts a thread of the mount; where it fails, the mount is broken.</summary>
+    internal Thread StartThread(string name, Action body)
     {
         var thread = new Thread(() =>
         {

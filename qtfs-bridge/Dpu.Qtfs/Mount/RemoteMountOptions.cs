@@ -24,6 +24,9 @@ public sealed record RemoteMountOptions
     /// <summary>How long the kernel believes names and attributes without asking; zero asks each time.</summary>
     public TimeSpan CacheTimeout { get; init; }
 
+    /// <summary>Whose locks are.</summary>
+    public MountLocks Locks { get; init; }
+
     /// <summary>Connections, each with its thread: requests that can be under way at once.</summary>
     public int Lanes { get; init; } = 2;
 
