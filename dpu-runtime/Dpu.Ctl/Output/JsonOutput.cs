@@ -119,6 +119,7 @@ internal static class JsonOutput
         json.WriteNumber("lanes", mount.Lanes);
         Seconds(json, "cacheTimeout", mount.CacheTimeout);
         Seconds(json, "giveUpAfter", mount.GiveUpAfter);
+        json.WriteString("locks", mount.Locks);
         Time(json, "mountTime", mount.MountTime);
         MountCounters counters = mount.Counters ?? new MountCounters();
         json.WriteStartObject("counters");
