@@ -19,6 +19,12 @@ public readonly ref struct FuseCaller
     /// <summary>Process id on the sender's side; 0 where its namespace has none.</summary>
     public uint Pid { get; init; }
 
+    /// <summary>
+    /// Where the answer goes of a request that must wait, which the file system then announces by
+    /// <see cref="FuseFileSystem.Pending"/>; null where this connection takes no such answers.
+    /// </summary>
+    public IFuseLateReplies? Late { get; init; }
+
     /// <summary>The groups of <c>FUSE_EXT_GROUPS</c>; empty where the request carries none.</summary>
     public ReadOnlySpan<uint> SupplementaryGroups { get; init; }
 }

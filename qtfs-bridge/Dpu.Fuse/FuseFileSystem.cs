@@ -21,6 +21,11 @@ public abstract unsafe class FuseFileSystem
     protected const int NotImplemented = -errno.ENOSYS;
 
     /// <summary>
+    /// The request must wait: its answer comes by the caller's <see cref="FuseCaller.Late"/>. Only where that is not null.
+    /// </summary>
+    public const int Pending = int.MinValue;
+
+    /// <summary>
     /// Negotiates the connection. The dispatcher has filled <paramref name="reply"/> with the common version and the
     /// features that both the kernel and the dispatcher know; the file system removes what it does not want.
     /// </summary>
@@ -189,7 +194,10 @@ public abstract unsafe class FuseFileSystem
         return NotImplemented;
     }
 
-    /// <summary>Takes or releases a POSIX or (<c>FUSE_LK_FLOCK</c>) BSD lock, waiting for it where <paramref name="wait"/>.</summary>
+    /// <summary>
+    /// Takes or releases a POSIX or (<c>FUSE_LK_FLOCK</c>) BSD lock. Where <paramref name="wait"/> and another one has it:
+    /// <see cref="Pending"/>, or EAGAIN where the caller has no <see cref="FuseCaller.Late"/>.
+    /// </summary>
     public virtual int SetLk(in FuseCaller caller, ulong node, in fuse_lk_in request, bool wait) => NotImplemented;
 
     /// <summary>A process waits for <paramref name="unique"/> no longer. Has no reply.</summary>

@@ -34,6 +34,22 @@ public sealed class ResourceBudget(int limit)
         return false;
     }
 
+    /// <summary>Takes several; false, and none, where they do not fit together.</summary>
+    public bool TryTake(int count)
+    {
+        if (Interlocked.Add(ref _used, count) <= Limit)
+        {
+            return true;
+        }
+
+        Interlocked.Add(ref _used, -count);
+        Interlocked.Increment(ref _refused);
+        return false;
+    }
+
     /// <summary>Gives one back.</summary>
     public void Return() => Interlocked.Decrement(ref _used);
+
+    /// <summary>Gives several back.</summary>
+    public void Return(int count) => Interlocked.Add(ref _used, -count);
 }

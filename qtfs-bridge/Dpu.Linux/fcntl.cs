@@ -30,6 +30,15 @@ public static class fcntl
     public const int F_SETFL = 4;
     public const int F_DUPFD_CLOEXEC = 1030;
     public const int FD_CLOEXEC = 1;
+
+    /// <summary>Locks of an open file description: <c>l_pid</c> must be 0, and whoever has the description has its locks (fcntl(2), since Linux 3.15).</summary>
+    public const int F_OFD_GETLK = 36;
+
+    /// <inheritdoc cref="F_OFD_GETLK"/>
+    public const int F_OFD_SETLK = 37;
+    public const int F_RDLCK = 0;
+    public const int F_WRLCK = 1;
+    public const int F_UNLCK = 2;
     public const int AT_FDCWD = -100;
     public const int AT_SYMLINK_NOFOLLOW = 0x100;
     public const int AT_REMOVEDIR = 0x200;
@@ -71,6 +80,17 @@ public struct file_handle
     public int handle_type;
 }
 
+/// <summary>A record lock, in bytes; <c>l_len</c> 0 reaches to the end of every file.</summary>
+[CStruct("struct flock", "fcntl.h")]
+public struct flock
+{
+    public short l_type;
+    public short l_whence;
+    public long l_start;
+    public long l_len;
+    public int l_pid;
+}
+
 public static unsafe partial class LibC
 {
     /// <summary>openat(2); <paramref name="mode"/> is used with O_CREAT and O_TMPFILE only.</summary>
@@ -80,6 +100,10 @@ public static unsafe partial class LibC
     /// <summary>fcntl(2) with an integer argument.</summary>
     [LibraryImport(Library, EntryPoint = "fcntl")]
     public static partial int fcntl_int(int fd, int command, nint argument);
+
+    /// <summary>fcntl(2) with a record lock: F_OFD_SETLK and F_OFD_GETLK, which writes into it.</summary>
+    [LibraryImport(Library, EntryPoint = "fcntl")]
+    public static partial int fcntl_lock(int fd, int command, flock* argument);
 
     /// <summary>fallocate(2); offset and length in bytes.</summary>
     [LibraryImport(Library)]

@@ -43,8 +43,11 @@ public sealed partial class CoherenceTests
 
         Assert.AreEqual(before, Requests(pair, mount), "looking at what is known asks the host nothing");
         before = Requests(pair, mount);
-        Assert.AreEqual("content", File.ReadAllText(file));
-        Assert.IsLessThanOrEqualTo(3, Requests(pair, mount) - before, "open, flush and release; the content is there");
+        Assert.AreEqual("content", Shell.Check($"cat {file}; stat -c %w {file} > {Path.Combine(pair.Folder, "birth")}", "/"));
+        Assert.IsLessThanOrEqualTo(4, Requests(pair, mount) - before, "open, flush and release; the content is there, and the time of birth is asked for once");
+        before = Requests(pair, mount);
+        Shell.Check($"stat -c %w {file}", "/");
+        Assert.AreEqual(before, Requests(pair, mount), "the time of birth is known");
     }
 
     [TestMethod]

@@ -47,9 +47,15 @@ internal static class MountCommand
             "--give-up-after",
             "How long an operation waits for a host that is away before it ends with an I/O error",
             MountConfiguration.DefaultGiveUpAfter);
+        var locks = new Option<string>("--locks")
+        {
+            Description = "Who keeps the locks of its files: the host, or the DPU (local); else the host where it can",
+            HelpName = "host|local",
+        };
+        _ = locks.AcceptOnlyFromAmong("host", "local");
         var command = new Command("mount", "Mount a directory of a host")
         {
-            source, target, readOnly, allowSuid, allowDev, cache, cacheTimeout, lanes, giveUpAfter,
+            source, target, readOnly, allowSuid, allowDev, cache, cacheTimeout, lanes, giveUpAfter, locks,
         };
         runner.Set(command, (context, cancellation) =>
         {
@@ -68,6 +74,7 @@ internal static class MountCommand
                     CacheTimeout = Duration.FromTimeSpan(context.Parsed.GetValue(cacheTimeout).Span),
                     Lanes = context.Parsed.GetValue(lanes),
                     GiveUpAfter = Duration.FromTimeSpan(context.Parsed.GetValue(giveUpAfter).Span),
+                    Locks = context.Parsed.GetValue(locks) ?? string.Empty,
                 },
                 cancellation);
         });

@@ -120,6 +120,7 @@ internal static class JsonOutput
         json.WriteString("cache", mount.Cache == MountCache.Coherent ? "coherent" : "none");
         Seconds(json, "cacheTimeout", mount.CacheTimeout);
         Seconds(json, "giveUpAfter", mount.GiveUpAfter);
+        json.WriteString("locks", mount.Locks);
         Time(json, "mountTime", mount.MountTime);
         MountCounters counters = mount.Counters ?? new MountCounters();
         json.WriteStartObject("counters");

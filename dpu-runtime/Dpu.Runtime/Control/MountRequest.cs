@@ -21,6 +21,7 @@ internal static class MountRequest
         Require(cache >= TimeSpan.Zero && cache <= TimeSpan.FromDays(1), $"mount.cache_timeout is {cache}; allowed are 0 to 1 day");
         TimeSpan giveUp = wanted.GiveUpAfter?.ToTimeSpan() ?? MountConfiguration.DefaultGiveUpAfter;
         Require(giveUp > TimeSpan.Zero && giveUp <= TimeSpan.FromDays(1), $"mount.give_up_after is {giveUp}; allowed are more than 0 to 1 day");
+        Require(wanted.Locks is "" or "host" or "local", $"mount.locks is '{wanted.Locks}'; allowed are 'host' and 'local', or nothing: the host where it can");
         return new RemoteMountOptions
         {
             Host = wanted.Host,
@@ -33,6 +34,7 @@ internal static class MountRequest
             CacheTimeout = cache,
             Lanes = lanes,
             GiveUpAfter = giveUp,
+            Locks = wanted.Locks switch { "host" => MountLocks.Host, "local" => MountLocks.Local, _ => MountLocks.HostIfSupported },
         };
     }
 
@@ -49,6 +51,7 @@ internal static class MountRequest
         CacheTimeout = configured.CacheTimeout,
         Lanes = configured.Lanes,
         GiveUpAfter = configured.GiveUpAfter,
+        Locks = configured.Locks switch { LockKeeper.Host => MountLocks.Host, LockKeeper.Local => MountLocks.Local, _ => MountLocks.HostIfSupported },
     };
 
     /// <summary>The path without a slash at its end and without "." and "..".</summary>

@@ -53,6 +53,7 @@ internal sealed class MountEntry(long id, RemoteMountOptions options, bool confi
             Lanes = Options.Lanes,
             Configured = Configured,
             GiveUpAfter = Duration.FromTimeSpan(Options.GiveUpAfter),
+            Locks = Locks(),
         };
         if (Mount is { } mount)
         {
@@ -107,6 +108,13 @@ internal sealed class MountEntry(long id, RemoteMountOptions options, bool confi
             Interrupts = (ulong)mount.Counters.Interrupted,
         };
     }
+
+    private string Locks() => (Mount, Options.Locks) switch
+    {
+        ({ HostLocks: true }, _) or (null, MountLocks.Host) => "host",
+        (null, MountLocks.HostIfSupported) => "",
+        _ => "local",
+    };
 
     private MountState State(bool hostIsUp)
     {

@@ -69,6 +69,9 @@ public sealed class ExportPolicy(ExportService exports) : IReloadable<HostAgentC
         BytesPerSecond = limits.BytesPerSecond,
         OpenNodes = limits.OpenNodes,
         OpenHandles = limits.OpenHandles,
+        LockOwners = limits.LockOwners,
+        LockRanges = limits.LockRanges,
+        LockWaits = limits.LockWaits,
         Sessions = limits.Sessions,
         Mounts = limits.Mounts,
     };

@@ -58,6 +58,9 @@ public sealed unsafe partial class FuseDispatcher
     /// <summary>What was done so far.</summary>
     public FuseCounters Counters { get; } = new();
 
+    /// <summary>The features that it asks for at most.</summary>
+    public ulong Features => _options.Features;
+
     /// <summary>What FUSE_INIT agreed on; null before it and after FUSE_DESTROY.</summary>
     public FuseNegotiation? Negotiation => Volatile.Read(ref _negotiation);
 
@@ -66,12 +69,13 @@ public sealed unsafe partial class FuseDispatcher
     /// <param name="requestLength">Its size in bytes.</param>
     /// <param name="reply">Where the reply goes; must not overlap the request.</param>
     /// <param name="replyCapacity">How many bytes fit there.</param>
+    /// <param name="late">Takes the answer of a request that must wait; without it such a request is answered with EAGAIN.</param>
     /// <returns>
     /// The reply's size in bytes with its header; 0 where the request has none (FORGET, BATCH_FORGET, INTERRUPT,
-    /// NOTIFY_REPLY); <see cref="Violation"/> where the message is shorter than its header, or says another length than it
+    /// NOTIFY_REPLY), or where it comes later by <paramref name="late"/>; <see cref="Violation"/> where the message is shorter than its header, or says another length than it
     /// has, or the buffers cannot hold any reply.
     /// </returns>
-    public int Dispatch(byte* request, int requestLength, byte* reply, int replyCapacity)
+    public int Dispatch(byte* request, int requestLength, byte* reply, int replyCapacity, IFuseLateReplies? late = null)
     {
         if (requestLength < sizeof(fuse_in_header))
         {
@@ -88,9 +92,10 @@ public sealed unsafe partial class FuseDispatcher
             return Violation;
         }
 
-        int result = Guard(header, request, requestLength, answered ? reply + sizeof(fuse_out_header) : null, answered ? replyCapacity - sizeof(fuse_out_header) : 0);
-        Counters.Count(header.opcode, result < 0);
-        if (!answered)
+        int result = Guard(header, request, requestLength, answered ? reply + sizeof(fuse_out_header) : null, answered ? replyCapacity - sizeof(fuse_out_header) : 0, late);
+        bool pending = result == FuseFileSystem.Pending;
+        Counters.Count(header.opcode, result < 0 && !pending);
+        if (!answered || pending)
         {
             return 0;
         }
@@ -121,12 +126,12 @@ public sealed unsafe partial class FuseDispatcher
 
     /// <summary>Keeps the file system's mistakes from the wire and from the thread; returns the payload's size or a negated errno.</summary>
     [SuppressMessage("Design", "CA1031", Justification = "Any exception here is a bug of the file system, which must not end the other requests.")]
-    private int Guard(in fuse_in_header header, byte* message, int length, byte* payload, int capacity)
+    private int Guard(in fuse_in_header header, byte* message, int length, byte* payload, int capacity, IFuseLateReplies? late)
     {
         try
         {
-            int result = Decode(header, message, length, new FuseReply(payload, capacity));
-            if (result <= capacity && result >= -LargestError)
+            int result = Decode(header, message, length, new FuseReply(payload, capacity), late);
+            if ((result <= capacity && result >= -LargestError) || (result == FuseFileSystem.Pending && late is not null))
             {
                 return result;
             }
@@ -142,7 +147,7 @@ public sealed unsafe partial class FuseDispatcher
     }
 
     [SkipLocalsInit]
-    private int Decode(in fuse_in_header header, byte* message, int length, FuseReply reply)
+    private int Decode(in fuse_in_header header, byte* message, int length, FuseReply reply, IFuseLateReplies? late)
     {
         int extensionSize = header.total_extlen * 8;
         int bodySize = length - sizeof(fuse_in_header) - extensionSize;
@@ -161,7 +166,7 @@ public sealed unsafe partial class FuseDispatcher
             return -errno.EINVAL;
         }
 
-        var request = new FuseRequest(header, body, bodySize, groups[..groupCount]);
+        var request = new FuseRequest(header, body, bodySize, groups[..groupCount], late);
         if (request.Opcode == fuse_opcode.FUSE_INIT)
         {
             return Init(ref request, reply);

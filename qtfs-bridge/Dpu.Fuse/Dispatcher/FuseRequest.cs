@@ -14,11 +14,12 @@ internal unsafe ref struct FuseRequest
     /// <param name="body">The arguments.</param>
     /// <param name="bodySize">Their size in bytes, without extensions.</param>
     /// <param name="groups">The groups of FUSE_EXT_GROUPS.</param>
-    internal FuseRequest(in fuse_in_header header, byte* body, int bodySize, ReadOnlySpan<uint> groups)
+    /// <param name="late">Where later answers go.</param>
+    internal FuseRequest(in fuse_in_header header, byte* body, int bodySize, ReadOnlySpan<uint> groups, IFuseLateReplies? late)
     {
         Opcode = (fuse_opcode)header.opcode;
         Node = header.nodeid;
-        Caller = new FuseCaller { Unique = header.unique, Uid = header.uid, Gid = header.gid, Pid = header.pid, SupplementaryGroups = groups };
+        Caller = new FuseCaller { Unique = header.unique, Uid = header.uid, Gid = header.gid, Pid = header.pid, SupplementaryGroups = groups, Late = late };
         _next = body;
         _left = bodySize;
     }

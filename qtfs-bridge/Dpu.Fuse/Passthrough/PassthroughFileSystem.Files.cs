@@ -117,8 +117,12 @@ public sealed unsafe partial class PassthroughFileSystem
     }
 
     /// <inheritdoc/>
-    public override int Release(in FuseCaller caller, ulong node, in fuse_release_in request) =>
-        _handles.Remove(request.fh, node, isDirectory: false) ? 0 : -errno.EBADF;
+    public override int Release(in FuseCaller caller, ulong node, in fuse_release_in request)
+    {
+        bool removed = _handles.Remove(request.fh, node, isDirectory: false);
+        _locks.Release(node, request.fh);
+        return removed ? 0 : -errno.EBADF;
+    }
 
     /// <inheritdoc/>
     public override int FSync(in FuseCaller caller, ulong node, in fuse_fsync_in request)
@@ -135,6 +139,8 @@ public sealed unsafe partial class PassthroughFileSystem
         {
             return -errno.EBADF;
         }
+
+        _locks.Flush(node, request.lock_owner);
 
         // Closing a copy makes the host's file system flush, and say what went wrong with earlier writes (EDQUOT, EIO).
         int copy = Result(fcntl_int(file.Descriptor, fcntl.F_DUPFD_CLOEXEC, 0));

@@ -29,6 +29,7 @@ public sealed unsafe partial class PassthroughFileSystem : FuseFileSystem, IDisp
     private readonly IdentityPolicy _identity;
     private readonly NodeTable _nodes;
     private readonly HandleTable _handles;
+    private readonly LockTable _locks;
     private readonly ExportBoundary _boundary;
     private readonly Lock[] _directoryLocks = new Lock[LockCount];
     private readonly FuseTimeout _entryTimeout;
@@ -83,6 +84,7 @@ public sealed unsafe partial class PassthroughFileSystem : FuseFileSystem, IDisp
         _rootDevice = record.Device;
         _nodes = new NodeTable(record, options.MaxNodes, options.FirstGeneration, options.NodeBudget, window, options.Watcher);
         _handles = new HandleTable(options.MaxHandles, options.FirstGeneration, options.HandleBudget);
+        _locks = new LockTable(_handles, _descriptors, options.Locks, options.OnLockLimit);
         _boundary = new ExportBoundary(root, _descriptors);
     }
 
@@ -104,6 +106,7 @@ public sealed unsafe partial class PassthroughFileSystem : FuseFileSystem, IDisp
     /// <inheritdoc/>
     public override void Destroy()
     {
+        _locks.Clear();
         _handles.Clear();
         _nodes.Clear();
     }
@@ -114,6 +117,7 @@ public sealed unsafe partial class PassthroughFileSystem : FuseFileSystem, IDisp
         if (Interlocked.Exchange(ref _disposed, 1) == 0)
         {
             _handles.Close();
+            _locks.Close();
             _nodes.Close();
             _ = close(_descriptors);
         }

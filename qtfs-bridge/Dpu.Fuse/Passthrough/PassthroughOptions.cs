@@ -30,6 +30,15 @@ public sealed record PassthroughOptions
     /// <summary>As <see cref="NodeBudget"/>, of open files and directories.</summary>
     public ResourceBudget? HandleBudget { get; init; }
 
+    /// <summary>Whether locks are this machine's; otherwise the peer's kernel keeps them itself, and nobody else sees them.</summary>
+    public bool HostLocks { get; init; }
+
+    /// <summary>What the peer may lock, together with all that share it.</summary>
+    public LockBudget Locks { get; init; } = new();
+
+    /// <summary>Told what of <see cref="Locks"/> refused a request (its name); must not block or throw.</summary>
+    public Action<string>? OnLockLimit { get; init; }
+
     /// <summary>How long the peer's kernel may believe a name.</summary>
     public TimeSpan EntryTimeout { get; init; }
 

@@ -7,7 +7,7 @@ using Microsoft.Win32.SafeHandles;
 namespace Dpu.Fuse;
 
 /// <summary>One thread's loop: read a request, dispatch it, write the reply to the descriptor it came from.</summary>
-internal sealed unsafe class FuseWorker(FuseDispatcher dispatcher, SafeFileHandle device, TimeProvider time)
+internal sealed unsafe class FuseWorker(FuseDispatcher dispatcher, SafeFileHandle device, TimeProvider time) : IFuseLateReplies
 {
     /// <summary>Buffers begin on a page, and replies' data then crosses as few pages as it can.</summary>
     private const int Alignment = 4096;
@@ -22,6 +22,31 @@ internal sealed unsafe class FuseWorker(FuseDispatcher dispatcher, SafeFileHandl
 
     /// <summary>Closes the worker's clone of the device; to be called when it has ended, or will never run.</summary>
     internal void Close() => device.Dispose();
+
+    /// <inheritdoc/>
+    public void Complete(ulong unique, int error)
+    {
+        var header = new fuse_out_header { len = (uint)sizeof(fuse_out_header), error = error, unique = unique };
+        bool held = false;
+        try
+        {
+            device.DangerousAddRef(ref held);
+
+            // SAFETY: a struct on the stack, written whole. A failure says that nobody waits any more.
+            _ = FuseDevice.WriteReply(device, (byte*)&header, sizeof(fuse_out_header));
+        }
+        catch (ObjectDisposedException)
+        {
+            // Expected: the worker has ended, and the mount with it.
+        }
+        finally
+        {
+            if (held)
+            {
+                device.DangerousRelease();
+            }
+        }
+    }
 
     /// <summary>Serves until the connection ends; says why.</summary>
     internal FuseServerEnd Run()
@@ -60,7 +85,7 @@ internal sealed unsafe class FuseWorker(FuseDispatcher dispatcher, SafeFileHandl
 
             // A timestamp of 0 would read as idle; being a tick late does not matter.
             Volatile.Write(ref _busySince, Math.Max(time.GetTimestamp(), 1));
-            int replyLength = dispatcher.Dispatch(request, length, reply, FuseLimits.MaxMessageSize);
+            int replyLength = dispatcher.Dispatch(request, length, reply, FuseLimits.MaxMessageSize, this);
             int written = replyLength > 0 ? Answer(reply, replyLength) : replyLength;
             Volatile.Write(ref _busySince, 0);
 

@@ -8,6 +8,9 @@ namespace Dpu.Hosting.Configuration;
 /// <param name="BytesPerSecond">Bytes a second in both directions together; 0 for no limit.</param>
 /// <param name="OpenNodes">Files and directories that the peer's kernel may hold references to.</param>
 /// <param name="OpenHandles">Open files and directories.</param>
+/// <param name="LockOwners">Owners of record locks: pairs of a process and a file.</param>
+/// <param name="LockRanges">Ranges that they lock.</param>
+/// <param name="LockWaits">Requests that wait for a lock.</param>
 /// <param name="Sessions">Sessions at once; a session is one runtime's life.</param>
 /// <param name="Mounts">Mounts at once.</param>
 public sealed record LimitsConfiguration(
@@ -16,11 +19,14 @@ public sealed record LimitsConfiguration(
     long BytesPerSecond,
     int OpenNodes,
     int OpenHandles,
+    int LockOwners,
+    int LockRanges,
+    int LockWaits,
     int Sessions,
     int Mounts)
 {
     /// <summary>The limits where the file says nothing.</summary>
-    public static LimitsConfiguration Default { get; } = new(64, 0, 0, 100_000, 10_000, 4, 64);
+    public static LimitsConfiguration Default { get; } = new(64, 0, 0, 100_000, 10_000, 2000, 100_000, 256, 4, 64);
 
     internal static LimitsConfiguration Read(ObjectReader? reader, LimitsConfiguration otherwise)
     {
@@ -35,6 +41,9 @@ public sealed record LimitsConfiguration(
             reader.Integer("bytesPerSecond", otherwise.BytesPerSecond, 0, 1_000_000_000_000),
             (int)reader.Integer("openNodes", otherwise.OpenNodes, 16, 100_000_000),
             (int)reader.Integer("openHandles", otherwise.OpenHandles, 16, 10_000_000),
+            (int)reader.Integer("lockOwners", otherwise.LockOwners, 1, 1_000_000),
+            (int)reader.Integer("lockRanges", otherwise.LockRanges, 2, 100_000_000),
+            (int)reader.Integer("lockWaits", otherwise.LockWaits, 1, 4096),
             (int)reader.Integer("sessions", otherwise.Sessions, 1, 4096),
             (int)reader.Integer("mounts", otherwise.Mounts, 1, 65_536));
         reader.End();
@@ -49,6 +58,9 @@ public sealed record LimitsConfiguration(
         writer.WriteNumber("bytesPerSecond", BytesPerSecond);
         writer.WriteNumber("openNodes", OpenNodes);
         writer.WriteNumber("openHandles", OpenHandles);
+        writer.WriteNumber("lockOwners", LockOwners);
+        writer.WriteNumber("lockRanges", LockRanges);
+        writer.WriteNumber("lockWaits", LockWaits);
         writer.WriteNumber("sessions", Sessions);
         writer.WriteNumber("mounts", Mounts);
         writer.WriteEndObject();

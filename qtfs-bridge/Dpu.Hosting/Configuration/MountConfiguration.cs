@@ -13,6 +13,7 @@ namespace Dpu.Hosting.Configuration;
 /// <param name="CacheTimeout">How long names and attributes may be believed without asking.</param>
 /// <param name="Lanes">Connections that carry its requests.</param>
 /// <param name="GiveUpAfter">How long an operation waits for a host that is away before it ends with EIO.</param>
+/// <param name="Locks">Who keeps its locks; null is the host where it can, else the DPU.</param>
 public sealed record MountConfiguration(
     string Host,
     string Export,
@@ -23,7 +24,8 @@ public sealed record MountConfiguration(
     bool Coherent,
     TimeSpan CacheTimeout,
     int Lanes,
-    TimeSpan GiveUpAfter)
+    TimeSpan GiveUpAfter,
+    LockKeeper? Locks = null)
 {
     /// <summary>Lanes where nothing is said: one can carry data while the other answers metadata.</summary>
     public const int DefaultLanes = 2;
@@ -46,7 +48,8 @@ public sealed record MountConfiguration(
             reader.Choice("cache", false, ("none", false), ("coherent", true)),
             reader.Duration("cacheTimeout", TimeSpan.Zero, TimeSpan.Zero, TimeSpan.FromDays(1)),
             (int)reader.Integer("lanes", DefaultLanes, 1, MaxLanes),
-            reader.Duration("giveUpAfter", DefaultGiveUpAfter, TimeSpan.FromSeconds(1), TimeSpan.FromDays(1)));
+            reader.Duration("giveUpAfter", DefaultGiveUpAfter, TimeSpan.FromSeconds(1), TimeSpan.FromDays(1)),
+            reader.Choice<LockKeeper?>("locks", null, ("host", LockKeeper.Host), ("local", LockKeeper.Local)));
         if (mount.Coherent && mount.CacheTimeout > TimeSpan.Zero)
         {
             reader.Warn("cacheTimeout", "has no effect: \"cache\" is \"coherent\"");
@@ -69,6 +72,11 @@ public sealed record MountConfiguration(
         writer.WriteString("cacheTimeout", DurationText.Format(CacheTimeout));
         writer.WriteNumber("lanes", Lanes);
         writer.WriteString("giveUpAfter", DurationText.Format(GiveUpAfter));
+        if (Locks is { } keeper)
+        {
+            writer.WriteString("locks", keeper == LockKeeper.Host ? "host" : "local");
+        }
+
         writer.WriteEndObject();
     }
 

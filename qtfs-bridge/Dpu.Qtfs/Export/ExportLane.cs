@@ -9,13 +9,17 @@ namespace Dpu.Qtfs.Export;
 /// <summary>
 /// One connection of a mount, served on the thread it came with: receive a request, dispatch it, send its reply.
 /// </summary>
-internal sealed unsafe class ExportLane : IDisposable
+internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
 {
     private readonly LinkConnection _connection;
     private readonly ExportedMount _mount;
     private readonly PeerUsage _peer;
     private readonly TimeProvider _time;
     private readonly FuseChannel _channel;
+    private readonly Lock _dispatching = new();
+    private readonly Lock _sending = new();
+    private bool _fenced;
+    private bool _ended;
     private byte* _reply;
     private long _requests;
     private long _opcode = -1;
@@ -26,11 +30,15 @@ internal sealed unsafe class ExportLane : IDisposable
         _mount = mount;
         _peer = peer;
         _time = time;
+        Waits = connection.Hello.Fs.Waits;
         _channel = new FuseChannel(connection.Stream, sizeof(fuse_in_header), FuseLimits.MaxMessageSize);
 
         // SAFETY: freed in Dispose, by the thread that runs Serve.
         _reply = (byte*)NativeMemory.AlignedAlloc((nuint)FuseLimits.MaxMessageSize, 4096);
     }
+
+    /// <summary>Whether it is the mount's connection for requests that wait.</summary>
+    public bool Waits { get; }
 
     public long Requests => Interlocked.Read(ref _requests);
 
@@ -45,6 +53,39 @@ internal sealed unsafe class ExportLane : IDisposable
 
     /// <summary>Breaks the connection, so that <see cref="Serve"/> returns soon.</summary>
     public void Cut() => _connection.Abort();
+
+    /// <summary>For a lane that waits: breaks the connection; when this returns, none of its requests is carried out any more.</summary>
+    public void Fence()
+    {
+        Cut();
+        lock (_dispatching)
+        {
+            _fenced = true;
+        }
+    }
+
+    /// <summary>Sends the answer of a request that has waited. One that cannot be sent is lost: its peer asks again.</summary>
+    public void Complete(ulong unique, int error)
+    {
+        var header = new fuse_out_header { len = (uint)sizeof(fuse_out_header), error = error, unique = unique };
+        lock (_sending)
+        {
+            if (_ended)
+            {
+                return;
+            }
+
+            try
+            {
+                _channel.Send((byte*)&header, sizeof(fuse_out_header));
+            }
+            catch (Exception e) when (e is IOException or ObjectDisposedException)
+            {
+                // Expected when the link breaks, which the lane's own thread finds and says.
+                Cut();
+            }
+        }
+    }
 
     /// <summary>Serves requests until the peer closes, the mount ends or the peer breaks the protocol.</summary>
     /// <exception cref="FuseChannelException">The peer broke the framing.</exception>
@@ -86,28 +127,37 @@ internal sealed unsafe class ExportLane : IDisposable
                 return;
             }
 
+            if (Waits && !MayWait((fuse_opcode)opcode))
+            {
+                throw new FuseChannelException($"the peer sent opcode {opcode} on the connection for requests that wait");
+            }
+
             CacheGrants.Ticket ticket = grants?.Prepare(request, length) ?? default;
-            int replyLength = _mount.Dispatcher.Dispatch(request, length, _reply, FuseLimits.MaxMessageSize);
+            int replyLength = Waits
+                ? DispatchUnlessFenced(request, length)
+                : _mount.Dispatcher.Dispatch(request, length, _reply, FuseLimits.MaxMessageSize);
             if (replyLength == FuseDispatcher.Violation)
             {
                 throw new FuseChannelException($"the peer sent a malformed FUSE message (opcode {opcode}, {length} bytes)");
             }
 
+            if (opcode == (uint)fuse_opcode.FUSE_INIT)
+            {
+                // Before the peer knows: its next lane must not be told to begin anew.
+                _mount.Initialized = true;
+            }
+
             if (replyLength > 0)
             {
                 replyLength = grants?.Grant(request, ticket, _reply, replyLength) ?? replyLength;
-                _channel.Send(_reply, replyLength);
+                Send(replyLength);
                 lastReply = replyLength;
             }
 
             bool failed = replyLength > 0 && ((fuse_out_header*)_reply)->error != 0;
             _mount.Operations.Record(opcode, length, replyLength, failed, _time.GetElapsedTime(received));
             Volatile.Write(ref _opcode, -1);
-            if (opcode == (uint)fuse_opcode.FUSE_INIT)
-            {
-                _mount.Initialized = true;
-            }
-            else if (opcode == (uint)fuse_opcode.FUSE_DESTROY)
+            if (opcode == (uint)fuse_opcode.FUSE_DESTROY)
             {
                 _mount.End();
                 return;
@@ -115,9 +165,45 @@ internal sealed unsafe class ExportLane : IDisposable
         }
     }
 
+    // What answers at once or later, and what goes before it: whoever takes the connection's place waits for the call under way.
+    private static bool MayWait(fuse_opcode opcode) =>
+        opcode is fuse_opcode.FUSE_SETLKW or fuse_opcode.FUSE_SETLK or fuse_opcode.FUSE_INTERRUPT or fuse_opcode.FUSE_INIT;
+
+    private int DispatchUnlessFenced(byte* request, int length)
+    {
+        lock (_dispatching)
+        {
+            return _fenced ? 0 : _mount.Dispatcher.Dispatch(request, length, _reply, FuseLimits.MaxMessageSize, this);
+        }
+    }
+
+    private void Send(int length)
+    {
+        if (!Waits)
+        {
+            _channel.Send(_reply, length);
+            return;
+        }
+
+        lock (_sending)
+        {
+            _channel.Send(_reply, length);
+        }
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {
+        if (Waits)
+        {
+            // Who still sends an answer must have left before the connection goes.
+            Cut();
+            lock (_sending)
+            {
+                _ended = true;
+            }
+        }
+
         _channel.Dispose();
 
         // SAFETY: allocated by the constructor; nulled so that a second call is harmless.

@@ -1,3 +1,5 @@
+using Dpu.Fuse;
+
 namespace Dpu.Qtfs.Export;
 
 /// <summary>What one peer may use, so that it cannot starve another. The defaults fit one DPU with a few hundred containers.</summary>
@@ -14,6 +16,15 @@ public sealed record ExportLimits
 
     /// <summary>Open files and directories over all mounts.</summary>
     public int OpenHandles { get; init; } = 10_000;
+
+    /// <summary>Owners of record locks (a process and a file) over all mounts; each costs the host a descriptor.</summary>
+    public int LockOwners { get; init; } = LockBudget.DefaultOwners;
+
+    /// <summary>Ranges that they lock, over all mounts.</summary>
+    public int LockRanges { get; init; } = LockBudget.DefaultRanges;
+
+    /// <summary>Requests that wait for a lock, over all mounts.</summary>
+    public int LockWaits { get; init; } = LockBudget.DefaultWaits;
 
     /// <summary>Sessions, i.e. runtimes that use the same certificate.</summary>
     public int Sessions { get; init; } = 4;

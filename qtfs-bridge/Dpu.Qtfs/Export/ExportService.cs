@@ -10,7 +10,7 @@ namespace Dpu.Qtfs.Export;
 /// The link's service <c>fs</c> on a host: gives exports to the peers that policy names, each mount with its own nodes
 /// and handles, each peer within its limits. Thread-safe.
 /// </summary>
-public sealed class ExportService : ILinkService, IDisposable
+public sealed partial class ExportService : ILinkService, IDisposable
 {
     /// <summary>Lanes that one mount may open.</summary>
     public const uint MaxLanesPerMount = 32;
@@ -178,88 +178,6 @@ public sealed class ExportService : ILinkService, IDisposable
         }
     }
 
-    /// <summary>The sessions of one peer, or of all where <paramref name="peer"/> is null.</summary>
-    public IReadOnlyList<ExportSessionSnapshot> Sessions(string? peer = null)
-    {
-        lock (_lock)
-        {
-            return
-            [
-                .. _sessions.Values
-                    .Where(session => peer is null || session.Peer == peer)
-                    .OrderBy(session => session.Started)
-                    .Select(session => new ExportSessionSnapshot(
-                        session.Id,
-                        session.Peer,
-                        session.Started,
-                        session.Mounts.Values.Sum(mount => mount.LaneCount),
-                        session.Mounts.Count,
-                        session.Mounts.Values.Sum(mount => mount.OpenNodes),
-                        session.Mounts.Values.Sum(mount => mount.OpenHandles),
-                        session.Mounts.Values.Sum(mount => mount.Requests),
-                        session.Mounts.Values.Sum(mount => mount.Refused)))
-            ];
-        }
-    }
-
-    /// <summary>What each mount has done: those of one peer, or of all where <paramref name="peer"/> is null.</summary>
-    public IReadOnlyList<ExportMountStatistics> Statistics(string? peer = null)
-    {
-        lock (_lock)
-        {
-            return
-            [
-                .. _sessions.Values
-                    .Where(session => peer is null || session.Peer == peer)
-                    .OrderBy(session => session.Started)
-                    .SelectMany(session => session.Mounts.Values)
-                    .Select(mount => new ExportMountStatistics(
-                        mount.Session.Id,
-                        mount.Id,
-                        mount.Session.Peer,
-                        mount.Export.Name,
-                        mount.Export.Path,
-                        mount.ReadOnly,
-                        mount.Started,
-                        mount.LaneCount,
-                        mount.OpenNodes,
-                        mount.OpenHandles,
-                        mount.Refused,
-                        mount.Operations.Snapshot(),
-                        mount.OpcodesInFlight))
-            ];
-        }
-    }
-
-    /// <summary>What each peer has done with each export since the service began. Never less than asked before.</summary>
-    public IReadOnlyList<ExportTotals> Totals()
-    {
-        lock (_lock)
-        {
-            var totals = new Dictionary<(string Peer, string Export), FuseStatistics>();
-            foreach (ExportedMount mount in _sessions.Values.SelectMany(session => session.Mounts.Values))
-            {
-                (string, string) key = (mount.Session.Peer, mount.Export.Name);
-                if (!totals.TryGetValue(key, out FuseStatistics? sum))
-                {
-                    totals.Add(key, sum = new FuseStatistics());
-                }
-
-                sum.Add(mount.Operations);
-            }
-
-            foreach (((string, string) key, FuseStatistics past) in _past)
-            {
-                if (!totals.TryAdd(key, past))
-                {
-                    totals[key].Add(past);
-                }
-            }
-
-            return [.. totals.Select(total => new ExportTotals(total.Key.Peer, total.Key.Export, total.Value.Snapshot()))];
-        }
-    }
-
     /// <summary>Whether the service still answers: false where its tables have been locked for longer than <paramref name="limit"/>.</summary>
     public bool IsResponsive(TimeSpan limit)
     {
@@ -308,7 +226,13 @@ public sealed class ExportService : ILinkService, IDisposable
             return Refuse(HelloStatus.SessionInvalid, "the mount's id belongs to a mount that has ended or is of another export; choose a new one");
         }
 
-        if (mount is { LaneCount: >= (int)MaxLanesPerMount })
+        if (hello.Fs.Waits && !(mount?.HostLocks ?? hello.Fs.HostLocks))
+        {
+            return Refuse(HelloStatus.Malformed, "a connection for requests that wait is for a mount with the host's locks; this one's are the DPU's own");
+        }
+
+        // The one for what waits is beside the lanes, and a new one takes the old one's place.
+        if (!hello.Fs.Waits && mount is { OrdinaryLanes: >= (int)MaxLanesPerMount })
         {
             return Refuse(HelloStatus.Limit, $"the mount has {MaxLanesPerMount} lanes already, which is the most");
         }
@@ -352,6 +276,7 @@ public sealed class ExportService : ILinkService, IDisposable
                 MaxLanes = MaxLanesPerMount,
                 NeedsInit = !mount.Initialized,
                 Coherent = mount.Changes is not null,
+                HostLocks = mount.HostLocks,
             },
         };
     }
@@ -373,6 +298,9 @@ public sealed class ExportService : ILinkService, IDisposable
             Watcher = changes,
             NodeBudget = usage.Nodes,
             HandleBudget = usage.Handles,
+            HostLocks = parameters.HostLocks,
+            Locks = usage.Locks,
+            OnLockLimit = what => TellLockLimit(usage, export.Name, what),
 
             // A new mount's node ids must never mean anything to who still holds an old mount's.
             FirstGeneration = _nextGeneration += 1 << 16,
@@ -385,6 +313,7 @@ public sealed class ExportService : ILinkService, IDisposable
             {
                 PeerArchitecture = ArchitectureOf(hello.Machine) ?? throw new InvalidOperationException("an admitted hello names an architecture"),
                 PeerPageSize = hello.Machine.PageSize,
+                Features = FuseFeatures.Default | (parameters.HostLocks ? FuseFeatures.Locks : 0),
                 OnBug = (opcode, node, e) => Log.RequestBug(_logger, export.Name, opcode, node, e),
             });
             if (changes is not null)
@@ -412,6 +341,14 @@ public sealed class ExportService : ILinkService, IDisposable
         Architecture.Arm64 => System.Runtime.InteropServices.Architecture.Arm64,
         _ => null,
     };
+
+    private void TellLockLimit(PeerUsage usage, string export, string what)
+    {
+        if (usage.MayTellLockLimit(_time.GetElapsedTime(0)))
+        {
+            Log.LockLimit(_logger, usage.Name, export, what);
+        }
+    }
 
     private PeerUsage Usage(string peer)
     {

@@ -47,6 +47,9 @@ internal sealed class ExportedMount
     /// <summary>What lets the DPU's kernel cache; there is one where there are <see cref="Changes"/>.</summary>
     public CacheGrants? Grants { get; init; }
 
+    /// <summary>Whether the peer's locks are this machine's.</summary>
+    public bool HostLocks => (Dispatcher.Features & FuseFeatures.Locks) != 0;
+
     public FuseDispatcher Dispatcher { get; }
 
     /// <summary>When it was made.</summary>
@@ -73,6 +76,10 @@ internal sealed class ExportedMount
     public long OpenNodes => _fileSystem.OpenNodes;
 
     public long OpenHandles => _fileSystem.OpenHandles;
+
+    public long LockOwners => _fileSystem.LockOwners;
+
+    public long LockWaits => _fileSystem.LockWaits;
 
     public long Refused => _fileSystem.Refused;
 
@@ -102,6 +109,7 @@ internal sealed class ExportedMount
     /// <summary>Adds a lane; false where the mount has ended.</summary>
     public bool TryAttach(ExportLane lane)
     {
+        ExportLane[] replaced;
         lock (_lock)
         {
             if (_ended)
@@ -109,13 +117,25 @@ internal sealed class ExportedMount
                 return false;
             }
 
+            replaced = lane.Waits ? [.. _lanes.Where(other => other.Waits)] : [];
             _lanes.Add(lane);
-            return true;
         }
+
+        // The peer asks again for what waited by an older connection, and takes back what it no longer wants. Not under the
+        // lock: the older one may be inside a call.
+        foreach (ExportLane older in replaced)
+        {
+            older.Fence();
+            _fileSystem.Abandon(older);
+        }
+
+        return true;
     }
 
     public void Detach(ExportLane lane)
     {
+        // Not under the lock either.
+        _fileSystem.Abandon(lane);
         lock (_lock)
         {
             _lanes.Remove(lane);
@@ -154,6 +174,18 @@ internal sealed class ExportedMount
 
             _ended = true;
             return true;
+        }
+    }
+
+    /// <summary>Lanes, without the connection for what waits.</summary>
+    public int OrdinaryLanes
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _lanes.Count(lane => !lane.Waits);
+            }
         }
     }
 

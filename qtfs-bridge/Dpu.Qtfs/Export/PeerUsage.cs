@@ -8,6 +8,7 @@ internal sealed class PeerUsage
     private readonly Lock _lock = new();
     private TokenBucket _requests;
     private TokenBucket _bytes;
+    private long _lockLimitTold;
 
     public PeerUsage(string name, ExportLimits limits)
     {
@@ -15,6 +16,7 @@ internal sealed class PeerUsage
         Limits = limits;
         Nodes = new ResourceBudget(limits.OpenNodes);
         Handles = new ResourceBudget(limits.OpenHandles);
+        Locks = new LockBudget(limits.LockOwners, limits.LockRanges, limits.LockWaits);
         _requests = new TokenBucket(limits.RequestsPerSecond);
         _bytes = new TokenBucket(limits.BytesPerSecond);
     }
@@ -26,6 +28,8 @@ internal sealed class PeerUsage
     public ResourceBudget Nodes { get; }
 
     public ResourceBudget Handles { get; }
+
+    public LockBudget Locks { get; }
 
     /// <summary>Takes new limits; what is in use beyond them stays in use.</summary>
     public void Change(ExportLimits limits)
@@ -40,9 +44,21 @@ internal sealed class PeerUsage
             Limits = limits;
             Nodes.Limit = limits.OpenNodes;
             Handles.Limit = limits.OpenHandles;
+            Locks.Owners.Limit = limits.LockOwners;
+            Locks.Ranges.Limit = limits.LockRanges;
+            Locks.Waits.Limit = limits.LockWaits;
             Volatile.Write(ref _requests, new TokenBucket(limits.RequestsPerSecond));
             Volatile.Write(ref _bytes, new TokenBucket(limits.BytesPerSecond));
         }
+    }
+
+    /// <summary>Whether a reached limit of locks is to be logged: once a minute, however often it is reached.</summary>
+    /// <param name="now">A monotonic time.</param>
+    public bool MayTellLockLimit(TimeSpan now)
+    {
+        long last = Interlocked.Read(ref _lockLimitTold);
+        return (last == 0 || now.Ticks - last >= TimeSpan.TicksPerMinute)
+            && Interlocked.CompareExchange(ref _lockLimitTold, Math.Max(1, now.Ticks), last) == last;
     }
 
     /// <summary>How long a request of <paramref name="bytes"/> must wait before it is executed.</summary>

@@ -24,6 +24,21 @@ internal sealed unsafe class InitExchange
     /// <summary>Why there is no agreement, and so no mount; null where kernel and host agree.</summary>
     public string? Refusal { get; private set; }
 
+    /// <summary>Whether the lock flags may be agreed on; set before the first request.</summary>
+    public bool AllowLocks { get; set; }
+
+    /// <summary>What was agreed on; 0 before.</summary>
+    public ulong Features
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _agreed.flags | ((ulong)_agreed.flags2 << 32);
+            }
+        }
+    }
+
     /// <summary>Checks the host's answer to the kernel's INIT, bounds it, and keeps both. An answer that is none becomes EPROTO.</summary>
     public void Agree(byte* request, int length, byte* reply, ref int replyLength)
     {
@@ -44,7 +59,7 @@ internal sealed unsafe class InitExchange
         // The host is not trusted: only what the kernel offered, and sizes that our buffers hold.
         bool hasFlags2 = length >= sizeof(fuse_in_header) + sizeof(fuse_init_in);
         body->minor = Math.Min(body->minor, asked->minor);
-        body->flags &= asked->flags;
+        body->flags &= asked->flags & ~(AllowLocks ? 0 : (uint)FuseFeatures.Locks);
         body->flags2 &= hasFlags2 ? asked->flags2 : 0;
         body->max_write = Math.Clamp(body->max_write, 4096, FuseLimits.MaxWrite);
         body->max_readahead = Math.Min(body->max_readahead, asked->max_readahead);

@@ -49,6 +49,18 @@ internal sealed unsafe class LaneConnection : IDisposable
     /// <exception cref="FuseChannelException">The host's answer is not one.</exception>
     public int Receive(ulong unique, out byte* reply)
     {
+        int length = ReceiveAny(out reply);
+        if (((fuse_out_header*)reply)->unique != unique)
+        {
+            throw new FuseChannelException($"the host answered request {((fuse_out_header*)reply)->unique}, asked was {unique}");
+        }
+
+        return length;
+    }
+
+    /// <summary>As <see cref="Receive"/>, to whatever was asked.</summary>
+    public int ReceiveAny(out byte* reply)
+    {
         int length = _channel.Receive(out reply);
         if (length == 0)
         {
@@ -57,11 +69,6 @@ internal sealed unsafe class LaneConnection : IDisposable
 
         // SAFETY: a whole header has arrived. The host is not trusted: what the kernel would refuse ends here, by name.
         var header = (fuse_out_header*)reply;
-        if (header->unique != unique)
-        {
-            throw new FuseChannelException($"the host answered request {header->unique}, asked was {unique}");
-        }
-
         if (header->error is > 0 or <= -512 || (header->error != 0 && length != sizeof(fuse_out_header)))
         {
             throw new FuseChannelException($"the host answered with error {header->error} in {length} bytes");

@@ -46,7 +46,7 @@ internal sealed class LaneRequest(MountCounters counters, SlowRequests slow)
     /// <summary>Its reply was written, or there is none: counts it once.</summary>
     public void End()
     {
-        var ended = new PendingRequest(_unique, _opcode, _node, _caller, _readAt);
+        var ended = new RequestUnderWay(_unique, _opcode, _node, _caller, _readAt);
         Volatile.Write(ref _readAt, 0);
         TimeSpan latency = Stopwatch.GetElapsedTime(ended.ReadAt);
         counters.Operations.Record(ended.Opcode, _requestBytes, _replyBytes, _failed, latency);
@@ -54,10 +54,10 @@ internal sealed class LaneRequest(MountCounters counters, SlowRequests slow)
     }
 
     /// <summary>The request, where there is one.</summary>
-    public bool TryRead(out PendingRequest pending)
+    public bool TryRead(out RequestUnderWay pending)
     {
         long readAt = Volatile.Read(ref _readAt);
-        pending = new PendingRequest(Volatile.Read(ref _unique), Volatile.Read(ref _opcode), Volatile.Read(ref _node), Volatile.Read(ref _caller), readAt);
+        pending = new RequestUnderWay(Volatile.Read(ref _unique), Volatile.Read(ref _opcode), Volatile.Read(ref _node), Volatile.Read(ref _caller), readAt);
         return readAt != 0 && Volatile.Read(ref _readAt) == readAt;
     }
 }
@@ -68,4 +68,4 @@ internal sealed class LaneRequest(MountCounters counters, SlowRequests slow)
 /// <param name="Node">The node that it asks about.</param>
 /// <param name="Caller">The thread that waits, in this process's pid namespace; 0 where it is in another, or the kernel itself asks.</param>
 /// <param name="ReadAt">When it was read from /dev/fuse, as a timestamp of <see cref="Stopwatch"/>.</param>
-internal readonly record struct PendingRequest(ulong Unique, uint Opcode, ulong Node, uint Caller, long ReadAt);
+internal readonly record struct RequestUnderWay(ulong Unique, uint Opcode, ulong Node, uint Caller, long ReadAt);

@@ -1,4 +1,5 @@
 using Dpu.Fuse.Wire;
+using Dpu.Linux;
 
 namespace Dpu.Qtfs.Mount;
 
@@ -59,6 +60,27 @@ internal static unsafe class LostReply
         {
             forget = Forget(message + release, looked);
         }
+    }
+
+    /// <summary>Makes of a request for a lock that was granted the one that gives it back; other requests stay.</summary>
+    /// <param name="request">The kernel's request, whole.</param>
+    /// <param name="length">Its length in bytes.</param>
+    /// <param name="error">What the host answered.</param>
+    /// <returns>Whether it is to be sent, and answered by the host.</returns>
+    public static bool TryUnlock(byte* request, int length, int error)
+    {
+        var header = (fuse_in_header*)request;
+        if ((fuse_opcode)header->opcode is not (fuse_opcode.FUSE_SETLK or fuse_opcode.FUSE_SETLKW) || error != 0
+            || length < sizeof(fuse_in_header) + sizeof(fuse_lk_in))
+        {
+            return false;
+        }
+
+        // SAFETY: the body is whole, as was just seen; the request is no longer needed.
+        ((fuse_lk_in*)(request + sizeof(fuse_in_header)))->lk.type = fcntl.F_UNLCK;
+        header->opcode = (uint)fuse_opcode.FUSE_SETLK;
+        header->unique = InternalUnique;
+        return true;
     }
 
     private static int Release(byte* message, fuse_opcode opcode, ulong node, ulong handle)

@@ -168,7 +168,8 @@ internal sealed unsafe class MountGuard : IDisposable
                     continue;
                 }
 
-                bool held = _mount.OverflowLane is { } overflow && overflow.Interrupt(unique, expired);
+                bool held = _mount.Pending.Interrupt(unique, expired);
+                held |= _mount.OverflowLane is { } overflow && overflow.Interrupt(unique, expired);
                 foreach (MountLane lane in lanes)
                 {
                     held |= lane.Interrupt(unique, expired);

@@ -175,7 +175,9 @@ internal sealed unsafe class MountLane : IDisposable
         var header = (fuse_in_header*)request;
         if (header->opcode == (uint)fuse_opcode.FUSE_INTERRUPT)
         {
-            _mount.Guard.Note(((fuse_interrupt_in*)(request + sizeof(fuse_in_header)))->unique);
+            ulong interrupted = ((fuse_interrupt_in*)(request + sizeof(fuse_in_header)))->unique;
+            _mount.Guard.Note(interrupted);
+            _ = _mount.Pending.Interrupt(interrupted, expired: false);
             return;
         }
 
@@ -363,6 +365,18 @@ internal sealed unsafe class MountLane : IDisposable
     private void Deliver(SafeFileHandle device, fuse_in_header* header, int length, byte* reply, int replyLength)
     {
         int error = ((fuse_out_header*)reply)->error;
+        if (error == -errno.EAGAIN && PendingRequests.Takes(header->opcode))
+        {
+            // It must wait, which a lane does not.
+            Current.Outcome(length, replyLength, failed: false);
+            if (Claim(header->unique) && !_mount.Pending.TryAdd((byte*)header, length, device))
+            {
+                _mount.Reply(device, header->unique, -errno.ENOLCK);
+            }
+
+            return;
+        }
+
         Current.Outcome(length, replyLength, error != 0);
         if (header->opcode == (uint)fuse_opcode.FUSE_INIT)
         {
@@ -411,6 +425,12 @@ internal sealed unsafe class MountLane : IDisposable
         LostReply.Compensate(header->opcode, header->nodeid, reply, replyLength, messages, out int release, out int forget);
         try
         {
+            if (LostReply.TryUnlock((byte*)header, (int)header->len, ((fuse_out_header*)reply)->error))
+            {
+                _connection!.Send((byte*)header, (int)header->len);
+                _connection.Receive(LostReply.InternalUnique, out _);
+            }
+
             if (release > 0)
             {
                 _connection!.Send(messages, release);

@@ -31,13 +31,13 @@ internal sealed unsafe class OverflowRequest : IDisposable
     public long ReadAt { get; }
 
     /// <summary>The request without its body.</summary>
-    public PendingRequest Pending
+    public RequestUnderWay Pending
     {
         get
         {
             // SAFETY: a whole header was copied; whoever asks has the queue's lock, or has taken the request out of it.
             var header = (fuse_in_header*)Message;
-            return new PendingRequest(Unique, header->opcode, header->nodeid, header->pid, ReadAt);
+            return new RequestUnderWay(Unique, header->opcode, header->nodeid, header->pid, ReadAt);
         }
     }
 
@@ -112,7 +112,7 @@ internal sealed class OverflowQueue(long maxBytes)
     }
 
     /// <summary>Adds what waits to a list, the oldest first.</summary>
-    public void CopyTo(List<PendingRequest> pending)
+    public void CopyTo(List<RequestUnderWay> pending)
     {
         if (Count == 0)
         {

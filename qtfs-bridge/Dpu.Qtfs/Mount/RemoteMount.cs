@@ -33,7 +33,7 @@ public sealed class RemoteMount : IDisposable
     private readonly bool _hostReadOnly;
 
     // The guard's thread alone.
-    private readonly List<PendingRequest> _pending = [];
+    private readonly List<RequestUnderWay> _pending = [];
     private ulong _id = (ulong)Random.Shared.NextInt64();
     private int _lanesRunning;
     private int _overflowLane;
@@ -49,11 +49,19 @@ public sealed class RemoteMount : IDisposable
         Slow = new SlowRequests(options, slow, logger);
         Guard = new MountGuard(this);
         Cache = options.Coherent ? new CacheKeeper(this, logger) : null;
+        Pending = new PendingRequests(this);
         _lanes = [.. Enumerable.Range(0, options.Lanes).Select(number => new MountLane(this, (uint)number))];
         SafeFileHandle[] devices;
         try
         {
-            _hostReadOnly = _lanes[0].Connect().ReadOnly;
+            FsResult served = _lanes[0].Connect();
+            _hostReadOnly = served.ReadOnly;
+            InitExchange.AllowLocks = options.Locks != MountLocks.Local && served.HostLocks;
+            if (options.Locks == MountLocks.Host && !served.HostLocks)
+            {
+                throw new IOException($"host '{options.Host}' cannot keep the locks of a mount; update its agent, or mount with locks \"local\"");
+            }
+
             _device = FuseDevice.Mount(new FuseMountOptions
             {
                 Target = options.Target,
@@ -107,18 +115,21 @@ public sealed class RemoteMount : IDisposable
     public bool ReadOnly => Options.ReadOnly || _hostReadOnly;
 
     /// <summary>Requests under way.</summary>
-    public int InFlight => _lanes.Count(lane => lane.BusySince != 0) + Overflow.Count + (OverflowLane is { BusySince: not 0 } ? 1 : 0);
+    public int InFlight => _lanes.Count(lane => lane.BusySince != 0) + Overflow.Count + (OverflowLane is { BusySince: not 0 } ? 1 : 0) + Pending.Count;
 
     /// <summary>The opcodes of the requests under way, one entry a request.</summary>
     public IReadOnlyList<uint> OpcodesInFlight
     {
         get
         {
-            List<PendingRequest> pending = [];
+            List<RequestUnderWay> pending = [];
             AddPending(pending);
             return [.. pending.Select(request => request.Opcode)];
         }
     }
+
+    /// <summary>Whether locks are the host's: it and this machine's kernel agreed on it.</summary>
+    public bool HostLocks => (InitExchange.Features & FuseFeatures.Locks) == FuseFeatures.Locks;
 
     /// <summary>Ends when the mount is gone, whoever unmounted it.</summary>
     public Task Ended => _ended.Task;
@@ -134,6 +145,9 @@ public sealed class RemoteMount : IDisposable
 
     /// <summary>What keeps the kernel's cache right; null where nothing is cached, or for a fixed time.</summary>
     internal CacheKeeper? Cache { get; }
+
+    /// <summary>Requests that wait on the host.</summary>
+    internal PendingRequests Pending { get; }
 
     internal OverflowQueue Overflow => Guard.Overflow;
 
@@ -206,11 +220,11 @@ public sealed class RemoteMount : IDisposable
         OverflowLane?.Cut();
     }
 
-    internal LinkConnection DialLane(uint number) => Dial(number, FsChannel.Requests);
+    internal LinkConnection DialLane(uint number, bool waits = false) => Dial(number, FsChannel.Requests, waits);
 
-    internal LinkConnection DialNotifications() => Dial(0, FsChannel.Notifications);
+    internal LinkConnection DialNotifications() => Dial(0, FsChannel.Notifications, waits: false);
 
-    private LinkConnection Dial(uint number, FsChannel channel)
+    private LinkConnection Dial(uint number, FsChannel channel, bool waits)
     {
         ulong id = Volatile.Read(ref _id);
         var parameters = new FsParameters
@@ -222,6 +236,8 @@ public sealed class RemoteMount : IDisposable
             CacheTimeoutNs = (ulong)(Options.CacheTimeout.Ticks * 100),
             Coherent = Options.Coherent,
             Channel = channel,
+            HostLocks = Options.Locks != MountLocks.Local,
+            Waits = waits,
         };
         try
         {
@@ -336,17 +352,17 @@ public sealed class RemoteMount : IDisposable
         });
     }
 
-    private void AddPending(List<PendingRequest> pending)
+    private void AddPending(List<RequestUnderWay> pending)
     {
         foreach (MountLane lane in _lanes)
         {
-            if (lane.Current.TryRead(out PendingRequest request))
+            if (lane.Current.TryRead(out RequestUnderWay request))
             {
                 pending.Add(request);
             }
         }
 
-        if (OverflowLane is { } overflow && overflow.Current.TryRead(out PendingRequest late))
+        if (OverflowLane is { } overflow && overflow.Current.TryRead(out RequestUnderWay late))
         {
             pending.Add(late);
         }
@@ -404,6 +420,7 @@ public sealed class RemoteMount : IDisposable
         _overflowThread?.Join();
         Cache?.Stop();
         _cacheThread?.Join();
+        Pending.Stop();
         DisposeParts();
         Log.Unmounted(_logger, Options.Target);
         _ended.SetResult();
@@ -423,11 +440,13 @@ public sealed class RemoteMount : IDisposable
 
         Guard.Dispose();
         Cache?.Dispose();
+        Pending.Dispose();
         _guardDevice?.Dispose();
         _device?.Dispose();
     }
 
-    private Thread StartThread(string name, Action body)
+    /// <summary>Starts a thread of the mount; where it fails, the mount is broken.</summary>
+    internal Thread StartThread(string name, Action body)
     {
         var thread = new Thread(() =>
         {

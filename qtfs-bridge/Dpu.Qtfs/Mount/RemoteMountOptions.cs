@@ -30,6 +30,9 @@ public sealed record RemoteMountOptions
     /// <summary>How long what is cached is believed while the host cannot tell of changes.</summary>
     public TimeSpan StaleAfter { get; init; } = TimeSpan.FromSeconds(1);
 
+    /// <summary>Whose locks are.</summary>
+    public MountLocks Locks { get; init; }
+
     /// <summary>Connections, each with its thread: requests that can be under way at once.</summary>
     public int Lanes { get; init; } = 2;
 

@@ -43,6 +43,11 @@ public static unsafe class ReplayRules
             case fuse_opcode.FUSE_READDIRPLUS:
             case fuse_opcode.FUSE_ACCESS:
             case fuse_opcode.FUSE_GETLK:
+
+            // The owner that has a lock takes it once more, or gives back what it has not. Nobody else could take it between:
+            // the host knows the owner by the session, and a host that lost it answers EBADF.
+            case fuse_opcode.FUSE_SETLK:
+            case fuse_opcode.FUSE_SETLKW:
             case fuse_opcode.FUSE_LSEEK:
             case fuse_opcode.FUSE_INTERRUPT:
 

@@ -20,7 +20,7 @@ internal sealed class SlowRequests(RemoteMountOptions options, SlowRequestLimit 
     private readonly HashSet<ulong> _told = [];
 
     /// <summary>A request has ended.</summary>
-    public void Ended(in PendingRequest request, TimeSpan latency)
+    public void Ended(in RequestUnderWay request, TimeSpan latency)
     {
         if (IsSlow(request.Opcode, latency))
         {
@@ -31,9 +31,9 @@ internal sealed class SlowRequests(RemoteMountOptions options, SlowRequestLimit 
     /// <summary>Tells of the requests that have waited for too long and were not told of yet.</summary>
     /// <param name="pending">All that wait.</param>
     /// <param name="now">The timestamp of <see cref="Stopwatch"/>.</param>
-    public void Look(IReadOnlyList<PendingRequest> pending, long now)
+    public void Look(IReadOnlyList<RequestUnderWay> pending, long now)
     {
-        foreach (PendingRequest request in pending)
+        foreach (RequestUnderWay request in pending)
         {
             TimeSpan waited = Stopwatch.GetElapsedTime(request.ReadAt, now);
             if (IsSlow(request.Opcode, waited) && _told.Add(request.Unique))

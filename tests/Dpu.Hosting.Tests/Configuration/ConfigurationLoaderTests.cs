@@ -15,7 +15,7 @@ public sealed class ConfigurationLoaderTests
           // where DPUs connect
           "listen": ["tcp://0.0.0.0:7443", "unix:///run/dpu/link.sock"],
           "tls": { "certificate": "/p/host.crt", "key": "/p/host.key", "authority": "/p/ca.crt" },
-          "peers": [{ "name": "dpu1", "uid": 0, "limits": { "openNodes": 500 } }, { "name": "dpu2" }],
+          "peers": [{ "name": "dpu1", "uid": 0, "limits": { "openNodes": 500, "lockOwners": 9, "lockRanges": 8, "lockWaits": 7 } }, { "name": "dpu2" }],
           "exports": [
             { "name": "home", "path": "/home", "peers": ["dpu1"], "access": "read-write", "squash": "all",
               "userMap": [{ "dpu": 1000, "host": 2000 }, { "dpu": 5000, "host": 6000, "count": 10 }] }
@@ -31,7 +31,7 @@ public sealed class ConfigurationLoaderTests
         {
           "tls": { "certificate": "/p/dpu.crt", "key": "/p/dpu.key", "authority": "/p/ca.crt", "revocations": "/p/ca.crl" },
           "hosts": [{ "name": "host1", "endpoint": "tcp://[2001:db8::1]:7443" }, { "name": "local", "endpoint": "unix:///l", "uid": 3 }],
-          "mounts": [{ "host": "host1", "export": "/srv/data", "target": "/mnt/x", "cacheTimeout": "500ms", "lanes": 3, "giveUpAfter": "2m" }],
+          "mounts": [{ "host": "host1", "export": "/srv/data", "target": "/mnt/x", "cacheTimeout": "500ms", "lanes": 3, "giveUpAfter": "2m", "locks": "local" }],
           "slowRequest": "250ms",
           "control": { "socket": "/run/x.sock", "listen": ["tcp://127.0.0.1:7444"], "operators": ["alice"] }
         }
@@ -45,6 +45,7 @@ public sealed class ConfigurationLoaderTests
         Assert.HasCount(2, agent.Listen);
         Assert.AreEqual("/p/host.key", agent.Tls!.Key);
         Assert.AreEqual(500, agent.Peers[0].Limits.OpenNodes);
+        Assert.AreEqual((9, 8, 7), (agent.Peers[0].Limits.LockOwners, agent.Peers[0].Limits.LockRanges, agent.Peers[0].Limits.LockWaits));
         Assert.AreEqual(7, agent.Peers[0].Limits.Connections, "a peer's limits start from the common ones");
         Assert.AreEqual(0u, agent.Peers[0].Uid);
         Assert.IsNull(agent.Peers[1].Uid);
@@ -67,6 +68,7 @@ public sealed class ConfigurationLoaderTests
         Assert.AreEqual(TimeSpan.FromMilliseconds(500), runtime.Mounts[0].CacheTimeout);
         Assert.AreEqual(TimeSpan.FromMinutes(2), runtime.Mounts[0].GiveUpAfter);
         Assert.AreEqual(3, runtime.Mounts[0].Lanes);
+        Assert.AreEqual(LockKeeper.Local, runtime.Mounts[0].Locks);
         Assert.AreEqual("alice", runtime.Control.Operators.Single());
         Assert.AreEqual(TimeSpan.FromMilliseconds(250), runtime.SlowRequest);
         Assert.IsNull(runtime.Metrics, "no port is open that nobody asked for");
@@ -172,7 +174,7 @@ public sealed class ConfigurationLoaderTests
             {
               "hosts": [{ "name": "host1", "endpoint": "unix:///a" }, { "name": "t", "endpoint": "tcp://a:1", "uid": 0 }],
               "mounts": [{ "host": "hots1", "export": "../x", "target": "/", "giveUpAfter": "60" },
-                         { "host": "host1", "export": "e", "target": "/m", "lanes": 65 }, { "host": "host1", "export": "f", "target": "/m" }],
+                         { "host": "host1", "export": "e", "target": "/m", "lanes": 65, "locks": "loacl" }, { "host": "host1", "export": "f", "target": "/m" }],
               "control": { "listen": ["tcp://127.0.0.1:1"] }
             }
             """).Errors);
@@ -181,6 +183,7 @@ public sealed class ConfigurationLoaderTests
                 "hosts[1].uid: is for unix endpoints", "tls: is missing", "mounts[0].host: \"hots1\" is none of \"hosts\"; did you mean \"host1\"?",
                 "mounts[0].export: \"../x\" is no name", "\"/\" would hide the whole machine", "mounts[0].giveUpAfter: is \"60\"",
                 "mounts[1].lanes: is 65; allowed: a whole number of 1 to 32", "mounts: has \"/m\" twice",
+                "mounts[1].locks: is \"loacl\"; did you mean \"local\"?",
                 "control.listen: needs \"tls\"", "control.operators: is empty",
             ])
         {

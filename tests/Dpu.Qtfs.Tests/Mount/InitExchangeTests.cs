@@ -21,7 +21,7 @@ public sealed unsafe class InitExchangeTests
     [TestCategory("unit")]
     public void Agree_HostThatOffersEverything_GetsWhatTheKernelOfferedAndOurBuffersHold()
     {
-        var exchange = new InitExchange();
+        var exchange = new InitExchange { AllowLocks = true };
         (int length, int error, fuse_init_out agreed) = Agree(exchange, new fuse_init_out
         {
             major = FuseConstants.FUSE_KERNEL_VERSION,
@@ -40,6 +40,16 @@ public sealed unsafe class InitExchangeTests
         Assert.AreEqual((uint)FuseLimits.MaxWrite, agreed.max_write);
         Assert.IsNull(exchange.Refusal);
         Assert.IsTrue(exchange.Answered.IsSet);
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
+    public void Agree_LocksThatWereNotAskedFor_StayTheKernels()
+    {
+        var exchange = new InitExchange();
+        (_, _, fuse_init_out agreed) = Agree(exchange, new fuse_init_out { major = FuseConstants.FUSE_KERNEL_VERSION, minor = 38, flags = uint.MaxValue, max_write = 4096 });
+        Assert.AreEqual(s_asked.flags & ~(uint)FuseFeatures.Locks, agreed.flags);
+        Assert.AreEqual(0ul, exchange.Features & FuseFeatures.Locks);
     }
 
     [TestMethod]

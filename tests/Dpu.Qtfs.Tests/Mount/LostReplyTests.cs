@@ -11,6 +11,27 @@ public sealed unsafe class LostReplyTests
 
     [TestMethod]
     [TestCategory("unit")]
+    [DataRow(fuse_opcode.FUSE_SETLK, 0, true)]
+    [DataRow(fuse_opcode.FUSE_SETLKW, 0, true)]
+    [DataRow(fuse_opcode.FUSE_SETLK, -11, false)]
+    [DataRow(fuse_opcode.FUSE_GETLK, 0, false)]
+    public void TryUnlock_OfAGrantedLock_GivesItBackAndLeavesAllElse(fuse_opcode opcode, int error, bool expected)
+    {
+        int length = sizeof(fuse_in_header) + sizeof(fuse_lk_in);
+        byte* request = stackalloc byte[length];
+        *(fuse_in_header*)request = new fuse_in_header { len = (uint)length, opcode = (uint)opcode, unique = 8, nodeid = 3 };
+        var range = (fuse_lk_in*)(request + sizeof(fuse_in_header));
+        *range = new fuse_lk_in { fh = 7, owner = 6, lk = new fuse_file_lock { start = 5, end = 9, type = 1 } };
+        Assert.AreEqual(expected, LostReply.TryUnlock(request, length, error));
+        Assert.AreEqual(expected ? 2u : 1u, range->lk.type);
+        Assert.AreEqual(expected ? LostReply.InternalUnique : 8, ((fuse_in_header*)request)->unique);
+        Assert.AreEqual(expected ? fuse_opcode.FUSE_SETLK : opcode, (fuse_opcode)((fuse_in_header*)request)->opcode);
+        Assert.AreEqual((7UL, 6UL, 5UL, 9UL), (range->fh, range->owner, range->lk.start, range->lk.end));
+        Assert.IsFalse(LostReply.TryUnlock(request, length - 1, 0), "cut off");
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
     [DataRow(fuse_opcode.FUSE_LOOKUP)]
     [DataRow(fuse_opcode.FUSE_MKNOD)]
     [DataRow(fuse_opcode.FUSE_MKDIR)]

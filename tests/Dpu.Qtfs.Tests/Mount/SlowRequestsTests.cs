@@ -29,7 +29,7 @@ public sealed class SlowRequestsTests
         var log = new Lines();
         var slow = new SlowRequests(Options, new SlowRequestLimit { Value = TimeSpan.FromSeconds(1) }, log);
         long second = Stopwatch.Frequency;
-        PendingRequest[] pending = [Request(7, 1), Request(9, 1 + second)];
+        RequestUnderWay[] pending = [Request(7, 1), Request(9, 1 + second)];
 
         slow.Look(pending, 1 + (second / 2));
         Assert.IsEmpty(log.All);
@@ -47,7 +47,7 @@ public sealed class SlowRequestsTests
     {
         var log = new Lines();
         var slow = new SlowRequests(Options, new SlowRequestLimit { Value = TimeSpan.FromSeconds(1) }, log);
-        PendingRequest[] pending = [.. Enumerable.Range(1, 5000).Select(unique => Request((ulong)unique, 1))];
+        RequestUnderWay[] pending = [.. Enumerable.Range(1, 5000).Select(unique => Request((ulong)unique, 1))];
         for (int i = 0; i < 3; i++)
         {
             slow.Look(pending, 1 + (10 * Stopwatch.Frequency));
@@ -77,7 +77,7 @@ public sealed class SlowRequestsTests
         Assert.HasCount(1, log.All);
     }
 
-    private static PendingRequest Request(ulong unique, long readAt = 1) => new(unique, (uint)fuse_opcode.FUSE_READ, 0xbeef, 4242, readAt);
+    private static RequestUnderWay Request(ulong unique, long readAt = 1) => new(unique, (uint)fuse_opcode.FUSE_READ, 0xbeef, 4242, readAt);
 
     private sealed class Lines : ILogger
     {

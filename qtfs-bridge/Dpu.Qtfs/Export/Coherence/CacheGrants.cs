@@ -89,6 +89,15 @@ internal sealed unsafe class CacheGrants(PassthroughFileSystem files, MountChang
 
                 break;
 
+            case FUSE_STATX when size >= sizeof(fuse_statx_out):
+                var status = (fuse_statx_out*)body;
+                if (HasAttributesCovered(header->nodeid, new fuse_attr { mode = status->stat.mode, nlink = status->stat.nlink }))
+                {
+                    status->attr_valid = Unlimited;
+                }
+
+                break;
+
             case FUSE_OPEN when size >= sizeof(fuse_open_out):
                 (bool own, bool covered) = files.WatchOf(header->nodeid);
                 if (own || covered)

@@ -11,7 +11,7 @@ internal static unsafe class GrantedReply
 {
     /// <summary>Whether replies to the opcode can grant something.</summary>
     public static bool IsGrant(uint opcode) => (fuse_opcode)opcode
-        is FUSE_LOOKUP or FUSE_GETATTR or FUSE_SETATTR or FUSE_SYMLINK or FUSE_MKNOD or FUSE_MKDIR or FUSE_LINK or FUSE_OPEN or FUSE_CREATE or FUSE_TMPFILE or FUSE_READDIRPLUS;
+        is FUSE_LOOKUP or FUSE_GETATTR or FUSE_SETATTR or FUSE_SYMLINK or FUSE_MKNOD or FUSE_MKDIR or FUSE_LINK or FUSE_OPEN or FUSE_CREATE or FUSE_TMPFILE or FUSE_READDIRPLUS or FUSE_STATX;
 
     /// <summary>The node that the reply names; 0 where there is none or they are many.</summary>
     public static ulong NodeOf(uint opcode, byte* reply, int length) => HasEntry(opcode, length) ? ((fuse_entry_out*)(reply + sizeof(fuse_out_header)))->nodeid : 0;
@@ -56,6 +56,11 @@ internal static unsafe class GrantedReply
         {
             var attributes = (fuse_attr_out*)body;
             (attributes->attr_valid, attributes->attr_valid_nsec) = (0, 0);
+        }
+        else if (nameSeconds == 0 && opcode == (uint)FUSE_STATX && size >= sizeof(fuse_statx_out))
+        {
+            var status = (fuse_statx_out*)body;
+            (status->attr_valid, status->attr_valid_nsec) = (0, 0);
         }
         else if (nameSeconds == 0 && opcode == (uint)FUSE_OPEN && size >= sizeof(fuse_open_out))
         {
