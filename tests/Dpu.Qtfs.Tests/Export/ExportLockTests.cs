@@ -72,6 +72,8 @@ public sealed class ExportLockTests
         Send(old, fuse_opcode.FUSE_SETLKW, Lock(handle, 3, fcntl.F_WRLCK, 100, 100), node, 12);
         Assert.AreEqual((12UL, 0), Receive(old), "so the first one waits");
         using LinkConnection waits = lab.Dial(1, waits: true);
+        Send(waits, fuse_opcode.FUSE_SETLKW, Lock(handle, 4, fcntl.F_WRLCK, 300, 300), node, 13);
+        Assert.AreEqual((13UL, 0), Receive(waits), "it is served: so the old one is no longer");
         Send(waits, fuse_opcode.FUSE_SETLKW, Lock(handle, 4, fcntl.F_WRLCK, 0, 0), node, 14);
         Assert.AreEqual(0, Call(lane, fuse_opcode.FUSE_SETLK, Lock(handle, 1, fcntl.F_UNLCK, 0, Forever), node));
         Assert.AreEqual((14UL, 0), Receive(waits));
