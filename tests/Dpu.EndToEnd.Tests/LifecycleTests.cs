@@ -130,6 +130,23 @@ public sealed class LifecycleTests
 
     [TestMethod]
     [TestCategory("root")]
+    public void RuntimeStopped_WhileItMounts_LeavesNoMount()
+    {
+        using var pair = new Pair();
+        Daemon agent = pair.StartAgent();
+        JsonObject mount = pair.Mount("data", "data"), configuration = pair.RuntimeConfiguration();
+        configuration["mounts"]!.AsArray().Add(mount);
+        for (int round = 1; round <= 3; round++)
+        {
+            Daemon runtime = pair.StartRuntime(configuration);
+            Eventually.True(() => agent.Log.Split("mounted by").Length > round, Pair.Limit, "the host's side of the mount");
+            Assert.AreEqual(0, runtime.Stop(), runtime.Log);
+            Assert.DoesNotContain(mount["target"]!.GetValue<string>(), MountTable.Targets(), runtime.Log);
+        }
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
     public void SilentHost_SignalThatDoesNotKill_KeepsTheTruthOfTheAnswer()
     {
         using var pair = new Pair();

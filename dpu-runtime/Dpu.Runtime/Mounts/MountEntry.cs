@@ -12,6 +12,8 @@ namespace Dpu.Runtime.Mounts;
 /// <param name="configured">Whether the configuration names it.</param>
 internal sealed class MountEntry(long id, RemoteMountOptions options, bool configured)
 {
+    private TaskCompletionSource? _settled;
+
     public string Name { get; } = $"mounts/{id}";
 
     public RemoteMountOptions Options { get; } = options;
@@ -27,7 +29,24 @@ internal sealed class MountEntry(long id, RemoteMountOptions options, bool confi
     public string Error { get; set; } = "";
 
     /// <summary>Set while some thread mounts it.</summary>
-    public bool Starting { get; set; }
+    public bool Starting
+    {
+        get => _settled is { Task.IsCompleted: false };
+        set
+        {
+            if (value)
+            {
+                _settled = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            }
+            else
+            {
+                _settled?.TrySetResult();
+            }
+        }
+    }
+
+    /// <summary>Ends when it is not <see cref="Starting"/> any more.</summary>
+    public Task Settled => _settled?.Task ?? Task.CompletedTask;
 
     /// <summary>Set once it is no longer wanted.</summary>
     public bool Removed { get; set; }

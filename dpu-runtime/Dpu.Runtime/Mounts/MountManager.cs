@@ -15,6 +15,7 @@ namespace Dpu.Runtime.Mounts;
 public sealed class MountManager : IAsyncDisposable, IHealthProbe
 {
     private static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan ProbeLimit = TimeSpan.FromSeconds(2);
 
     private readonly HostLinks _hosts;
@@ -245,8 +246,13 @@ public sealed class MountManager : IAsyncDisposable, IHealthProbe
             _entries.Clear();
         }
 
+        // One that is being made is unmounted by who makes it, or here once it is there: none may stay in the mount table.
         await Task.WhenAll(entries.Select(entry => Task.Factory.StartNew(
-            () => UnmountForGood(entry),
+            () =>
+            {
+                entry.Settled.Wait(StartLimit);
+                UnmountForGood(entry);
+            },
             CancellationToken.None,
             TaskCreationOptions.LongRunning,
             TaskScheduler.Default))).ConfigureAwait(false);
