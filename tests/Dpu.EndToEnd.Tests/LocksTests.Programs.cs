@@ -27,12 +27,15 @@ public sealed partial class LocksTests
         }
     }
 
-    // Where locks of several processes are in the way, any of them may be named.
+    // Where several locks are in the way, any of them may be named: of another process, or, where none is named, any.
     private static bool IsAnotherHolder(string here, string there)
     {
-        string[] local = here.Split(" process "), remote = there.Split(" process ");
-        return local.Length == 2 && remote.Length == 2 && local[1] != remote[1] && local[0].Split(" = ")[0] == remote[0].Split(" = ")[0];
+        string[] local = here.Split(" = "), remote = there.Split(" = ");
+        return local.Length == 2 && remote.Length == 2 && local[0] == remote[0] && local[0].Contains(" get ", StringComparison.Ordinal)
+            && IsLock(local[1]) && IsLock(remote[1]) && (local[1].EndsWith('?') || local[1].Split(' ')[^1] != remote[1].Split(' ')[^1]);
     }
+
+    private static bool IsLock(string answer) => answer.StartsWith("r ", StringComparison.Ordinal) || answer.StartsWith("w ", StringComparison.Ordinal);
 
     [TestMethod]
     [TestCategory("interop")]
