@@ -32,10 +32,17 @@ public sealed partial class LocksTests
     {
         string[] local = here.Split(" = "), remote = there.Split(" = ");
         return local.Length == 2 && remote.Length == 2 && local[0] == remote[0] && local[0].Contains(" get ", StringComparison.Ordinal)
-            && IsLock(local[1]) && IsLock(remote[1]);
+            && IsInTheWay(local[0], local[1]) && IsInTheWay(remote[0], remote[1]);
     }
 
-    private static bool IsLock(string answer) => answer.StartsWith("r ", StringComparison.Ordinal) || answer.StartsWith("w ", StringComparison.Ordinal);
+    // "0: get 1 posix w 6 3" and "r 5 3 process 1": type, start and length, of which 0 is to the end.
+    private static bool IsInTheWay(string command, string answer)
+    {
+        string[] asked = command.Split(' ')[^3..], told = answer.Split(' ');
+        long Number(string text) => long.Parse(text, CultureInfo.InvariantCulture);
+        long End(string[] range) => range[2] == "0" ? long.MaxValue : Number(range[1]) + Number(range[2]);
+        return told[0] is "r" or "w" && (asked[0] == "w" || told[0] == "w") && Number(told[1]) < End(asked) && Number(asked[1]) < End(told);
+    }
 
     [TestMethod]
     [TestCategory("interop")]
