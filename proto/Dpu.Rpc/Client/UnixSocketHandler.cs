@@ -47,8 +47,9 @@ internal static class GrpcHttpHandler
 
     public static SocketsHttpHandler Create() => new()
     {
-        // One connection has a limited number of streams (often 100); a further call opens another one instead of waiting.
-        EnableMultipleHttp2Connections = true,
+        // A call beyond the streams the server allows (often 100) waits for one, as in the other gRPC clients. On a further
+        // connection it would be sent before that one's settings are known, and be refused by a server that allows few.
+        EnableMultipleHttp2Connections = false,
         ConnectTimeout = ConnectTimeout,
         PooledConnectionIdleTimeout = Timeout.InfiniteTimeSpan,
 
