@@ -10,4 +10,7 @@ public sealed record FuseNegotiation(uint Minor, ulong Flags, uint MaxWrite)
 {
     /// <summary>Whether FUSE_SETXATTR carries <c>setxattr_flags</c>.</summary>
     internal bool ExtendedSetXAttr => (Flags & FUSE_SETXATTR_EXT) != 0;
+
+    /// <summary>Whether FUSE_OPEN and FUSE_FLUSH are answered with ENOSYS, after which the kernel sends none.</summary>
+    internal bool HasZeroMessageOpen => (Flags & FUSE_NO_OPEN_SUPPORT) != 0;
 }

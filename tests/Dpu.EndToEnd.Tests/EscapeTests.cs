@@ -131,7 +131,7 @@ public sealed class EscapeTests
         Shell.Check("echo inside > f; mkdir d; echo two > d/g", pair.ExportRoot);
         string outside = Directory.CreateDirectory(Path.Combine(pair.Folder, "outside")).FullName;
         string flag = Path.Combine(pair.Folder, "moved");
-        string mount = pair.Up();
+        string mount = pair.UpUncached();
         using RunningProgram running = Shell.StartPython(
             $$"""
             known = os.open('f', os.O_PATH)

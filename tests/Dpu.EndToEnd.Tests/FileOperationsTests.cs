@@ -106,8 +106,9 @@ public sealed class FileOperationsTests
     [TestCategory("root")]
     public void HostChange_IsSeenAtOnce()
     {
-        string onHost = Path.Combine(s_pair.ExportRoot, "changing");
-        string there = Path.Combine(s_mount, "changing");
+        using var pair = new Pair(LinkKind.Tls);
+        string there = Path.Combine(pair.UpUncached(), "changing");
+        string onHost = Path.Combine(pair.ExportRoot, "changing");
         for (int i = 0; i < 100; i++)
         {
             File.WriteAllText(onHost, $"version {i}");

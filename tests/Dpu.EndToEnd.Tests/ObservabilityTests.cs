@@ -15,7 +15,7 @@ public sealed class ObservabilityTests
     public void Stats_AfterKnownOperations_CountThemAlikeAtBothEnds()
     {
         using var pair = new Pair(LinkKind.Tls);
-        string mount = pair.Up();
+        string mount = pair.UpUncached();
         Work(mount);
 
         JsonNode dpu = Json(pair.Runtime, "stats", mount), host = Json(pair.Agent, "stats", "data");
@@ -148,6 +148,7 @@ public sealed class ObservabilityTests
     private static (Daemon Runtime, string Mount) Start(Pair pair, Action<JsonObject> change)
     {
         JsonObject configuration = pair.RuntimeConfiguration(), mount = pair.Mount("data", "data");
+        mount["cache"] = "none";
         configuration["mounts"]!.AsArray().Add(mount);
         change(configuration);
         Daemon runtime = pair.StartRuntime(configuration);

@@ -65,6 +65,7 @@ public sealed class PolicyTests
         string mount = pair.Up(entry => entry["readOnly"] = true);
         Assert.Contains("Read-only file system", Shell.Run("echo x > f", mount).Error);
         File.WriteAllText(Path.Combine(pair.ExportRoot, "f"), "of the host");
+        Eventually.True(() => File.Exists(Path.Combine(mount, "f")), Pair.Limit, "the host's new file");
         Assert.AreEqual("of the host", File.ReadAllText(Path.Combine(mount, "f")));
     }
 

@@ -30,7 +30,7 @@ internal static class MountRequest
             ReadOnly = wanted.ReadOnly,
             AllowSuid = wanted.AllowSuid,
             AllowDev = wanted.AllowDev,
-            Coherent = wanted.Cache == MountCache.Coherent,
+            Coherent = MountConfiguration.IsCoherent(wanted.Cache switch { MountCache.Coherent => true, MountCache.None => false, _ => null }, cache),
             CacheTimeout = cache,
             Lanes = lanes,
             GiveUpAfter = giveUp,

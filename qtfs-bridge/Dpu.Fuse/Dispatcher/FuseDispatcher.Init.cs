@@ -44,6 +44,12 @@ public sealed unsafe partial class FuseDispatcher
 
         // A file system may only take away.
         ulong agreed = (answer.flags | ((ulong)answer.flags2 << 32)) & offered & _options.Features;
+        if ((agreed & FUSE_NO_OPEN_SUPPORT) != 0)
+        {
+            // Truncation would come with an OPEN, which never comes: so it comes as a change of the size.
+            agreed &= ~(ulong)FUSE_ATOMIC_O_TRUNC;
+        }
+
         SetFeatures(ref answer, agreed);
         answer.major = FUSE_KERNEL_VERSION;
         answer.minor = Math.Min(answer.minor, Math.Min(offer.minor, FuseLimits.MinorVersion));

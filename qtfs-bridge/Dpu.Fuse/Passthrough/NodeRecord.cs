@@ -53,6 +53,9 @@ internal struct NodeRecord : ISlot
     /// <summary>Whether it was found in a directory that is watched, and has not been moved out of it since.</summary>
     public bool Covered;
 
+    /// <summary>The handle by which the file is read where the peer has not opened it, 0 for none; see <see cref="ReaderTable"/>.</summary>
+    public ulong Reader;
+
     ulong ISlot.State { readonly get => State; set => State = value; }
 
     int ISlot.NextFree { readonly get => Next; set => Next = value; }

@@ -19,6 +19,7 @@ internal sealed partial class NodeTable
     private readonly SlotTable<NodeRecord> _slots;
     private readonly int[] _buckets;
     private readonly Lock[] _stripes = new Lock[StripeCount];
+    private readonly HandleTable? _handles;
     private long _overdrawn;
 
     /// <summary>Makes a table with the root in it.</summary>
@@ -28,9 +29,11 @@ internal sealed partial class NodeTable
     /// <param name="budget">The peer's budget of nodes; the root is free.</param>
     /// <param name="window">What bounds the descriptors; null is no limit.</param>
     /// <param name="watcher">What watches nodes; null where nothing does.</param>
-    public NodeTable(in NodeRecord root, int capacity, uint firstGeneration, ResourceBudget? budget, DescriptorWindow? window = null, INodeWatcher? watcher = null)
+    /// <param name="handles">Where the nodes' handles for reading are; null where there are none.</param>
+    public NodeTable(in NodeRecord root, int capacity, uint firstGeneration, ResourceBudget? budget, DescriptorWindow? window = null, INodeWatcher? watcher = null, HandleTable? handles = null)
     {
         _watcher = watcher;
+        _handles = handles;
         _slots = new SlotTable<NodeRecord>(capacity + 1, firstGeneration, budget);
         _buckets = new int[(int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)Math.Clamp(capacity, StripeCount, 1 << 18))];
         for (int i = 0; i < StripeCount; i++)
@@ -253,6 +256,11 @@ internal sealed partial class NodeTable
             EndWatch(ref record, index);
         }
 
+        if (Interlocked.Exchange(ref record.Reader, 0) is not 0 and ulong reader)
+        {
+            _ = _handles!.Remove(reader, IdOf(index, Volatile.Read(ref record.State)), isDirectory: false);
+        }
+
         if (index == RootIndex)
         {
             _ = close(record.Descriptor);
@@ -271,6 +279,19 @@ internal sealed partial class NodeTable
 
         SlotState.Retire(ref record.State);
         _slots.Return(index, charged: index != RootIndex);
+    }
+
+    /// <summary>Takes a node's handle for reading from it; 0 where it has none, or the id names no node.</summary>
+    public ulong TakeReader(ulong id)
+    {
+        if (!TryHold(id, out int index))
+        {
+            return 0;
+        }
+
+        ulong reader = Interlocked.Exchange(ref _slots[index].Reader, 0);
+        Unpin(index);
+        return reader;
     }
 
     private int BucketOf(in NodeRecord file)

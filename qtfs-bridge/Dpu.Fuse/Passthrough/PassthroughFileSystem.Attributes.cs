@@ -15,7 +15,7 @@ public sealed unsafe partial class PassthroughFileSystem
     public override int GetAttr(in FuseCaller caller, ulong node, in fuse_getattr_in request, out fuse_attr_out reply)
     {
         reply = default;
-        if ((request.getattr_flags & FuseConstants.FUSE_GETATTR_FH) != 0)
+        if ((request.getattr_flags & FuseConstants.FUSE_GETATTR_FH) != 0 && !IsUnopened(request.fh))
         {
             using HandlePin handle = _handles.Pin(request.fh, node, isDirectory: false);
             return handle.Valid ? Attributes(handle.Descriptor, out reply) : -errno.EBADF;
@@ -36,7 +36,7 @@ public sealed unsafe partial class PassthroughFileSystem
     public override int StatX(in FuseCaller caller, ulong node, in fuse_statx_in request, out fuse_statx_out reply)
     {
         reply = default;
-        if ((request.getattr_flags & FuseConstants.FUSE_GETATTR_FH) != 0)
+        if ((request.getattr_flags & FuseConstants.FUSE_GETATTR_FH) != 0 && !IsUnopened(request.fh))
         {
             using HandlePin handle = _handles.Pin(request.fh, node, isDirectory: false);
             return handle.Valid ? ExtendedAttributes(handle.Descriptor, out reply) : -errno.EBADF;
@@ -57,7 +57,7 @@ public sealed unsafe partial class PassthroughFileSystem
     {
         reply = default;
         const uint others = FuseConstants.FATTR_UID | FuseConstants.FATTR_GID | FuseConstants.FATTR_MODE | TimeBits;
-        if ((request.valid & FuseConstants.FATTR_FH) != 0 && (request.valid & others) == 0)
+        if ((request.valid & FuseConstants.FATTR_FH) != 0 && (request.valid & others) == 0 && !IsUnopened(request.fh))
         {
             return Resize(caller, node, request, out reply);
         }
@@ -70,7 +70,7 @@ public sealed unsafe partial class PassthroughFileSystem
         }
 
         int opened = -1;
-        bool byHandle = (request.valid & FuseConstants.FATTR_FH) != 0;
+        bool byHandle = (request.valid & FuseConstants.FATTR_FH) != 0 && !IsUnopened(request.fh);
         using HandlePin handle = byHandle ? _handles.Pin(request.fh, node, isDirectory: false) : default;
         if (byHandle)
         {

@@ -55,10 +55,10 @@ public sealed unsafe partial class PassthroughFileSystem
     /// <inheritdoc/>
     public override int Read(in FuseCaller caller, ulong node, in fuse_read_in request, iovec* destination, int count)
     {
-        using HandlePin file = _handles.Pin(request.fh, node, isDirectory: false);
+        using FilePin file = PinToRead(caller, request.fh, node);
         if (!file.Valid)
         {
-            return -errno.EBADF;
+            return file.Error;
         }
 
         if (request.offset > long.MaxValue)
@@ -79,10 +79,10 @@ public sealed unsafe partial class PassthroughFileSystem
     /// <inheritdoc/>
     public override int Write(in FuseCaller caller, ulong node, in fuse_write_in request, iovec* source, int count)
     {
-        using HandlePin file = _handles.Pin(request.fh, node, isDirectory: false);
+        using FilePin file = PinToWrite(caller, request.fh, node);
         if (!file.Valid)
         {
-            return -errno.EBADF;
+            return file.Error;
         }
 
         if (request.offset > long.MaxValue)
@@ -127,8 +127,8 @@ public sealed unsafe partial class PassthroughFileSystem
     /// <inheritdoc/>
     public override int FSync(in FuseCaller caller, ulong node, in fuse_fsync_in request)
     {
-        using HandlePin file = _handles.Pin(request.fh, node, isDirectory: false);
-        return file.Valid ? Sync(file.Descriptor, request.fsync_flags) : -errno.EBADF;
+        using FilePin file = PinToRead(caller, request.fh, node);
+        return file.Valid ? Sync(file.Descriptor, request.fsync_flags) : file.Error;
     }
 
     /// <inheritdoc/>
@@ -155,10 +155,10 @@ public sealed unsafe partial class PassthroughFileSystem
             return -errno.EROFS;
         }
 
-        using HandlePin file = _handles.Pin(request.fh, node, isDirectory: false);
+        using FilePin file = PinToWrite(caller, request.fh, node);
         if (!file.Valid)
         {
-            return -errno.EBADF;
+            return file.Error;
         }
 
         if (request.offset > long.MaxValue || request.length > long.MaxValue)
@@ -185,10 +185,10 @@ public sealed unsafe partial class PassthroughFileSystem
     public override int LSeek(in FuseCaller caller, ulong node, in fuse_lseek_in request, out fuse_lseek_out reply)
     {
         reply = default;
-        using HandlePin file = _handles.Pin(request.fh, node, isDirectory: false);
+        using FilePin file = PinToRead(caller, request.fh, node);
         if (!file.Valid)
         {
-            return -errno.EBADF;
+            return file.Error;
         }
 
         if (request.whence is not (unistd.SEEK_DATA or unistd.SEEK_HOLE))
@@ -214,11 +214,11 @@ public sealed unsafe partial class PassthroughFileSystem
             return -errno.EROFS;
         }
 
-        using HandlePin source = _handles.Pin(request.fh_in, node, isDirectory: false);
-        using HandlePin target = _handles.Pin(request.fh_out, request.nodeid_out, isDirectory: false);
+        using FilePin source = PinToRead(caller, request.fh_in, node);
+        using FilePin target = PinToWrite(caller, request.fh_out, request.nodeid_out);
         if (!source.Valid || !target.Valid)
         {
-            return -errno.EBADF;
+            return Math.Min(source.Error, target.Error);
         }
 
         if (request.off_in > long.MaxValue || request.off_out > long.MaxValue || request.flags != 0)

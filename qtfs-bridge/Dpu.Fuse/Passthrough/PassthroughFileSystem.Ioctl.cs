@@ -29,8 +29,8 @@ public sealed unsafe partial class PassthroughFileSystem
             return -errno.EINVAL;
         }
 
-        using HandlePin handle = PinOf(node, request);
-        int error = BeginIoctl(caller, handle);
+        using FilePin file = PinOf(caller, node, request);
+        int error = BeginIoctl(caller, file);
         if (error < 0)
         {
             return error;
@@ -38,7 +38,7 @@ public sealed unsafe partial class PassthroughFileSystem
 
         // SAFETY: both requests write exactly 'size' bytes, to a buffer of the struct's alignment.
         fsxattr buffer = default;
-        error = Result(ioctl(handle.Descriptor, request.cmd, &buffer));
+        error = Result(ioctl(file.Descriptor, request.cmd, &buffer));
         if (error < 0)
         {
             return error;
@@ -60,8 +60,8 @@ public sealed unsafe partial class PassthroughFileSystem
             return -errno.EROFS;
         }
 
-        using HandlePin handle = PinOf(node, request);
-        int error = BeginIoctl(caller, handle);
+        using FilePin file = PinOf(caller, node, request);
+        int error = BeginIoctl(caller, file);
         if (error < 0)
         {
             return error;
@@ -70,21 +70,23 @@ public sealed unsafe partial class PassthroughFileSystem
         // SAFETY: both requests read exactly 'size' bytes, at most the struct's.
         fsxattr buffer = default;
         input.CopyTo(new Span<byte>(&buffer, size));
-        return Result(ioctl(handle.Descriptor, request.cmd, &buffer));
+        return Result(ioctl(file.Descriptor, request.cmd, &buffer));
     }
 
-    private HandlePin PinOf(ulong node, in fuse_ioctl_in request) =>
-        _handles.Pin(request.fh, node, isDirectory: (request.flags & FuseConstants.FUSE_IOCTL_DIR) != 0);
+    private FilePin PinOf(in FuseCaller caller, ulong node, in fuse_ioctl_in request) =>
+        (request.flags & FuseConstants.FUSE_IOCTL_DIR) != 0
+            ? new FilePin(_handles.Pin(request.fh, node, isDirectory: true))
+            : PinToRead(caller, request.fh, node);
 
     // Who may change flags is the host's to say: the owner, and for some of them root only.
-    private int BeginIoctl(in FuseCaller caller, in HandlePin handle)
+    private int BeginIoctl(in FuseCaller caller, in FilePin file)
     {
-        if (!handle.Valid)
+        if (!file.Valid)
         {
-            return -errno.EBADF;
+            return file.Error;
         }
 
-        int error = _boundary.Check(handle.Descriptor);
+        int error = _boundary.Check(file.Descriptor);
         return error < 0 ? error : _identity.Assume(caller, IdentityUse.Checked);
     }
 }

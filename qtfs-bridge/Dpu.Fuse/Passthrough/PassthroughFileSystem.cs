@@ -29,6 +29,7 @@ public sealed unsafe partial class PassthroughFileSystem : FuseFileSystem, IDisp
     private readonly IdentityPolicy _identity;
     private readonly NodeTable _nodes;
     private readonly HandleTable _handles;
+    private readonly ReaderTable _readers;
     private readonly LockTable _locks;
     private readonly ExportBoundary _boundary;
     private readonly Lock[] _directoryLocks = new Lock[LockCount];
@@ -82,8 +83,9 @@ public sealed unsafe partial class PassthroughFileSystem : FuseFileSystem, IDisp
 
         NodeRecord record = RecordOf(root, status);
         _rootDevice = record.Device;
-        _nodes = new NodeTable(record, options.MaxNodes, options.FirstGeneration, options.NodeBudget, window, options.Watcher);
         _handles = new HandleTable(options.MaxHandles, options.FirstGeneration, options.HandleBudget);
+        _nodes = new NodeTable(record, options.MaxNodes, options.FirstGeneration, options.NodeBudget, window, options.Watcher, _handles);
+        _readers = new ReaderTable(_nodes, _handles);
         _locks = new LockTable(_handles, _descriptors, options.Locks, options.OnLockLimit);
         _boundary = new ExportBoundary(root, _descriptors);
     }

@@ -39,6 +39,9 @@ public sealed record PassthroughOptions
     /// <summary>Told what of <see cref="Locks"/> refused a request (its name); must not block or throw.</summary>
     public Action<string>? OnLockLimit { get; init; }
 
+    /// <summary>Whether the peer's kernel uses files without opening them (FUSE_NO_OPEN_SUPPORT): calls with handle 0 mean the node's file.</summary>
+    public bool ZeroMessageOpen { get; init; }
+
     /// <summary>How long the peer's kernel may believe a name.</summary>
     public TimeSpan EntryTimeout { get; init; }
 

@@ -34,7 +34,7 @@ public sealed record LinkListenerOptions
     public int MaxConnections { get; init; } = 1024;
 
     /// <summary>Connections of one peer where its policy does not say.</summary>
-    public int MaxConnectionsPerPeer { get; init; } = 64;
+    public int MaxConnectionsPerPeer { get; init; } = 256;
 
     /// <summary>Mode of unix socket files. The uid is checked whatever it is.</summary>
     public UnixFileMode UnixSocketMode { get; init; } = UnixFileMode.UserRead | UnixFileMode.UserWrite;

@@ -1,4 +1,5 @@
 using Dpu.Fuse;
+using Dpu.Fuse.Wire;
 using Dpu.Link;
 using Dpu.Proto.V1;
 using Dpu.Qtfs.Export.Coherence;
@@ -13,7 +14,7 @@ namespace Dpu.Qtfs.Export;
 public sealed partial class ExportService : ILinkService, IDisposable
 {
     /// <summary>Lanes that one mount may open.</summary>
-    public const uint MaxLanesPerMount = 32;
+    public const uint MaxLanesPerMount = 128;
 
     private readonly Lock _lock = new();
     private readonly Dictionary<string, PeerUsage> _peers = new(StringComparer.Ordinal);
@@ -287,6 +288,7 @@ public sealed partial class ExportService : ILinkService, IDisposable
         bool readOnly = export.ReadOnly || parameters.ReadOnly;
         MountChanges? changes = parameters.Coherent && export.Cacheable && _watcher is { Available: true } ? new MountChanges(_watcher, export.Name, _logger) : null;
         TimeSpan cache = TimeSpan.FromMicroseconds(Math.Min(parameters.CacheTimeoutNs / 1000, 86_400_000_000UL));
+        bool zeroMessageOpen = parameters.ZeroMessageOpen && !parameters.HostLocks && changes is not null;
         PassthroughOptions passthrough = new()
         {
             Root = export.Path,
@@ -299,6 +301,7 @@ public sealed partial class ExportService : ILinkService, IDisposable
             NodeBudget = usage.Nodes,
             HandleBudget = usage.Handles,
             HostLocks = parameters.HostLocks,
+            ZeroMessageOpen = zeroMessageOpen,
             Locks = usage.Locks,
             OnLockLimit = what => TellLockLimit(usage, export.Name, what),
 
@@ -309,18 +312,20 @@ public sealed partial class ExportService : ILinkService, IDisposable
         try
         {
             fileSystem = new PassthroughFileSystem(passthrough);
-            var dispatcher = new FuseDispatcher(fileSystem, new FuseDispatcherOptions
-            {
-                PeerArchitecture = ArchitectureOf(hello.Machine) ?? throw new InvalidOperationException("an admitted hello names an architecture"),
-                PeerPageSize = hello.Machine.PageSize,
-                Features = FuseFeatures.Default | (parameters.HostLocks ? FuseFeatures.Locks : 0),
-                OnBug = (opcode, node, e) => Log.RequestBug(_logger, export.Name, opcode, node, e),
-            });
             if (changes is not null)
             {
                 changes.FileSystem = fileSystem;
             }
 
+            // Without an OPEN, nothing but a notification makes the peer's kernel drop what it has of a file.
+            zeroMessageOpen = zeroMessageOpen && fileSystem.Watch(FuseConstants.FUSE_ROOT_ID);
+            var dispatcher = new FuseDispatcher(fileSystem, new FuseDispatcherOptions
+            {
+                PeerArchitecture = ArchitectureOf(hello.Machine) ?? throw new InvalidOperationException("an admitted hello names an architecture"),
+                PeerPageSize = hello.Machine.PageSize,
+                Features = FuseFeatures.Default | (parameters.HostLocks ? FuseFeatures.Locks : 0) | (zeroMessageOpen ? FuseConstants.FUSE_NO_OPEN_SUPPORT : 0),
+                OnBug = (opcode, node, e) => Log.RequestBug(_logger, export.Name, opcode, node, e),
+            });
             return new ExportedMount(session, parameters.MountId, export, readOnly, fileSystem, dispatcher, _time)
             {
                 Changes = changes,

@@ -27,6 +27,9 @@ internal sealed unsafe class InitExchange
     /// <summary>Whether the lock flags may be agreed on; set before the first request.</summary>
     public bool AllowLocks { get; set; }
 
+    /// <summary>Whether it may be agreed on that files are used without being opened; set before the first request.</summary>
+    public bool AllowZeroMessageOpen { get; set; }
+
     /// <summary>What was agreed on; 0 before.</summary>
     public ulong Features
     {
@@ -59,7 +62,7 @@ internal sealed unsafe class InitExchange
         // The host is not trusted: only what the kernel offered, and sizes that our buffers hold.
         bool hasFlags2 = length >= sizeof(fuse_in_header) + sizeof(fuse_init_in);
         body->minor = Math.Min(body->minor, asked->minor);
-        body->flags &= asked->flags & ~(AllowLocks ? 0 : (uint)FuseFeatures.Locks);
+        body->flags &= asked->flags & ~(AllowLocks ? 0 : (uint)FuseFeatures.Locks) & ~(AllowZeroMessageOpen ? 0 : FuseConstants.FUSE_NO_OPEN_SUPPORT);
         body->flags2 &= hasFlags2 ? asked->flags2 : 0;
         body->max_write = Math.Clamp(body->max_write, 4096, FuseLimits.MaxWrite);
         body->max_readahead = Math.Min(body->max_readahead, asked->max_readahead);

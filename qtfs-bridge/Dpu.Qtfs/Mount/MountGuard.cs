@@ -55,13 +55,12 @@ internal sealed unsafe class MountGuard : IDisposable
 
     /// <summary>Runs until <see cref="Stop"/>.</summary>
     /// <param name="device">The guard's own clone of /dev/fuse, non-blocking.</param>
-    /// <param name="lanes">The mount's lanes.</param>
-    public void Run(SafeFileHandle device, IReadOnlyList<MountLane> lanes)
+    public void Run(SafeFileHandle device)
     {
         long stoppingSince = 0;
         while (!_stop.Wait(Tick))
         {
-            DeliverInterrupts(lanes);
+            DeliverInterrupts();
             _mount.TellOfSlowRequests();
             if (_mount.Stopping)
             {
@@ -75,18 +74,16 @@ internal sealed unsafe class MountGuard : IDisposable
                 continue;
             }
 
-            while (!_stop.IsSet && !_mount.Stopping && AllStuck(lanes) && Overflow.HasRoom)
+            while (!_stop.IsSet && !_mount.Stopping && AllStuck() && Overflow.HasRoom)
             {
                 ReadOne(device);
-                DeliverInterrupts(lanes);
+                _mount.Relief.Help(Overflow.Count);
+                DeliverInterrupts();
                 _mount.TellOfSlowRequests();
             }
 
-            if (Overflow.Count > 0 && !AllStuck(lanes))
-            {
-                // A lane that is free now sleeps in the kernel and does not see the queue.
-                _mount.StartOverflowLane();
-            }
+            // Also where a lane is free again: it sleeps in the kernel and does not see the queue.
+            _mount.Relief.Help(Overflow.Count);
         }
     }
 
@@ -100,10 +97,10 @@ internal sealed unsafe class MountGuard : IDisposable
         _buffer = null;
     }
 
-    private static bool AllStuck(IReadOnlyList<MountLane> lanes)
+    private bool AllStuck()
     {
         long limit = Environment.TickCount64 - (long)Tick.TotalMilliseconds;
-        foreach (MountLane lane in lanes)
+        foreach (MountLane lane in _mount.Lanes)
         {
             long since = lane.BusySince;
             if (since == 0 || since > limit)
@@ -147,7 +144,7 @@ internal sealed unsafe class MountGuard : IDisposable
         Overflow.Add(new OverflowRequest(_buffer, length, device));
     }
 
-    private void DeliverInterrupts(IReadOnlyList<MountLane> lanes)
+    private void DeliverInterrupts()
     {
         lock (_lock)
         {
@@ -169,8 +166,7 @@ internal sealed unsafe class MountGuard : IDisposable
                 }
 
                 bool held = _mount.Pending.Interrupt(unique, expired);
-                held |= _mount.OverflowLane is { } overflow && overflow.Interrupt(unique, expired);
-                foreach (MountLane lane in lanes)
+                foreach (MountLane lane in _mount.Lanes)
                 {
                     held |= lane.Interrupt(unique, expired);
                 }

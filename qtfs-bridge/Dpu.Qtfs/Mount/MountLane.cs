@@ -57,26 +57,32 @@ internal sealed unsafe class MountLane : IDisposable
                 continue;
             }
 
-            int length = FuseDevice.ReadRequest(device, _request, FuseLimits.MaxMessageSize);
-            if (length > 0)
+            if (!ServeNext(device))
             {
-                Serve(_request, length, device);
-            }
-            else if (length is not (-errno.EINTR or -errno.EAGAIN or -errno.ENOENT))
-            {
-                // ENODEV: unmounted. ECONNABORTED: aborted through fusectl. Nothing else is documented in fuse(4).
-                _mount.DeviceEnded(length);
                 return;
             }
         }
     }
 
-    /// <summary>Serves what waits for a lane, then returns.</summary>
-    public void RunOverflow()
+    /// <summary>Serves what waits for a lane, and what the kernel asks, until there has been nothing for a while.</summary>
+    /// <param name="device">The lane's own clone of /dev/fuse, non-blocking.</param>
+    /// <param name="idle">How long to wait for a request.</param>
+    public void RunRelief(SafeFileHandle device, TimeSpan idle)
     {
-        while (_mount.Overflow.TryTake() is { } waiting)
+        while (!_mount.Stopping)
         {
-            ServeOverflow(waiting);
+            if (_mount.Overflow.TryTake() is { } waiting)
+            {
+                ServeOverflow(waiting);
+            }
+            else if (!poll.WaitReadable(device, idle))
+            {
+                return;
+            }
+            else if (!ServeNext(device))
+            {
+                return;
+            }
         }
     }
 
@@ -161,6 +167,24 @@ internal sealed unsafe class MountLane : IDisposable
     // Cancelled: the mount ended while the lane dialled.
     private static bool IsBroken(Exception e) => e is IOException or FuseChannelException or ObjectDisposedException or OperationCanceledException;
 
+    /// <summary>Reads a request and serves it; false where the mount is gone.</summary>
+    private bool ServeNext(SafeFileHandle device)
+    {
+        int length = FuseDevice.ReadRequest(device, _request, FuseLimits.MaxMessageSize);
+        if (length > 0)
+        {
+            Serve(_request, length, device);
+        }
+        else if (length is not (-errno.EINTR or -errno.EAGAIN or -errno.ENOENT))
+        {
+            // ENODEV: unmounted. ECONNABORTED: aborted through fusectl. Nothing else is documented in fuse(4).
+            _mount.DeviceEnded(length);
+            return false;
+        }
+
+        return true;
+    }
+
     private void ServeOverflow(OverflowRequest waiting)
     {
         using (waiting)
@@ -206,6 +230,13 @@ internal sealed unsafe class MountLane : IDisposable
         ulong unique = header->unique;
         bool hasReply = ReplayRules.HasReply(header->opcode);
         bool mayRepeat = ReplayRules.MayRepeat(request, length);
+        if (_mount.Flushes.IsNeedless(request, length))
+        {
+            Answer(device, header, 0);
+            return;
+        }
+
+        _mount.Flushes.Sending(request, length);
         long started = Environment.TickCount64;
         for (int attempt = 0; ; attempt++)
         {
@@ -386,6 +417,8 @@ internal sealed unsafe class MountLane : IDisposable
         {
             throw new FuseChannelException("the host answered the look-up of a name with the mount's own root");
         }
+
+        _mount.Flushes.Answered((byte*)header, length, reply, replyLength);
 
         // The kernel says ENOENT where nobody waits any more, EINVAL where the reply is none to its request: the caller
         // then has its EIO already.

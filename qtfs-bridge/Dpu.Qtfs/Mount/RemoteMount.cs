@@ -36,9 +36,6 @@ public sealed class RemoteMount : IDisposable
     private readonly List<RequestUnderWay> _pending = [];
     private ulong _id = (ulong)Random.Shared.NextInt64();
     private int _lanesRunning;
-    private int _overflowLane;
-    private Thread? _overflowThread;
-    private MountLane? _overflow;
     private string? _fault;
 
     private RemoteMount(RemoteMountOptions options, IHostConnector connector, ILogger logger, SlowRequestLimit slow)
@@ -50,12 +47,15 @@ public sealed class RemoteMount : IDisposable
         Guard = new MountGuard(this);
         Cache = options.Coherent ? new CacheKeeper(this, logger) : null;
         Pending = new PendingRequests(this);
+        Relief = new ReliefLanes(this);
         _lanes = [.. Enumerable.Range(0, options.Lanes).Select(number => new MountLane(this, (uint)number))];
         SafeFileHandle[] devices;
         try
         {
             FsResult served = _lanes[0].Connect();
             _hostReadOnly = served.ReadOnly;
+            Relief.Allowed = (int)Math.Clamp((long)served.MaxLanes - options.Lanes, 0, ReliefLanes.Most);
+            InitExchange.AllowZeroMessageOpen = ZeroMessageOpen;
             InitExchange.AllowLocks = options.Locks != MountLocks.Local && served.HostLocks;
             if (options.Locks == MountLocks.Host && !served.HostLocks)
             {
@@ -74,12 +74,7 @@ public sealed class RemoteMount : IDisposable
                 // What a runtime left that was killed: every access to it fails.
                 ReplaceStale = true,
             });
-            _guardDevice = _device.Clone();
-            if (LibC.SetNonBlocking(_guardDevice) is < 0 and int refused)
-            {
-                throw new IOException($"a descriptor of {options.Target} cannot be made non-blocking: errno {-refused}");
-            }
-
+            _guardDevice = CloneDevice();
             devices = [.. _lanes.Select(_ => _device.Clone())];
         }
         catch
@@ -90,7 +85,7 @@ public sealed class RemoteMount : IDisposable
             throw;
         }
 
-        _guardThread = StartThread("guard", () => Guard.Run(_guardDevice, _lanes));
+        _guardThread = StartThread("guard", () => Guard.Run(_guardDevice));
         _cacheThread = Cache is { } cache ? StartThread("cache", () => cache.Run(_device.Handle)) : null;
         _lanesRunning = _lanes.Length;
         for (int i = 0; i < _lanes.Length; i++)
@@ -115,7 +110,7 @@ public sealed class RemoteMount : IDisposable
     public bool ReadOnly => Options.ReadOnly || _hostReadOnly;
 
     /// <summary>Requests under way.</summary>
-    public int InFlight => _lanes.Count(lane => lane.BusySince != 0) + Overflow.Count + (OverflowLane is { BusySince: not 0 } ? 1 : 0) + Pending.Count;
+    public int InFlight => Lanes.Count(lane => lane.BusySince != 0) + Overflow.Count + Pending.Count;
 
     /// <summary>The opcodes of the requests under way, one entry a request.</summary>
     public IReadOnlyList<uint> OpcodesInFlight
@@ -130,6 +125,9 @@ public sealed class RemoteMount : IDisposable
 
     /// <summary>Whether locks are the host's: it and this machine's kernel agreed on it.</summary>
     public bool HostLocks => (InitExchange.Features & FuseFeatures.Locks) == FuseFeatures.Locks;
+
+    // With the host's locks it must hear of each close, or a process that is killed would keep its locks.
+    private bool ZeroMessageOpen => Options is { Coherent: true, Locks: MountLocks.Local };
 
     /// <summary>Ends when the mount is gone, whoever unmounted it.</summary>
     public Task Ended => _ended.Task;
@@ -146,13 +144,19 @@ public sealed class RemoteMount : IDisposable
     /// <summary>What keeps the kernel's cache right; null where nothing is cached, or for a fixed time.</summary>
     internal CacheKeeper? Cache { get; }
 
+    /// <summary>Which closes the host need not hear of.</summary>
+    internal FlushRules Flushes { get; } = new();
+
     /// <summary>Requests that wait on the host.</summary>
     internal PendingRequests Pending { get; }
 
     internal OverflowQueue Overflow => Guard.Overflow;
 
-    /// <summary>The lane that serves the overflow queue at the moment.</summary>
-    internal MountLane? OverflowLane => Volatile.Read(ref _overflow);
+    /// <summary>Lanes that help while all others wait for the host.</summary>
+    internal ReliefLanes Relief { get; }
+
+    /// <summary>The lanes that there are at the moment.</summary>
+    internal IEnumerable<MountLane> Lanes => _lanes.Concat(Relief.Serving);
 
     internal InitExchange InitExchange { get; } = new();
 
@@ -210,14 +214,13 @@ public sealed class RemoteMount : IDisposable
     /// <summary>Cuts the lanes that wait for the host: an idle one ends by itself, and tells the host that the mount has ended.</summary>
     internal void CutBusyLanes()
     {
-        Array.ForEach(_lanes, lane =>
+        foreach (MountLane lane in Lanes)
         {
             if (lane.BusySince != 0)
             {
                 lane.Cut();
             }
-        });
-        OverflowLane?.Cut();
+        }
     }
 
     internal LinkConnection DialLane(uint number, bool waits = false) => Dial(number, FsChannel.Requests, waits);
@@ -238,6 +241,7 @@ public sealed class RemoteMount : IDisposable
             Channel = channel,
             HostLocks = Options.Locks != MountLocks.Local,
             Waits = waits,
+            ZeroMessageOpen = ZeroMessageOpen,
         };
         try
         {
@@ -327,44 +331,28 @@ public sealed class RemoteMount : IDisposable
         _stopping.Cancel();
     }
 
-    /// <summary>Serves what waits in the overflow queue, on a thread of its own, one at a time.</summary>
-    internal void StartOverflowLane()
+    /// <summary>One more descriptor of the kernel's requests, non-blocking.</summary>
+    /// <exception cref="IOException">The kernel refuses it.</exception>
+    internal SafeFileHandle CloneDevice()
     {
-        if (Stopping || Interlocked.Exchange(ref _overflowLane, 1) != 0)
+        SafeFileHandle clone = _device.Clone();
+        if (LibC.SetNonBlocking(clone) is < 0 and int refused)
         {
-            return;
+            clone.Dispose();
+            throw new IOException($"a descriptor of {Options.Target} cannot be made non-blocking: errno {-refused}");
         }
 
-        // On the guard's thread only, which End joins before it looks here.
-        _overflowThread = StartThread("overflow", () =>
-        {
-            try
-            {
-                using var lane = new MountLane(this, (uint)_lanes.Length);
-                Volatile.Write(ref _overflow, lane);
-                lane.RunOverflow();
-            }
-            finally
-            {
-                Volatile.Write(ref _overflow, null);
-                Volatile.Write(ref _overflowLane, 0);
-            }
-        });
+        return clone;
     }
 
     private void AddPending(List<RequestUnderWay> pending)
     {
-        foreach (MountLane lane in _lanes)
+        foreach (MountLane lane in Lanes)
         {
             if (lane.Current.TryRead(out RequestUnderWay request))
             {
                 pending.Add(request);
             }
-        }
-
-        if (OverflowLane is { } overflow && overflow.Current.TryRead(out RequestUnderWay late))
-        {
-            pending.Add(late);
         }
 
         Overflow.CopyTo(pending);
@@ -416,8 +404,7 @@ public sealed class RemoteMount : IDisposable
         _ = lane.SendDestroy() || _lanes.Any(other => other != lane && other.SendDestroy());
         Guard.Stop();
         _guardThread.Join();
-        OverflowLane?.Cut();
-        _overflowThread?.Join();
+        Relief.Stop();
         Cache?.Stop();
         _cacheThread?.Join();
         Pending.Stop();

@@ -164,6 +164,9 @@ public sealed class Pair : IDisposable
         return target;
     }
 
+    /// <summary>As <see cref="Up"/>, and the mount asks the host each time: what is changed there is seen at once, not after its notification.</summary>
+    public string UpUncached() => Up(entry => entry["cache"] = "none");
+
     /// <summary>The runtime of <see cref="Up"/>.</summary>
     public Daemon Runtime { get; private set; } = null!;
 

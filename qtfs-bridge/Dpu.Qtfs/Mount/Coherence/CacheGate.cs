@@ -25,7 +25,7 @@ internal sealed class CacheGate
     private long _sequence;
     private volatile bool _open;
 
-    /// <param name="lanes">How many lanes there are, the overflow lane included.</param>
+    /// <param name="lanes">How many lanes there are, those that may come for relief included.</param>
     public CacheGate(int lanes)
     {
         _lanes = lanes;

@@ -23,7 +23,7 @@ internal sealed unsafe class CacheKeeper : IDisposable
 
     private readonly RemoteMount _mount;
     private readonly ILogger _logger;
-    private readonly KnownNodes _nodes = new();
+    private readonly KnownIds _nodes = new();
     private readonly ManualResetEventSlim _stop = new();
     private LinkConnection? _connection;
     private ulong _nameSeconds = BoundedNameSeconds;
@@ -37,8 +37,7 @@ internal sealed unsafe class CacheKeeper : IDisposable
         _mount = mount;
         _logger = logger;
 
-        // The overflow lane's number is the lanes' count.
-        Gate = new CacheGate(mount.Options.Lanes + 1);
+        Gate = new CacheGate(mount.Options.Lanes + ReliefLanes.Most);
     }
 
     public CacheGate Gate { get; }

@@ -17,7 +17,7 @@ internal static unsafe class GrantedReply
     public static ulong NodeOf(uint opcode, byte* reply, int length) => HasEntry(opcode, length) ? ((fuse_entry_out*)(reply + sizeof(fuse_out_header)))->nodeid : 0;
 
     /// <summary>Tells the set each node that the reply names.</summary>
-    public static void Remember(uint opcode, byte* reply, int length, KnownNodes nodes)
+    public static void Remember(uint opcode, byte* reply, int length, KnownIds nodes)
     {
         if (HasEntry(opcode, length))
         {

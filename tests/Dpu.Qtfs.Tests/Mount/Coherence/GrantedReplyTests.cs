@@ -1,3 +1,4 @@
+using Dpu.Qtfs.Mount;
 using Dpu.Fuse.Wire;
 using Dpu.Qtfs.Mount.Coherence;
 using FsCheck;
@@ -51,7 +52,7 @@ public sealed unsafe class GrantedReplyTests
             byte[] guarded = [.. reply, .. Enumerable.Repeat((byte)0xa5, 256)];
             fixed (byte* bytes = guarded)
             {
-                GrantedReply.Remember((uint)opcode, bytes, reply.Length, new KnownNodes());
+                GrantedReply.Remember((uint)opcode, bytes, reply.Length, new KnownIds());
                 GrantedReply.Bound((uint)opcode, bytes, reply.Length, 0);
             }
 
@@ -60,9 +61,9 @@ public sealed unsafe class GrantedReplyTests
 
     [TestMethod]
     [TestCategory("unit")]
-    public void KnownNodes_LastOfAnIndex_AndNoneOutOfRange()
+    public void KnownIds_LastOfAnIndex_AndNoneOutOfRange()
     {
-        var nodes = new KnownNodes();
+        var nodes = new KnownIds();
         nodes.Add((1UL << 32) | 5);
         nodes.Add((2UL << 32) | 5);
         nodes.Add((1UL << 32) | 70_000);

@@ -1,0 +1,71 @@
+using Dpu.Fuse.Wire;
+using Dpu.Linux;
+
+namespace Dpu.Qtfs.Mount;
+
+/// <summary>
+/// Which FUSE_FLUSH the host need not hear of. A close has two things to tell it: that data was written by that file, and
+/// that the POSIX locks of its process go. A file that was opened for reading has not been written, and of a node that this
+/// mount has never locked there are none. Written by lanes without a lock.
+/// </summary>
+internal sealed unsafe class FlushRules
+{
+    // Ids are generation << 32 | index, of handles as of nodes; the last of an index is kept.
+    private readonly KnownIds _readers = new();
+    private readonly KnownIds _locked = new();
+
+    /// <summary>A request is about to be sent; call it before.</summary>
+    public void Sending(byte* request, int length)
+    {
+        // SAFETY: the kernel writes whole messages only; the lengths are checked all the same.
+        var header = (fuse_in_header*)request;
+        byte* body = request + sizeof(fuse_in_header);
+        switch ((fuse_opcode)header->opcode)
+        {
+            case fuse_opcode.FUSE_SETLK or fuse_opcode.FUSE_SETLKW when length >= sizeof(fuse_in_header) + sizeof(fuse_lk_in):
+                if ((((fuse_lk_in*)body)->lk_flags & FuseConstants.FUSE_LK_FLOCK) == 0)
+                {
+                    _locked.Add(header->nodeid);
+                }
+
+                break;
+
+            case fuse_opcode.FUSE_RELEASE when length >= sizeof(fuse_in_header) + sizeof(fuse_release_in):
+                _readers.Remove(((fuse_release_in*)body)->fh);
+                break;
+        }
+    }
+
+    /// <summary>A request was answered; call it before the kernel is.</summary>
+    public void Answered(byte* request, int length, byte* reply, int replyLength)
+    {
+        var header = (fuse_in_header*)request;
+        if (header->opcode != (uint)fuse_opcode.FUSE_OPEN || ((fuse_out_header*)reply)->error != 0
+            || length < sizeof(fuse_in_header) + sizeof(fuse_open_in) || replyLength < sizeof(fuse_out_header) + sizeof(fuse_open_out))
+        {
+            return;
+        }
+
+        // SAFETY: both were compared with their lengths.
+        uint flags = ((fuse_open_in*)(request + sizeof(fuse_in_header)))->flags;
+        ulong handle = ((fuse_open_out*)(reply + sizeof(fuse_out_header)))->fh;
+        if ((flags & (fcntl.O_ACCMODE | fcntl.O_TRUNC)) == fcntl.O_RDONLY)
+        {
+            _readers.Add(handle);
+        }
+        else
+        {
+            _readers.Remove(handle);
+        }
+    }
+
+    /// <summary>Whether a request is a flush with nothing to tell.</summary>
+    public bool IsNeedless(byte* request, int length)
+    {
+        var header = (fuse_in_header*)request;
+        return header->opcode == (uint)fuse_opcode.FUSE_FLUSH
+            && length >= sizeof(fuse_in_header) + sizeof(fuse_flush_in)
+            && _readers.Contains(((fuse_flush_in*)(request + sizeof(fuse_in_header)))->fh)
+            && KnownIds.CanHold(header->nodeid) && !_locked.Contains(header->nodeid);
+    }
+}
