@@ -207,6 +207,44 @@ public sealed partial class CoherenceTests
         Eventually.True(() => pair.Runtime.Log.Contains("does not tell of changes", StringComparison.Ordinal), Pair.Limit, "the reason in the log");
     }
 
+    [TestMethod]
+    [TestCategory("root")]
+    public void StrictFiles_AreAskedForEachTime_AndShowWhatNobodyTells()
+    {
+        using var pair = new Pair();
+        pair.AgentConfiguration["exports"]![0]!["strict"] = new JsonArray("*.img", "volumes/**");
+        Shell.Check("mkdir volumes; for f in disk.img plain volumes/v; do echo content > $f; done", pair.ExportRoot);
+        string mount = Up(pair);
+        foreach ((string name, bool strict) in new[] { ("disk.img", true), ("volumes/v", true), ("absent.img", true), ("volumes/absent", true), ("plain", false), ("absent", false) })
+        {
+            string file = Path.Combine(mount, name);
+            Shell.Check($"stat {file}; stat {file}; true", "/");
+            long before = Requests(pair, mount);
+            Shell.Check($"stat {file}; stat {file}; true", "/");
+            Assert.AreEqual(strict, Requests(pair, mount) >= before + 2, $"{name}: {Requests(pair, mount) - before} requests for two looks");
+        }
+
+        // A store through a mapping that stays open is no event (fanotify(7)).
+        using RunningProgram writer = Shell.StartPython(
+            """
+            files = [open(name, 'r+b') for name in ('disk.img', 'volumes/v')]
+            maps = [mmap.mmap(f.fileno(), 0) for f in files]
+            for n in range(3):
+                for m in maps: m[0:1] = b'%d' % n
+                say(n)
+                wait('../go%d' % n)
+            """,
+            pair.ExportRoot);
+        for (int n = 0; n < 3; n++)
+        {
+            writer.WaitForLine(line => line == $"{n}", Pair.Limit);
+            Assert.AreEqual($"{n}ontent\n{n}ontent\n", Shell.Check("cat disk.img volumes/v", mount));
+            File.WriteAllText(Path.Combine(pair.Folder, $"go{n}"), "");
+        }
+
+        Shell.End(writer);
+    }
+
     // All that is compared: names, kinds, modes, owners, sizes, times, link counts, targets, contents.
     private static string Show(string root)
     {

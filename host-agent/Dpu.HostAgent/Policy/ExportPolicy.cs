@@ -59,6 +59,7 @@ public sealed class ExportPolicy(ExportService exports) : IReloadable<HostAgentC
         Peers = export.Peers.ToHashSet(StringComparer.Ordinal),
         ReadOnly = export.ReadOnly,
         Cacheable = export.Cacheable,
+        Strict = new StrictPaths(export.Strict),
         AllowDeviceNodes = export.AllowDeviceNodes,
         Identity = IdentityOf(export),
     };

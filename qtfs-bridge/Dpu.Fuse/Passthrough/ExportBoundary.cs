@@ -68,6 +68,28 @@ internal sealed unsafe class ExportBoundary
         return -errno.ESTALE;
     }
 
+    /// <summary>The path from the exported directory, without a slash before it; empty for the directory.</summary>
+    /// <param name="descriptor">What is inside; of what is not the path means nothing.</param>
+    /// <param name="buffer">Room for it.</param>
+    /// <returns>Its length in bytes, or a negated errno.</returns>
+    [SkipLocalsInit]
+    public int RelativePath(int descriptor, Span<byte> buffer)
+    {
+        // SAFETY: PathOf writes at most PATH_MAX bytes to each.
+        byte* path = stackalloc byte[limits.PATH_MAX];
+        byte* root = stackalloc byte[limits.PATH_MAX];
+        int length = PathOf(descriptor, path);
+        int rootLength = PathOf(_root, root);
+        var whole = new ReadOnlySpan<byte>(path, Math.Max(0, length));
+        if (length < 0 || rootLength < 0 || !IsBelow(whole, new ReadOnlySpan<byte>(root, rootLength)))
+        {
+            return length < 0 ? length : -errno.ESTALE;
+        }
+
+        ReadOnlySpan<byte> relative = whole[rootLength..].TrimStart((byte)'/');
+        return relative.TryCopyTo(buffer) ? relative.Length : -errno.ENAMETOOLONG;
+    }
+
     /// <summary>Whether a path is the root's or continues it after a '/'. Pure.</summary>
     public static bool IsBelow(ReadOnlySpan<byte> path, ReadOnlySpan<byte> root)
     {

@@ -16,6 +16,14 @@ public sealed partial class PassthroughFileSystem
     /// <summary>Says that a node was found in a directory that is watched, or has been moved out of it.</summary>
     public void Cover(ulong node, bool covered) => _nodes.Cover(node, covered);
 
+    /// <summary>The path by which a node was found, from the exported directory and without a slash before it, as it is now.</summary>
+    /// <returns>Its length in bytes, or a negated errno.</returns>
+    public int RelativePath(ulong node, Span<byte> path)
+    {
+        using NodePin file = _nodes.Pin(node);
+        return file.Valid ? _boundary.RelativePath(file.Descriptor, path) : file.Error;
+    }
+
     /// <summary>The node of the file that the kernel names; 0 where the peer does not know it. For the watcher's thread, as the daemon itself.</summary>
     /// <param name="near">A node on the same mount.</param>
     /// <param name="handleType"><c>handle_type</c> of the kernel's handle.</param>

@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 
 namespace Dpu.Hosting.Configuration;
@@ -27,6 +28,7 @@ public enum SquashMode
 /// <param name="GroupMap">Group ids that differ; empty means the same ids at both ends.</param>
 /// <param name="AllowDeviceNodes">Whether device nodes may be made.</param>
 /// <param name="Cacheable">Whether DPUs may cache what they read, to be told of changes.</param>
+/// <param name="Strict">Patterns of files that they may not cache all the same.</param>
 public sealed record ExportConfiguration(
     string Name,
     string Path,
@@ -38,10 +40,14 @@ public sealed record ExportConfiguration(
     IReadOnlyList<IdMapping> UserMap,
     IReadOnlyList<IdMapping> GroupMap,
     bool AllowDeviceNodes,
-    bool Cacheable)
+    bool Cacheable,
+    IReadOnlyList<string> Strict)
 {
     /// <summary>nobody and nogroup on Debian, nobody on openEuler; also the kernel's overflow id.</summary>
     private const uint Nobody = 65534;
+
+    private const int MaxPatterns = 64;
+    private const int MaxPatternSize = 1024;
 
     internal static ExportConfiguration Read(ObjectReader reader, IReadOnlyCollection<string> peers)
     {
@@ -56,7 +62,8 @@ public sealed record ExportConfiguration(
             IdMapping.ReadList(reader, "userMap"),
             IdMapping.ReadList(reader, "groupMap"),
             reader.Boolean("allowDeviceNodes", false),
-            reader.Choice("cache", true, ("coherent", true), ("none", false)));
+            reader.Choice("cache", true, ("coherent", true), ("none", false)),
+            reader.Strings<string>("strict", Pattern, "a pattern of names (*.img) or of paths below the export (images/**)"));
         export.Advise(reader);
         reader.End();
         return export;
@@ -76,11 +83,33 @@ public sealed record ExportConfiguration(
         IdMapping.WriteList(writer, "groupMap", GroupMap);
         writer.WriteBoolean("allowDeviceNodes", AllowDeviceNodes);
         writer.WriteString("cache", Cacheable ? "coherent" : "none");
+        writer.WriteStrings("strict", Strict);
         writer.WriteEndObject();
+    }
+
+    // A look-up tries them all, so that they are few and short.
+    private static (string? Value, string? Problem) Pattern(string text)
+    {
+        string? problem = text.Trim('/').Length == 0 || text.Contains("//", StringComparison.Ordinal) ? "has an empty part"
+            : Encoding.UTF8.GetByteCount(text) > MaxPatternSize ? $"has more than {MaxPatternSize} bytes"
+            : text.Contains('\0', StringComparison.Ordinal) ? "has a NUL, which no name has"
+            : text.Split('/').Any(part => part is "." or "..") ? "has a part \".\" or \"..\", which no name is"
+            : null;
+        return problem is null ? (text, null) : (null, $"\"{text}\" {problem}");
     }
 
     private void Advise(ObjectReader reader)
     {
+        if (!Cacheable && Strict.Count > 0)
+        {
+            reader.Warn("strict", "has no effect: \"cache\" is \"none\", and nothing is cached");
+        }
+
+        if (Strict.Count > MaxPatterns)
+        {
+            reader.Error("strict", $"has {Strict.Count} patterns", $"at most {MaxPatterns}");
+        }
+
         if (Peers.Count == 0)
         {
             reader.Warn("peers", $"export \"{Name}\" is given to nobody");

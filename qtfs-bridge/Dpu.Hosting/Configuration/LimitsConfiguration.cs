@@ -26,7 +26,7 @@ public sealed record LimitsConfiguration(
     int Mounts)
 {
     /// <summary>The limits where the file says nothing.</summary>
-    public static LimitsConfiguration Default { get; } = new(256, 0, 0, 100_000, 10_000, 2000, 100_000, 256, 4, 64);
+    public static LimitsConfiguration Default { get; } = new(256, 0, 0, 1_000_000, 10_000, 2000, 100_000, 256, 4, 64);
 
     internal static LimitsConfiguration Read(ObjectReader? reader, LimitsConfiguration otherwise)
     {

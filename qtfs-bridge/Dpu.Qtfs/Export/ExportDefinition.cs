@@ -26,6 +26,9 @@ public sealed record ExportDefinition
     /// <summary>Whether peers may cache what they read, to be told of changes; false where the host's writers cannot be noticed.</summary>
     public bool Cacheable { get; init; } = true;
 
+    /// <summary>Files that peers may not cache all the same.</summary>
+    public StrictPaths Strict { get; init; } = StrictPaths.None;
+
     /// <summary>Whether a peer that asks for <paramref name="reference"/> means this export: by its name or its path.</summary>
     public bool Matches(string reference) =>
         reference == Name || reference == Path || (reference.Length > 1 && reference.TrimEnd('/') == Path);

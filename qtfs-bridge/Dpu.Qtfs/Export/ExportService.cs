@@ -288,7 +288,7 @@ public sealed partial class ExportService : ILinkService, IDisposable
         bool readOnly = export.ReadOnly || parameters.ReadOnly;
         MountChanges? changes = parameters.Coherent && export.Cacheable && _watcher is { Available: true } ? new MountChanges(_watcher, export.Name, _logger) : null;
         TimeSpan cache = TimeSpan.FromMicroseconds(Math.Min(parameters.CacheTimeoutNs / 1000, 86_400_000_000UL));
-        bool zeroMessageOpen = parameters.ZeroMessageOpen && !parameters.HostLocks && changes is not null;
+        bool zeroMessageOpen = parameters.ZeroMessageOpen && !parameters.HostLocks && changes is not null && export.Strict.IsEmpty;
         PassthroughOptions passthrough = new()
         {
             Root = export.Path,
@@ -329,7 +329,7 @@ public sealed partial class ExportService : ILinkService, IDisposable
             return new ExportedMount(session, parameters.MountId, export, readOnly, fileSystem, dispatcher, _time)
             {
                 Changes = changes,
-                Grants = changes is null ? null : new CacheGrants(fileSystem, changes),
+                Grants = changes is null ? null : new CacheGrants(fileSystem, changes, export.Strict),
             };
         }
         catch

@@ -12,9 +12,9 @@ namespace Dpu.Qtfs.Export.Coherence;
 /// <remarks>
 /// A name, and the attributes of a file with one name, are covered by the mark on the directory in which it was found. A
 /// directory's attributes change with its entries, and a file with several names is changed through any of them: both
-/// need a mark of their own. Sockets have no grants: whether someone listens changes without an event.
+/// need a mark of their own. Sockets have no grants: whether someone listens changes without an event. Nor have strict files.
 /// </remarks>
-internal sealed unsafe class CacheGrants(PassthroughFileSystem files, MountChanges changes)
+internal sealed unsafe class CacheGrants(PassthroughFileSystem files, MountChanges changes, StrictPaths strict)
 {
     /// <summary>Ten years, in seconds: as good as for ever, and no kernel's clock arithmetic overflows.</summary>
     private const ulong Unlimited = 315_360_000;
@@ -66,14 +66,15 @@ internal sealed unsafe class CacheGrants(PassthroughFileSystem files, MountChang
         var opcode = (fuse_opcode)header->opcode;
         if (answer->error != 0)
         {
-            return opcode == FUSE_LOOKUP && answer->error == -errno.ENOENT && watched ? GrantAbsence(answer) : replyLength;
+            bool absent = opcode == FUSE_LOOKUP && answer->error == -errno.ENOENT && watched && !IsStrict(header->nodeid, NameOf(request));
+            return absent ? GrantAbsence(answer) : replyLength;
         }
 
         switch (opcode)
         {
             case FUSE_LOOKUP or FUSE_MKDIR or FUSE_MKNOD or FUSE_SYMLINK or FUSE_LINK or FUSE_CREATE when size >= sizeof(fuse_entry_out):
                 GrantEntry((fuse_entry_out*)body, ticket);
-                if (opcode == FUSE_CREATE && watched && size >= sizeof(fuse_entry_out) + sizeof(fuse_open_out))
+                if (opcode == FUSE_CREATE && watched && !IsStrict(((fuse_entry_out*)body)->nodeid) && size >= sizeof(fuse_entry_out) + sizeof(fuse_open_out))
                 {
                     ((fuse_open_out*)(body + sizeof(fuse_entry_out)))->open_flags |= FuseConstants.FOPEN_KEEP_CACHE;
                 }
@@ -100,7 +101,7 @@ internal sealed unsafe class CacheGrants(PassthroughFileSystem files, MountChang
 
             case FUSE_OPEN when size >= sizeof(fuse_open_out):
                 (bool own, bool covered) = files.WatchOf(header->nodeid);
-                if (own || covered)
+                if ((own || covered) && !IsStrict(header->nodeid))
                 {
                     ((fuse_open_out*)body)->open_flags |= FuseConstants.FOPEN_KEEP_CACHE;
                 }
@@ -143,7 +144,7 @@ internal sealed unsafe class CacheGrants(PassthroughFileSystem files, MountChang
 
     private void GrantEntry(fuse_entry_out* entry, Ticket ticket)
     {
-        if (!ticket.Watched || (entry->attr.mode & TypeMask) == stat.S_IFSOCK)
+        if (!ticket.Watched || (entry->attr.mode & TypeMask) == stat.S_IFSOCK || IsStrict(entry->nodeid))
         {
             return;
         }
@@ -168,6 +169,11 @@ internal sealed unsafe class CacheGrants(PassthroughFileSystem files, MountChang
     // What is not watched yet is from now on, and granted when it is asked for again.
     private bool HasAttributesCovered(ulong node, in fuse_attr attributes)
     {
+        if (IsStrict(node))
+        {
+            return false;
+        }
+
         (bool own, bool covered) = files.WatchOf(node);
         if (!NeedsOwnMark(attributes))
         {
@@ -181,6 +187,36 @@ internal sealed unsafe class CacheGrants(PassthroughFileSystem files, MountChang
 
         return own;
     }
+
+    private bool IsStrict(ulong node, ReadOnlySpan<byte> name = default)
+    {
+        if (strict.IsEmpty)
+        {
+            return false;
+        }
+
+        Span<byte> path = stackalloc byte[limits.PATH_MAX];
+        int length = files.RelativePath(node, path[..^(name.Length + 1)]);
+        if (length < 0)
+        {
+            // Not known: then it may be.
+            return true;
+        }
+
+        if (!name.IsEmpty)
+        {
+            int start = length == 0 ? 0 : length + 1;
+            path[Math.Max(0, start - 1)] = (byte)'/';
+            name.CopyTo(path[start..]);
+            length = start + name.Length;
+        }
+
+        return strict.Match(path[..length]);
+    }
+
+    // SAFETY: of a request that the dispatcher has served, so that there is a name with its NUL.
+    private static ReadOnlySpan<byte> NameOf(byte* request) =>
+        System.Runtime.InteropServices.MemoryMarshal.CreateReadOnlySpanFromNullTerminated(request + sizeof(fuse_in_header));
 
     private static bool NeedsOwnMark(in fuse_attr attributes) => (attributes.mode & TypeMask) == stat.S_IFDIR || attributes.nlink > 1;
 
