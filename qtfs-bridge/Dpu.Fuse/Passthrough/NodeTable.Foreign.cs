@@ -1,0 +1,109 @@
+using Dpu.Linux;
+
+namespace Dpu.Fuse;
+
+// Nodes on mounts below the root. The peer's kernel keeps nodes for as long as it likes, and a descriptor of one would
+// keep the host from unmounting; so they are shut soon after their last use, and their mounts let go.
+internal sealed partial class NodeTable
+{
+    // Open nodes on other mounts than the root's. Its lock is taken under a move lock, and takes none.
+    private readonly HashSet<int> _foreign = [];
+
+    /// <summary>Whether nodes on mounts below the root hold any open.</summary>
+    public bool HasForeign
+    {
+        get
+        {
+            lock (_foreign)
+            {
+                return _foreign.Count > 0;
+            }
+        }
+    }
+
+    /// <summary>
+    /// Shuts the nodes on mounts below the root that nobody has used since the last call, and lets go of mounts without an
+    /// open node. Call it now and then. Does nothing where the kernel uses the numbers of mounts again.
+    /// </summary>
+    public void ShutIdleForeign()
+    {
+        if (!KernelMounts.Available)
+        {
+            return;
+        }
+
+        int[] open;
+        lock (_foreign)
+        {
+            open = [.. _foreign];
+        }
+
+        foreach (int index in open)
+        {
+            ShutIfIdle(index);
+        }
+
+        // Of what was opened meanwhile the mount may be let go: the node's own descriptor holds it.
+        HashSet<ulong> inUse = [];
+        lock (_foreign)
+        {
+            foreach (int index in _foreign)
+            {
+                inUse.Add(_slots[index].Mount);
+            }
+        }
+
+        _anchors.LetGo(inUse);
+    }
+
+    private void ShutIfIdle(int index)
+    {
+        ref NodeRecord record = ref _slots[index];
+        ulong state = Volatile.Read(ref record.State);
+        if (SlotState.IsPinned(state))
+        {
+            return;
+        }
+
+        if (SlotState.IsReferenced(state))
+        {
+            SlotState.Mark(ref record.State, referenced: false);
+            return;
+        }
+
+        Lock move = _moves[index % StripeCount];
+        if (!move.TryEnter())
+        {
+            return;
+        }
+
+        try
+        {
+            if (!SlotState.TryShut(ref record.State))
+            {
+                return;
+            }
+
+            _ = Shut(ref record, index);
+        }
+        finally
+        {
+            move.Exit();
+        }
+
+        Unpin(index);
+    }
+
+    private void NoteForeign(in NodeRecord record, int index, bool open)
+    {
+        if (!_anchors.IsForeign(record.Mount))
+        {
+            return;
+        }
+
+        lock (_foreign)
+        {
+            _ = open ? _foreign.Add(index) : _foreign.Remove(index);
+        }
+    }
+}
