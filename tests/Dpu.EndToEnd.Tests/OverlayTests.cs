@@ -20,7 +20,8 @@ public sealed class OverlayTests
     {
         s_pair = new Pair();
         s_pair.AgentConfiguration["exports"] = new JsonArray(
-            Pair.Export("data", s_pair.ExportRoot), Pair.Export("readonly", s_pair.ExportRoot, access: "read-only"));
+            Pair.Export("data", s_pair.ExportRoot),
+            Pair.Export("readonly", Directory.CreateDirectory(Path.Combine(s_pair.Folder, "readonly")).FullName, access: "read-only"));
         s_pair.StartAgent();
         JsonObject configuration = s_pair.RuntimeConfiguration();
         foreach (string cache in s_caches)
@@ -80,7 +81,7 @@ public sealed class OverlayTests
     [TestCategory("root")]
     public void LowerLayersOnly_OfAReadOnlyExport_AreMergedAndCannotBeWritten()
     {
-        string host = Folder(s_pair.ExportRoot), name = Path.GetFileName(host), merged = Merged();
+        string host = Folder(Path.Combine(s_pair.Folder, "readonly")), name = Path.GetFileName(host), merged = Merged();
         Shell.Check("mkdir l/d u/d w/d && echo first > l/f && echo second > u/f && echo only > u/d/g && echo third > w/d/h && mknod l/gone c 0 0 && echo x > w/gone", host);
         string layers = string.Join(':', new[] { "l", "u", "w" }.Select(layer => $"{On("readonly")}/{name}/{layer}"));
         Shell.Check($"mount -t overlay test-overlay -o lowerdir={layers} {merged}", "/");

@@ -25,7 +25,8 @@ internal sealed partial class NodeTable
     /// Shuts the nodes on mounts below the root that nobody has used since the last call, and lets go of mounts without an
     /// open node. Call it now and then. Does nothing where the kernel uses the numbers of mounts again.
     /// </summary>
-    public void ShutIdleForeign()
+    /// <param name="opened">Nodes of which the peer has a file open: they keep their descriptors where they have no name.</param>
+    public void ShutIdleForeign(HashSet<ulong> opened)
     {
         if (!KernelMounts.Available)
         {
@@ -40,7 +41,7 @@ internal sealed partial class NodeTable
 
         foreach (int index in open)
         {
-            ShutIfIdle(index);
+            ShutIfIdle(index, opened);
         }
 
         // Of what was opened meanwhile the mount may be let go: the node's own descriptor holds it.
@@ -56,7 +57,7 @@ internal sealed partial class NodeTable
         _anchors.LetGo(inUse);
     }
 
-    private void ShutIfIdle(int index)
+    private void ShutIfIdle(int index, HashSet<ulong> opened)
     {
         ref NodeRecord record = ref _slots[index];
         ulong state = Volatile.Read(ref record.State);
@@ -84,7 +85,8 @@ internal sealed partial class NodeTable
                 return;
             }
 
-            _ = Shut(ref record, index);
+            // A removed file that nobody has open must not hold the mount; who is still in such a directory finds it gone.
+            _ = Shut(ref record, index, evenNameless: !opened.Contains(IdOf(index, state)));
         }
         finally
         {

@@ -109,7 +109,7 @@ internal sealed unsafe partial class NodeTable
     }
 
     // Under the move lock, with the node shut: closes the descriptor, or opens the node again where it must keep it.
-    private bool Shut(ref NodeRecord record, int index)
+    private bool Shut(ref NodeRecord record, int index, bool evenNameless = false)
     {
         bool reopens = record.Anchored && _anchors.CanOpen(record.Mount)
             && (record.Handle.Exists || FileHandle.Create(record.Descriptor, out record.Handle) == 0);
@@ -121,7 +121,7 @@ internal sealed unsafe partial class NodeTable
         }
 
         // Without a name left, the descriptor may be all that keeps the file.
-        if (Identify(record.Descriptor, out statx status) < 0 || status.stx_nlink == 0)
+        if (Identify(record.Descriptor, out statx status) < 0 || (status.stx_nlink == 0 && !evenNameless))
         {
             SlotState.Mark(ref record.State, referenced: true);
             SlotState.Open(ref record.State);

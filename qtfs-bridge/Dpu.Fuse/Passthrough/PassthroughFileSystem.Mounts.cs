@@ -16,7 +16,7 @@ public sealed unsafe partial class PassthroughFileSystem
     {
         if (_nodes.HasForeign)
         {
-            _nodes.ShutIdleForeign();
+            _nodes.ShutIdleForeign(_handles.OpenedNodes());
         }
     }
 
