@@ -72,6 +72,13 @@ internal sealed partial class NodeTable
             return;
         }
 
+        // What is read without an open of the peer's is opened again when it is read again.
+        ulong id = IdOf(index, state);
+        if (Volatile.Read(ref record.Reader) != 0 && TakeReader(id) is not 0 and ulong reader)
+        {
+            _ = _handles!.Remove(reader, id, isDirectory: false);
+        }
+
         Lock move = _moves[index % StripeCount];
         if (!move.TryEnter())
         {
@@ -86,7 +93,7 @@ internal sealed partial class NodeTable
             }
 
             // A removed file that nobody has open must not hold the mount; who is still in such a directory finds it gone.
-            _ = Shut(ref record, index, evenNameless: !opened.Contains(IdOf(index, state)));
+            _ = Shut(ref record, index, evenNameless: !opened.Contains(id));
         }
         finally
         {

@@ -342,7 +342,12 @@ public sealed partial class ExportService : ILinkService, IDisposable
         }
         catch
         {
-            fileSystem?.Dispose();
+            if (fileSystem is not null)
+            {
+                _hostMounts?.Leave(fileSystem);
+                fileSystem.Dispose();
+            }
+
             changes?.End();
             throw;
         }

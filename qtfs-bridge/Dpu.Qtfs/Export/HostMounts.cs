@@ -13,6 +13,7 @@ namespace Dpu.Qtfs.Export;
 public sealed class HostMounts : IDisposable
 {
     private static readonly TimeSpan ReleaseInterval = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(3);
 
     private readonly ILogger _logger;
     private readonly TimeProvider _time;
@@ -40,9 +41,12 @@ public sealed class HostMounts : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        // A file system that hangs may hold the thread: then it ends with the process.
         _stopping = true;
-        _thread.Join();
-        _table.Dispose();
+        if (_thread.Join(StopLimit))
+        {
+            _table.Dispose();
+        }
     }
 
     internal void Join(PassthroughFileSystem files, MountChanges? changes)
