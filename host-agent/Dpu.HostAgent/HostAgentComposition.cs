@@ -18,6 +18,7 @@ public static class HostAgentComposition
         IServiceCollection services = daemon.Services;
         services.AddSingleton(new ExportServiceOptions());
         services.AddSingleton<ChangeWatcher>();
+        services.AddSingleton<HostMounts>();
         services.AddSingleton<ExportService>();
         services.AddSingleton<ExportPolicy>();
         services.AddSingleton<PeerPolicy>();

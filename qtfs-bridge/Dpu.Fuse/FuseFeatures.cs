@@ -6,13 +6,14 @@ namespace Dpu.Fuse;
 public static class FuseFeatures
 {
     /// <summary>
-    /// What a connection uses unless its options say otherwise. Not among them: FUSE_EXPORT_SUPPORT (the peer would look
-    /// up "." and ".." ), <see cref="Locks"/> and the caching flags, which a file system must be made for.
+    /// What a connection uses unless its options say otherwise. FUSE_NO_EXPORT_SUPPORT, because node ids end with the mount:
+    /// else overlayfs would keep them as file handles, and refuse its layers at the next mount (index=on). Not among them:
+    /// FUSE_EXPORT_SUPPORT (the peer would look up "." and ".." ), <see cref="Locks"/> and the caching flags, which a file system must be made for.
     /// </summary>
     public const ulong Default = FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_DONT_MASK | FUSE_AUTO_INVAL_DATA
         | FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_POSIX_ACL | FUSE_ABORT_ERROR
         | FUSE_MAX_PAGES | FUSE_SETXATTR_EXT | FUSE_INIT_EXT | FUSE_CREATE_SUPP_GROUP | FUSE_HAS_IOCTL_DIR
-        | FUSE_HANDLE_KILLPRIV_V2 | FUSE_DIRECT_IO_ALLOW_MMAP;
+        | FUSE_HANDLE_KILLPRIV_V2 | FUSE_DIRECT_IO_ALLOW_MMAP | FUSE_NO_EXPORT_SUPPORT;
 
     /// <summary>What makes the kernel ask the file system for every lock, instead of keeping locks itself.</summary>
     public const ulong Locks = FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS;

@@ -29,6 +29,11 @@ public static class poll
     public static bool WaitReadable(SafeHandle descriptor, TimeSpan limit) =>
         (Wait(descriptor, POLLIN, (int)Math.Min(Math.Ceiling(limit.TotalMilliseconds), int.MaxValue)) & (POLLIN | POLLERR | POLLHUP)) != 0;
 
+    /// <summary>Waits until something urgent is there, of a mount table that it has changed; blocks the thread.</summary>
+    /// <returns>False after the time, which is rounded up to milliseconds, or a signal.</returns>
+    public static bool WaitPriority(SafeHandle descriptor, TimeSpan limit) =>
+        (Wait(descriptor, POLLPRI, (int)Math.Min(Math.Ceiling(limit.TotalMilliseconds), int.MaxValue)) & (POLLPRI | POLLERR)) != 0;
+
     /// <summary>What of <paramref name="events"/> is there now, with POLLERR and POLLHUP; 0 where nothing is.</summary>
     public static short Now(SafeHandle descriptor, short events) => Wait(descriptor, events, 0);
 

@@ -97,6 +97,7 @@ public sealed class RuntimeService(
             mounts.Delete(
                 mount => byTarget ? mount.Target == target : mount.Name == request.Name,
                 request.Lazy,
+                request.Recursive,
                 byTarget ? $"at {target}" : $"named {request.Name}");
             return new Empty();
         });

@@ -28,6 +28,9 @@ internal sealed class MountEntry(long id, RemoteMountOptions options, bool confi
     /// <summary>Why the last try failed.</summary>
     public string Error { get; set; } = "";
 
+    /// <summary>The target of the mount that must stand before this one is made inside of it; null where none.</summary>
+    public string? WaitsFor { get; set; }
+
     /// <summary>Set while some thread mounts it.</summary>
     public bool Starting
     {
@@ -55,7 +58,7 @@ internal sealed class MountEntry(long id, RemoteMountOptions options, bool confi
     /// <param name="hostIsUp">Whether its host's link is up.</param>
     public Mount ToMessage(bool hostIsUp)
     {
-        string error = Mount?.Fault ?? Error;
+        string error = Mount?.Fault ?? (Mount is null && WaitsFor is not null ? $"it waits for the mount at {WaitsFor}" : Error);
         var message = new Mount
         {
             Name = Name,
@@ -139,7 +142,7 @@ internal sealed class MountEntry(long id, RemoteMountOptions options, bool confi
     {
         if (Mount is null)
         {
-            return Error.Length > 0 && hostIsUp ? MountState.Failed : MountState.Waiting;
+            return Error.Length > 0 && hostIsUp && WaitsFor is null ? MountState.Failed : MountState.Waiting;
         }
 
         if (!hostIsUp)

@@ -12,7 +12,7 @@ namespace Dpu.Runtime.Mounts;
 /// Every mount of this DPU: those of the configuration, made whenever their host is up and they do not stand, and those
 /// an operator asked for. Thread-safe.
 /// </summary>
-public sealed class MountManager : IAsyncDisposable, IHealthProbe
+public sealed partial class MountManager : IAsyncDisposable, IHealthProbe
 {
     private static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(5);
@@ -99,28 +99,27 @@ public sealed class MountManager : IAsyncDisposable, IHealthProbe
         return null;
     }
 
-    /// <summary>Unmounts the configured mounts that are not in the list; mounts that an operator made stay.</summary>
+    /// <summary>
+    /// Unmounts the configured mounts that are not in the list, and what lies inside of them; other mounts that an operator
+    /// made stay. What has to be made again, for a mount around it comes or goes, is unmounted too.
+    /// </summary>
     /// <returns>What changed, in words.</returns>
     public IReadOnlyList<string> RemoveAllBut(IReadOnlyList<RemoteMountOptions> wanted)
     {
         List<string> applied = [];
-        List<MountEntry> removed = [];
+        List<MountEntry> removed;
         lock (_lock)
         {
-            foreach (MountEntry entry in _entries.Where(entry => entry.Configured && !wanted.Contains(entry.Options)).ToArray())
+            removed = Unwanted(wanted);
+            foreach (MountEntry entry in removed)
             {
                 entry.Removed = true;
                 _entries.Remove(entry);
-                removed.Add(entry);
                 applied.Add($"mount {entry.Options.Target} removed");
             }
         }
 
-        foreach (MountEntry entry in removed)
-        {
-            UnmountForGood(entry);
-        }
-
+        UnmountAll(removed);
         return applied;
     }
 
@@ -178,6 +177,7 @@ public sealed class MountManager : IAsyncDisposable, IHealthProbe
         try
         {
             Start(entry, link);
+            StartWaiting(null);
             lock (_lock)
             {
                 return ToMessage(entry);
@@ -197,14 +197,18 @@ public sealed class MountManager : IAsyncDisposable, IHealthProbe
     /// <summary>Unmounts.</summary>
     /// <param name="matches">Which mount.</param>
     /// <param name="lazy">Detach now, end when the last user goes.</param>
+    /// <param name="recursive">First the mounts of hosts inside of it.</param>
     /// <param name="subject">How the caller named it, for the error.</param>
     /// <exception cref="MountException">There is none, or it is busy.</exception>
-    public void Delete(Func<Mount, bool> matches, bool lazy, string subject)
+    public void Delete(Func<Mount, bool> matches, bool lazy, bool recursive, string subject)
     {
         MountEntry? entry;
+        MountEntry[] inner;
         lock (_lock)
         {
             entry = _entries.FirstOrDefault(candidate => matches(ToMessage(candidate)));
+            // Detached, the outer one takes them along.
+            inner = entry is null || !(recursive || lazy) ? [] : Below(entry.Options.Target);
         }
 
         if (entry is null)
@@ -212,25 +216,10 @@ public sealed class MountManager : IAsyncDisposable, IHealthProbe
             throw new MountException(StatusCode.NotFound, $"no mount {subject}; 'dpuctl mounts' lists them");
         }
 
-        try
+        foreach (MountEntry one in Nesting.InnermostFirst(inner).Append(entry))
         {
-            entry.Mount?.Unmount(lazy);
+            Unmount(one, lazy);
         }
-        catch (IOException e)
-        {
-            throw new MountException(
-                StatusCode.FailedPrecondition,
-                $"{entry.Options.Target} cannot be unmounted: {e.Message}. Close what uses it ('fuser -vm {entry.Options.Target}' lists it), or detach it with --lazy",
-                e);
-        }
-
-        lock (_lock)
-        {
-            entry.Removed = true;
-            _entries.Remove(entry);
-        }
-
-        entry.Mount?.Ended.Wait(TimeSpan.FromSeconds(lazy ? 1 : 10));
     }
 
     /// <summary>Unmounts everything, by detaching what is in use.</summary>
@@ -246,16 +235,7 @@ public sealed class MountManager : IAsyncDisposable, IHealthProbe
             _entries.Clear();
         }
 
-        // One that is being made is unmounted by who makes it, or here once it is there: none may stay in the mount table.
-        await Task.WhenAll(entries.Select(entry => Task.Factory.StartNew(
-            () =>
-            {
-                entry.Settled.Wait(StartLimit);
-                UnmountForGood(entry);
-            },
-            CancellationToken.None,
-            TaskCreationOptions.LongRunning,
-            TaskScheduler.Default))).ConfigureAwait(false);
+        await Task.Factory.StartNew(() => UnmountAll(entries), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).ConfigureAwait(false);
     }
 
     private static string Known(IEnumerable<string> names)
@@ -289,7 +269,8 @@ public sealed class MountManager : IAsyncDisposable, IHealthProbe
             foreach (MountEntry entry in _entries)
             {
                 HostLink? link = _hosts.Find(entry.Options.Host);
-                if (entry.Mount is null && !entry.Starting && !_stopped && link is { IsUp: true } && (host is null || host == link.HostName))
+                entry.WaitsFor = entry.Mount is null ? AwaitedBy(entry)?.Options.Target : null;
+                if (entry.Mount is null && entry.WaitsFor is null && !entry.Starting && !_stopped && link is { IsUp: true } && (host is null || host == link.HostName))
                 {
                     entry.Starting = true;
                     _ = Task.Factory.StartNew(() => TryStart(entry, link), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
@@ -303,6 +284,9 @@ public sealed class MountManager : IAsyncDisposable, IHealthProbe
         try
         {
             Start(entry, link);
+
+            // Those inside of it.
+            StartWaiting(null);
         }
         catch (MountException e)
         {
@@ -328,6 +312,7 @@ public sealed class MountManager : IAsyncDisposable, IHealthProbe
     {
         try
         {
+            RequirePlace(entry);
             RemoteMount mount = RemoteMount.Start(entry.Options, new HostConnector(_hosts, link.HostName, _time), _logger, _slow);
             bool unwanted;
             lock (_lock)

@@ -34,6 +34,9 @@ internal static class MountTable
         return found;
     }
 
+    /// <summary>Everything that is mounted, in the order of mounting.</summary>
+    internal static IReadOnlyList<MountTableEntry> All() => Parse(File.ReadAllBytes(Source));
+
     /// <summary>The entries of a whole table; lines that are not as documented are left out.</summary>
     internal static List<MountTableEntry> Parse(ReadOnlySpan<byte> table)
     {

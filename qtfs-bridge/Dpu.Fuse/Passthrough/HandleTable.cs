@@ -91,6 +91,22 @@ internal sealed unsafe class HandleTable(int capacity, uint firstGeneration, Res
         }
     }
 
+    /// <summary>The nodes of which handles are open.</summary>
+    public HashSet<ulong> OpenedNodes()
+    {
+        HashSet<ulong> nodes = [];
+        for (int index = 1; index <= _slots.Highest; index++)
+        {
+            ref HandleRecord record = ref _slots[index];
+            if (SlotState.IsAlive(Volatile.Read(ref record.State)))
+            {
+                nodes.Add(Volatile.Read(ref record.Node));
+            }
+        }
+
+        return nodes;
+    }
+
     /// <summary>Closes every handle and grants none from now on.</summary>
     public void Close()
     {

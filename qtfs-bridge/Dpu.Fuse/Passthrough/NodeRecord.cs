@@ -27,6 +27,9 @@ internal struct NodeRecord : ISlot
     /// <summary>The file type, S_IFMT of its mode.</summary>
     public uint Type;
 
+    /// <summary>Whether it is the root of a mount, so that its name lies in a directory of another one.</summary>
+    public bool IsMountRoot;
+
     /// <summary>The next node of the bucket, or the next free record.</summary>
     public int Next;
 

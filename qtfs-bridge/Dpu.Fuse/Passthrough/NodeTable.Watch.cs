@@ -46,7 +46,8 @@ internal sealed unsafe partial class NodeTable
     {
         if (TryHold(id, out int index))
         {
-            Volatile.Write(ref _slots[index].Covered, covered);
+            // What is mounted over a name is in no directory that is watched: who changes it does so elsewhere.
+            Volatile.Write(ref _slots[index].Covered, covered && !_slots[index].IsMountRoot);
             Unpin(index);
         }
     }
@@ -60,21 +61,40 @@ internal sealed unsafe partial class NodeTable
         links = 0;
         if (!TryHold(near, out int index))
         {
-            return 0;
+            // The peer has forgotten that one, and may know the file all the same.
+            return FindAnywhere(handle, out links);
         }
 
+        // The mount is not held for it: who changes a file on the host may unmount next.
         ref NodeRecord record = ref _slots[index];
-        int opened = record.Anchored || index == RootIndex ? handle.Open(_anchors.DescriptorOf(record.Mount)) : -errno.ESTALE;
+        int opened = record.Anchored || index == RootIndex ? _anchors.Open(record.Mount, handle, keep: false) : -errno.ESTALE;
         Unpin(index);
-        if (opened < 0)
-        {
-            return 0;
-        }
+        return opened < 0 ? 0 : FindOpened(opened, out links);
+    }
 
+    /// <summary>The node of an open file, which is closed; 0 where the peer does not know it.</summary>
+    public ulong FindOpened(int opened, out uint links)
+    {
         ulong found = Identify(opened, out statx status) == 0 ? Find(PassthroughFileSystem.RecordOf(opened, status)) : 0;
         links = status.stx_nlink;
         _ = close(opened);
         return found;
+    }
+
+    // On another file system the same handle may be another file's: who is told of it too often loses nothing but a cache.
+    private ulong FindAnywhere(in FileHandle handle, out uint links)
+    {
+        links = 0;
+        foreach (ulong mount in (ulong[])[_slots[RootIndex].Mount, .. _anchors.Foreign()])
+        {
+            int opened = _anchors.Open(mount, handle, keep: false);
+            if (opened >= 0 && FindOpened(opened, out links) is not 0 and ulong node)
+            {
+                return node;
+            }
+        }
+
+        return 0;
     }
 
     private ulong Find(in NodeRecord file)
@@ -110,7 +130,7 @@ internal sealed unsafe partial class NodeTable
         {
             if (record.Watch == WatchState.Unknown)
             {
-                bool findable = node.Index == RootIndex ? _anchors.DescriptorOf(record.Mount) >= 0 : record.Anchored && _anchors.DescriptorOf(record.Mount) >= 0;
+                bool findable = (node.Index == RootIndex || record.Anchored) && _anchors.CanOpen(record.Mount);
                 bool watched = findable
                     && FuseWorkerThread.Current.BecomeAgent() == 0
                     && _watcher!.Add(id, node.Descriptor, node.Type == stat.S_IFDIR);
@@ -130,7 +150,7 @@ internal sealed unsafe partial class NodeTable
         int descriptor = record.Descriptor;
         if (shut)
         {
-            descriptor = mayOpen ? record.Handle.Open(_anchors.DescriptorOf(record.Mount)) : -1;
+            descriptor = mayOpen && record.Anchored ? _anchors.Open(record.Mount, record.Handle, keep: false) : -1;
         }
 
         _watcher!.Remove(IdOf(index, Volatile.Read(ref record.State)), descriptor);

@@ -109,9 +109,9 @@ internal sealed unsafe partial class NodeTable
     }
 
     // Under the move lock, with the node shut: closes the descriptor, or opens the node again where it must keep it.
-    private bool Shut(ref NodeRecord record, int index)
+    private bool Shut(ref NodeRecord record, int index, bool evenNameless = false)
     {
-        bool reopens = record.Anchored && _anchors.DescriptorOf(record.Mount) >= 0
+        bool reopens = record.Anchored && _anchors.CanOpen(record.Mount)
             && (record.Handle.Exists || FileHandle.Create(record.Descriptor, out record.Handle) == 0);
         if (!reopens)
         {
@@ -121,7 +121,7 @@ internal sealed unsafe partial class NodeTable
         }
 
         // Without a name left, the descriptor may be all that keeps the file.
-        if (Identify(record.Descriptor, out statx status) < 0 || status.stx_nlink == 0)
+        if (Identify(record.Descriptor, out statx status) < 0 || (status.stx_nlink == 0 && !evenNameless))
         {
             SlotState.Mark(ref record.State, referenced: true);
             SlotState.Open(ref record.State);
@@ -129,7 +129,7 @@ internal sealed unsafe partial class NodeTable
         }
 
         LeaveRing(ref record, index);
-        Release(ref record);
+        Release(ref record, index);
         return true;
     }
 
@@ -184,7 +184,7 @@ internal sealed unsafe partial class NodeTable
     // acts for the peer.
     private int OpenAgain(in NodeRecord record)
     {
-        int opened = record.Anchored ? record.Handle.Open(_anchors.DescriptorOf(record.Mount)) : -errno.ESTALE;
+        int opened = record.Anchored ? _anchors.Open(record.Mount, record.Handle) : -errno.ESTALE;
         if (opened < 0)
         {
             return opened;
@@ -258,16 +258,18 @@ internal sealed unsafe partial class NodeTable
         record.Descriptor = descriptor;
         if (!record.Anchored)
         {
-            record.Anchored = _anchors.TryReference(record.Mount, descriptor, record.Type == stat.S_IFDIR);
+            record.Anchored = _anchors.TryReference(record.Mount, descriptor, record.Type);
         }
 
         Interlocked.Increment(ref _open);
         EnterRing(ref record, index);
+        NoteForeign(record, index, open: true);
         SlotState.Open(ref record.State);
     }
 
-    private void Release(ref NodeRecord record)
+    private void Release(ref NodeRecord record, int index)
     {
+        NoteForeign(record, index, open: false);
         _ = close(record.Descriptor);
         record.Descriptor = -1;
         Interlocked.Decrement(ref _open);
@@ -322,7 +324,7 @@ internal sealed unsafe partial class NodeTable
         byte empty = 0;
         fixed (statx* buffer = &status)
         {
-            const uint wanted = stat.STATX_TYPE | stat.STATX_INO | stat.STATX_NLINK | stat.STATX_MNT_ID;
+            const uint wanted = stat.STATX_TYPE | stat.STATX_INO | stat.STATX_NLINK | KernelMounts.NumberBits;
             return Result(statx(descriptor, &empty, fcntl.AT_EMPTY_PATH | fcntl.AT_NO_AUTOMOUNT | fcntl.AT_STATX_DONT_SYNC, wanted, buffer));
         }
     }

@@ -269,7 +269,7 @@ internal sealed partial class NodeTable
         else if (!SlotState.IsShut(Volatile.Read(ref record.State)))
         {
             LeaveRing(ref record, index);
-            Release(ref record);
+            Release(ref record, index);
         }
 
         if (record.Anchored)

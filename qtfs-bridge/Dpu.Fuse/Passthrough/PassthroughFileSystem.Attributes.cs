@@ -289,7 +289,7 @@ public sealed unsafe partial class PassthroughFileSystem
     {
         // Not to be cached, whatever is granted: it is asked for seldom, and who bounds grants on the way knows FUSE_GETATTR.
         reply = default;
-        int error = StatusOf(descriptor, stat.STATX_BASIC_STATS | stat.STATX_BTIME | stat.STATX_MNT_ID, out statx status);
+        int error = StatusOf(descriptor, stat.STATX_BASIC_STATS | stat.STATX_BTIME | KernelMounts.NumberBits, out statx status);
         if (error < 0)
         {
             return error;

@@ -11,6 +11,9 @@ public sealed unsafe partial class PassthroughFileSystem
     // A name that comes and goes between the two ways of opening it, this often, is an attack or a very busy one.
     private const int CreateAttempts = 16;
 
+    /// <summary>Ten years, in seconds: no kernel's clock arithmetic overflows.</summary>
+    private const ulong ForEver = 315_360_000;
+
     /// <inheritdoc/>
     [SkipLocalsInit]
     public override int MkDir(in FuseCaller caller, ulong parent, ReadOnlySpan<byte> name, in fuse_mkdir_in request, out fuse_entry_out entry)
@@ -159,7 +162,12 @@ public sealed unsafe partial class PassthroughFileSystem
             return NodeLimit(path);
         }
 
-        return Answer(opened, path, directory.Descriptor, request.flags, out entry, out reply);
+        error = Answer(opened, path, directory.Descriptor, request.flags, out entry, out reply);
+
+        // It has no name that could become another file's. overlayfs asks for the kernel's stand-in for one as long as the
+        // file lives, and a look-up of that would find nothing (ESTALE).
+        entry.entry_valid = error == 0 ? ForEver : 0;
+        return error;
     }
 
     private int BeginCreation(in FuseCaller caller, in NodePin directory, ReadOnlySpan<byte> name, byte* text, uint mask)

@@ -136,6 +136,7 @@ public sealed unsafe partial class PassthroughFileSystem
         Inode = status.stx_ino,
         Mount = status.stx_mnt_id,
         Type = status.stx_mode & stat.S_IFMT,
+        IsMountRoot = (status.stx_attributes & stat.STATX_ATTR_MOUNT_ROOT) != 0,
     };
 
     private static ulong DeviceOf(in statx status) => ((ulong)status.stx_dev_major << 32) | status.stx_dev_minor;

@@ -145,7 +145,7 @@ public sealed unsafe partial class PassthroughFileSystem : FuseFileSystem, IDisp
         _options.ReadOnly ? -errno.EROFS : Begin(caller, node, use);
 
     private static int StatusOf(int descriptor, out statx status) =>
-        StatusOf(descriptor, stat.STATX_BASIC_STATS | stat.STATX_MNT_ID, out status);
+        StatusOf(descriptor, stat.STATX_BASIC_STATS | KernelMounts.NumberBits, out status);
 
     private static int StatusOf(int descriptor, uint mask, out statx status)
     {

@@ -31,6 +31,13 @@ public static class stat
     public const uint STATX_BASIC_STATS = 0x7ff;
     public const uint STATX_BTIME = 0x800;
     public const uint STATX_MNT_ID = 0x1000;
+
+    /// <summary>The mount's number, which no other one ever gets; asked for with <see cref="STATX_MNT_ID"/>, older kernels give that.</summary>
+    [CName(Since = "6.8")]
+    public const uint STATX_MNT_ID_UNIQUE = 0x4000;
+
+    /// <summary>The file is the root of a mount.</summary>
+    public const ulong STATX_ATTR_MOUNT_ROOT = 0x2000;
 }
 
 /// <summary>A time of statx(2).</summary>

@@ -26,14 +26,19 @@ public sealed partial class ExportService : ILinkService, IDisposable
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly ChangeWatcher? _watcher;
+    private readonly HostMounts? _hostMounts;
     private readonly ITimer _sweep;
     private IReadOnlyList<ExportDefinition> _exports = [];
     private Func<string, ExportLimits> _limits = static _ => new ExportLimits();
     private uint _nextGeneration = (uint)Random.Shared.Next();
 
-    /// <summary>A service that exports nothing until <see cref="Configure"/>; without a watcher DPUs cache nothing that could change.</summary>
-    public ExportService(ExportServiceOptions options, TimeProvider time, ILogger<ExportService> logger, ChangeWatcher? watcher = null)
+    /// <summary>
+    /// A service that exports nothing until <see cref="Configure"/>; without a watcher and without
+    /// <paramref name="hostMounts"/> DPUs cache nothing that could change.
+    /// </summary>
+    public ExportService(ExportServiceOptions options, TimeProvider time, ILogger<ExportService> logger, ChangeWatcher? watcher = null, HostMounts? hostMounts = null)
     {
+        _hostMounts = hostMounts;
         _watcher = watcher;
         _options = options;
         _time = time;
@@ -286,7 +291,7 @@ public sealed partial class ExportService : ILinkService, IDisposable
     {
         FsParameters parameters = hello.Fs;
         bool readOnly = export.ReadOnly || parameters.ReadOnly;
-        MountChanges? changes = parameters.Coherent && export.Cacheable && _watcher is { Available: true } ? new MountChanges(_watcher, export.Name, _logger) : null;
+        MountChanges? changes = parameters.Coherent && export.Cacheable && _hostMounts is not null && _watcher is { Available: true } ? new MountChanges(_watcher, export.Name, _logger) : null;
         TimeSpan cache = TimeSpan.FromMicroseconds(Math.Min(parameters.CacheTimeoutNs / 1000, 86_400_000_000UL));
         bool zeroMessageOpen = parameters.ZeroMessageOpen && !parameters.HostLocks && changes is not null && export.Strict.IsEmpty;
         PassthroughOptions passthrough = new()
@@ -317,6 +322,8 @@ public sealed partial class ExportService : ILinkService, IDisposable
                 changes.FileSystem = fileSystem;
             }
 
+            _hostMounts?.Join(fileSystem, changes);
+
             // Without an OPEN, nothing but a notification makes the peer's kernel drop what it has of a file.
             zeroMessageOpen = zeroMessageOpen && fileSystem.Watch(FuseConstants.FUSE_ROOT_ID);
             var dispatcher = new FuseDispatcher(fileSystem, new FuseDispatcherOptions
@@ -329,12 +336,18 @@ public sealed partial class ExportService : ILinkService, IDisposable
             return new ExportedMount(session, parameters.MountId, export, readOnly, fileSystem, dispatcher, _time)
             {
                 Changes = changes,
+                HostMounts = _hostMounts,
                 Grants = changes is null ? null : new CacheGrants(fileSystem, changes, export.Strict),
             };
         }
         catch
         {
-            fileSystem?.Dispose();
+            if (fileSystem is not null)
+            {
+                _hostMounts?.Leave(fileSystem);
+                fileSystem.Dispose();
+            }
+
             changes?.End();
             throw;
         }

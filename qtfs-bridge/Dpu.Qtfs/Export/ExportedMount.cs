@@ -47,6 +47,9 @@ internal sealed class ExportedMount
     /// <summary>What lets the DPU's kernel cache; there is one where there are <see cref="Changes"/>.</summary>
     public CacheGrants? Grants { get; init; }
 
+    /// <summary>What is told when the file system is no longer used; null where nobody is.</summary>
+    public HostMounts? HostMounts { get; init; }
+
     /// <summary>Whether the peer's locks are this machine's.</summary>
     public bool HostLocks => (Dispatcher.Features & FuseFeatures.Locks) != 0;
 
@@ -233,6 +236,7 @@ internal sealed class ExportedMount
         }
 
         Changes?.End();
+        HostMounts?.Leave(_fileSystem);
         _fileSystem.Dispose();
     }
 }

@@ -44,6 +44,9 @@ internal static partial class Log
     [LoggerMessage(2012, LogLevel.Warning, "export '{Export}': some files cannot be watched for changes (fanotify_mark: errno {Errno}) and are not cached")]
     public static partial void MarkRefused(ILogger logger, string export, int errno);
 
+    [LoggerMessage(2014, LogLevel.Error, "a change of this machine's mounts was not understood; DPUs forget what they cached")]
+    public static partial void MountTableBug(ILogger logger, Exception exception);
+
     [LoggerMessage(2013, LogLevel.Warning, "'{Peer}' may lock no more of '{Export}': its limit of lock {What} is reached, and its programs get ENOLCK; limits.lockOwners, lockRanges and lockWaits on this host raise it")]
     public static partial void LockLimit(ILogger logger, string peer, string export, string what);
 }

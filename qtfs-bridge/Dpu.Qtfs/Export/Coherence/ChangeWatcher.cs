@@ -35,6 +35,9 @@ public sealed unsafe class ChangeWatcher : IDisposable
 
     // By file system: the mounts that know files of it, each with a node on it.
     private readonly Dictionary<ulong, Dictionary<MountChanges, ulong>> _fileSystems = [];
+
+    // Those of them that have their mark.
+    private readonly HashSet<ulong> _marked = [];
     private readonly SafeFileHandle? _group;
     private readonly Thread? _thread;
     private volatile bool _stopping;
@@ -105,6 +108,15 @@ public sealed unsafe class ChangeWatcher : IDisposable
             {
                 mounts.Remove(mount);
             }
+        }
+    }
+
+    /// <summary>A file system may have been unmounted, and its mark with it: whatever is watched next marks it again.</summary>
+    internal void RenewFileSystems()
+    {
+        lock (_lock)
+        {
+            _marked.Clear();
         }
     }
 
@@ -183,7 +195,7 @@ public sealed unsafe class ChangeWatcher : IDisposable
     private bool TryJoinFileSystem(MountChanges mount, ulong node, int descriptor, ReadOnlySpan<byte> key)
     {
         ulong id = MemoryMarshal.Read<ulong>(key);
-        if (!_fileSystems.TryGetValue(id, out Dictionary<MountChanges, ulong>? mounts))
+        if (!_marked.Contains(id))
         {
             int error = Mark(fanotify.FAN_MARK_ADD, descriptor, fanotify.FAN_ATTRIB | fanotify.FAN_ONDIR, fanotify.FAN_MARK_FILESYSTEM);
             if (error < 0)
@@ -192,10 +204,16 @@ public sealed unsafe class ChangeWatcher : IDisposable
                 return false;
             }
 
+            _marked.Add(id);
+        }
+
+        if (!_fileSystems.TryGetValue(id, out Dictionary<MountChanges, ulong>? mounts))
+        {
             _fileSystems.Add(id, mounts = []);
         }
 
-        mounts.TryAdd(mount, node);
+        // The last one: earlier ones may be forgotten by now.
+        mounts[mount] = node;
         return true;
     }
 

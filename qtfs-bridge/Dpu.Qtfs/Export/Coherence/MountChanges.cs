@@ -94,6 +94,16 @@ internal sealed class MountChanges : INodeWatcher
         }
     }
 
+    /// <summary>Something was mounted at a path of this machine, or is there no longer.</summary>
+    public void MountPointChanged(ReadOnlySpan<byte> point)
+    {
+        ulong directory = FileSystem.FindMountPoint(point, out ReadOnlySpan<byte> name);
+        if (directory != 0)
+        {
+            Queue(Invalidation.Entry(directory, name));
+        }
+    }
+
     /// <summary>Something happened to a file or directory that is watched itself.</summary>
     public void FileChanged(ulong node, ulong mask) =>
         Queue((mask & DataEvents) != 0 ? Invalidation.Content(node) : Invalidation.Attributes(node));

@@ -39,7 +39,14 @@ internal static unsafe class GrantedReply
         int size = length - sizeof(fuse_out_header);
         if (HasEntry(opcode, length))
         {
+            ulong valid = ((fuse_entry_out*)body)->entry_valid;
             Bound((fuse_entry_out*)body, nameSeconds);
+            if (opcode == (uint)FUSE_TMPFILE)
+            {
+                // What has no name is under no wrong one.
+                ((fuse_entry_out*)body)->entry_valid = valid;
+            }
+
             if (nameSeconds == 0 && (fuse_opcode)opcode is FUSE_CREATE or FUSE_TMPFILE && size >= sizeof(fuse_entry_out) + sizeof(fuse_open_out))
             {
                 Drop((fuse_open_out*)(body + sizeof(fuse_entry_out)));
