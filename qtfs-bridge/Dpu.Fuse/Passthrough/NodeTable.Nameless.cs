@@ -84,7 +84,7 @@ internal sealed unsafe partial class NodeTable
             return false;
         }
 
-        Release(ref record);
+        Release(ref record, index);
         return true;
     }
 }
