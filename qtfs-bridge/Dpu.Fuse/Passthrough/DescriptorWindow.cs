@@ -6,8 +6,9 @@ namespace Dpu.Fuse;
 /// shut, and opened again by its file handle when it is needed. Thread-safe, allocation-free but for joining.
 /// </summary>
 /// <remarks>
-/// Nodes of file systems without handles, and deleted files, are never shut; where only such are left, a new node is
-/// refused with ENFILE. Two things may go over <see cref="Limit"/>: a node that a running call needs is opened in any case,
+/// Nodes of file systems without handles are never shut; where only such are left, a new node is refused with ENFILE.
+/// Deleted files are kept open up to a share of the window (<see cref="NamelessLimit"/>): beyond it, those that nothing
+/// else on the host keeps open are gone, and answer ESTALE. Two things may go over <see cref="Limit"/>: a node that a running call needs is opened in any case,
 /// and each file system may have a small share (<see cref="Share"/>) though others hold all with nodes that stay open.
 /// </remarks>
 public sealed class DescriptorWindow
@@ -49,6 +50,9 @@ public sealed class DescriptorWindow
     /// <summary>What each file system may have in any case.</summary>
     public int Share => Math.Min(64, Limit / 8);
 
+    /// <summary>How many deleted files are kept open for peers that may use them without a handle.</summary>
+    public int NamelessLimit => Limit / 4;
+
     /// <summary>How many there are.</summary>
     public int Used => Volatile.Read(ref _used);
 
@@ -62,12 +66,14 @@ public sealed class DescriptorWindow
     internal bool HasRoom(NodeTable own)
     {
         bool room = Used < Limit || own.Open < Share;
+        int nameless = 0;
         foreach (NodeTable table in Volatile.Read(ref _tables))
         {
             room |= table.Evictable > 0;
+            nameless += table.Nameless;
         }
 
-        return room;
+        return room || nameless > NamelessLimit;
     }
 
     /// <summary>The default for a limit of the process. Pure.</summary>
@@ -123,10 +129,38 @@ public sealed class DescriptorWindow
 
     internal void CountReopened() => Interlocked.Increment(ref _reopened);
 
-    // Of the file system that has most: so one that walks a great tree takes from itself, not from its neighbours.
+    // The hand may find only then that there are too many without a name.
     private bool TryShutOne()
     {
         NodeTable[] tables = Volatile.Read(ref _tables);
+        bool shut = TryShutNameless(tables) || TryShutLiving(tables) || TryShutNameless(tables);
+        if (shut)
+        {
+            Interlocked.Increment(ref _shut);
+        }
+
+        return shut;
+    }
+
+    private bool TryShutNameless(NodeTable[] tables)
+    {
+        NodeTable? largest = null;
+        int count = 0;
+        foreach (NodeTable table in tables)
+        {
+            count += table.Nameless;
+            if (largest is null || table.Nameless > largest.Nameless)
+            {
+                largest = table;
+            }
+        }
+
+        return count > NamelessLimit && largest!.TryShutNameless();
+    }
+
+    // Of the file system that has most: so one that walks a great tree takes from itself, not from its neighbours.
+    private static bool TryShutLiving(NodeTable[] tables)
+    {
         NodeTable? largest = null;
         foreach (NodeTable table in tables)
         {
@@ -140,11 +174,6 @@ public sealed class DescriptorWindow
         for (int i = 0; !shut && i < tables.Length; i++)
         {
             shut = tables[i].TryShutOne();
-        }
-
-        if (shut)
-        {
-            Interlocked.Increment(ref _shut);
         }
 
         return shut;

@@ -39,6 +39,9 @@ internal struct NodeRecord : ISlot
     /// <inheritdoc cref="RingNext"/>
     public int RingPrevious;
 
+    /// <summary>Which ring that is: that of files found without a name. Guarded as the ring.</summary>
+    public bool Nameless;
+
     /// <summary>Whether the node counts as a user of its mount's anchor; see <see cref="MountAnchors"/>. Guarded by the move lock.</summary>
     public bool Anchored;
 

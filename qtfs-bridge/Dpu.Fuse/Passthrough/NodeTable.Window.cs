@@ -5,7 +5,8 @@ using static Dpu.Linux.LibC;
 namespace Dpu.Fuse;
 
 // Which nodes hold a descriptor. The open ones form a ring, and a hand goes round it and shuts those that no call has
-// touched since it came by last (CLOCK: Corbató, "A Paging Experiment with the Multics System", 1968).
+// touched since it came by last (CLOCK: Corbató, "A Paging Experiment with the Multics System", 1968). Files that it finds
+// without a name go to a ring of their own (NodeTable.Nameless.cs).
 //
 // Locks, in this order: a node's move lock, then the ring's. The hand, which has the ring's, only tries the move locks.
 // Neither is held while a descriptor is taken from the window, which may go round any table's ring.
@@ -120,10 +121,11 @@ internal sealed unsafe partial class NodeTable
             return false;
         }
 
-        // Without a name left, the descriptor may be all that keeps the file.
+        // Without a name left, the descriptor may be all that keeps the file. The hand need not come by again.
         if (Identify(record.Descriptor, out statx status) < 0 || (status.stx_nlink == 0 && !evenNameless))
         {
-            SlotState.Mark(ref record.State, referenced: true);
+            LeaveRing(ref record, index);
+            EnterRing(ref record, index, nameless: true);
             SlotState.Open(ref record.State);
             return false;
         }
@@ -277,23 +279,26 @@ internal sealed unsafe partial class NodeTable
     }
 
     // Before the hand: it comes there last.
-    private void EnterRing(ref NodeRecord record, int index)
+    private void EnterRing(ref NodeRecord record, int index, bool nameless = false)
     {
         lock (_ring)
         {
-            if (_hand == 0)
+            ref int hand = ref nameless ? ref _oldestNameless : ref _hand;
+            if (hand == 0)
             {
-                (record.RingNext, record.RingPrevious, _hand) = (index, index, index);
+                (record.RingNext, record.RingPrevious, hand) = (index, index, index);
             }
             else
             {
-                ref NodeRecord next = ref _slots[_hand];
-                (record.RingNext, record.RingPrevious) = (_hand, next.RingPrevious);
+                ref NodeRecord next = ref _slots[hand];
+                (record.RingNext, record.RingPrevious) = (hand, next.RingPrevious);
                 _slots[next.RingPrevious].RingNext = index;
                 next.RingPrevious = index;
             }
 
-            _evictable++;
+            record.Nameless = nameless;
+            ref int count = ref nameless ? ref _nameless : ref _evictable;
+            count++;
         }
     }
 
@@ -306,15 +311,17 @@ internal sealed unsafe partial class NodeTable
                 return;
             }
 
-            if (_hand == index)
+            ref int hand = ref record.Nameless ? ref _oldestNameless : ref _hand;
+            if (hand == index)
             {
-                _hand = record.RingNext == index ? 0 : record.RingNext;
+                hand = record.RingNext == index ? 0 : record.RingNext;
             }
 
             _slots[record.RingPrevious].RingNext = record.RingNext;
             _slots[record.RingNext].RingPrevious = record.RingPrevious;
             (record.RingNext, record.RingPrevious) = (0, 0);
-            _evictable--;
+            ref int count = ref record.Nameless ? ref _nameless : ref _evictable;
+            count--;
         }
     }
 

@@ -220,6 +220,47 @@ public sealed class WindowTests
 
     [TestMethod]
     [TestCategory("root")]
+    public void DeletedByTheHost_MoreThanTheWindowHolds_NewNamesAreFound_AndWhatIsOpenStays()
+    {
+        const int many = 10 * Small;
+        using PeerExport export = WithWindow(Small);
+        var nodes = new List<ulong>();
+        File.WriteAllText(export.In("open"), "abc");
+        ulong open = export.Lookup("open").nodeid;
+        Assert.AreEqual(0, export.Open(open, fcntl.O_RDWR, out ulong handle));
+        File.Delete(export.In("open"));
+        for (int i = 0; i < many; i++)
+        {
+            // The peer never forgets them: its kernel has no reason to.
+            File.WriteAllText(export.In("f"), "old");
+            Assert.AreEqual(0, export.TryLookup(Root, "f", out fuse_entry_out entry), $"{i}");
+            nodes.Add(entry.nodeid);
+            File.Delete(export.In("f"));
+        }
+
+        // And the open one's.
+        AssertBounded(export, Small + 1);
+        int kept = nodes.Count(node => export.GetAttr(node, out fuse_attr attr) == 0 && attr is { nlink: 0, size: 3 });
+        Console.WriteLine($"kept {kept} of {many}");
+        Assert.IsLessThanOrEqualTo(Small, kept);
+        Assert.IsGreaterThan(0, kept, "the last ones may be in use without a handle");
+        Assert.IsTrue(nodes.All(node => export.GetAttr(node, out _) is 0 or -errno.ESTALE));
+
+        // Its handle keeps the file, by which the node finds it.
+        Assert.AreEqual(3, export.Write(open, handle, 3, "def"u8));
+        Assert.AreEqual(0, export.GetAttr(open, out fuse_attr status));
+        Assert.AreEqual((0u, 6UL), (status.nlink, status.size));
+
+        // One that got a name again is like any other.
+        Assert.AreEqual(0, export.Link(open, Root, "again", out fuse_entry_out again));
+        Assert.AreEqual(open, again.nodeid);
+        File.WriteAllText(export.In("new"), "new");
+        Assert.AreEqual(3UL, export.Lookup("new").attr.size);
+        Assert.AreEqual(6UL, export.Lookup("again").attr.size);
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
     public void SquashAll_NodesOpenedAgainByTheAgent_GiveNobodyMore()
     {
         using PeerExport export = WithWindow(Small, o => o with { Identity = new IdentityPolicy { Squash = Squash.All } });
