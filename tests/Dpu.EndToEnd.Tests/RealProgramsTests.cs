@@ -1,10 +1,21 @@
 namespace Dpu.EndToEnd.Tests;
 
-/// <summary>Programs nobody here wrote, on a real tree through the mount, compared with the host by checksum.</summary>
+/// <summary>
+/// Programs nobody here wrote, on mounts of both caching modes: what they did is compared with the host's own view, by
+/// checksum or by the program's own check.
+/// </summary>
 [TestClass]
-public sealed class RealProgramsTests
+public sealed partial class RealProgramsTests
 {
     private static readonly TimeSpan Limit = TimeSpan.FromMinutes(3);
+
+    private static ThreeMounts s_mounts = null!;
+
+    [ClassInitialize]
+    public static void Start(TestContext _) => s_mounts = new ThreeMounts();
+
+    [ClassCleanup]
+    public static void Stop() => s_mounts.Dispose();
 
     [TestMethod]
     [TestCategory("interop")]

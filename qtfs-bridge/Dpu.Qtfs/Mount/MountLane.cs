@@ -422,7 +422,9 @@ internal sealed unsafe class MountLane : IDisposable
 
         // The kernel says ENOENT where nobody waits any more, EINVAL where the reply is none to its request: the caller
         // then has its EIO already.
-        int written = Claim(header->unique) ? Write(device, header, reply, replyLength) : -errno.ENOENT;
+        int written = !Claim(header->unique) ? -errno.ENOENT
+            : _mount.Grants?.TryAdd(device, header, reply, replyLength) == true ? replyLength
+            : Write(device, header, reply, replyLength);
         if (written == -errno.ENOENT)
         {
             GiveBack(header, reply, replyLength);

@@ -20,11 +20,15 @@ internal sealed class PendingRequest
         fuse_in_header header = MemoryMarshal.Read<fuse_in_header>(message);
         Unique = header.unique;
         Caller = header.pid;
+        Node = header.nodeid;
     }
 
     public SafeFileHandle Device { get; }
 
     public ulong Unique { get; }
+
+    /// <summary>The file.</summary>
+    public ulong Node { get; }
 
     /// <summary>The thread that waits.</summary>
     public uint Caller { get; }

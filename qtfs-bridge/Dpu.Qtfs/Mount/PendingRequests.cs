@@ -292,6 +292,12 @@ internal sealed unsafe class PendingRequests : IDisposable
             _mount.HostViolated($"it answered a request that waits with errno {-header.error}");
         }
 
+        if (error == 0 && _mount.Grants is { } grants)
+        {
+            grants.Add(request.Device, request.Unique, request.Node);
+            return;
+        }
+
         _mount.Reply(request.Device, request.Unique, error);
     }
 

@@ -30,6 +30,7 @@ public sealed class RemoteMount : IDisposable
     private readonly MountLane[] _lanes;
     private readonly Thread _guardThread;
     private readonly Thread? _cacheThread;
+    private readonly Thread? _grantsThread;
     private readonly bool _hostReadOnly;
 
     // The guard's thread alone.
@@ -46,6 +47,7 @@ public sealed class RemoteMount : IDisposable
         Slow = new SlowRequests(options, slow, logger);
         Guard = new MountGuard(this);
         Cache = options.Coherent ? new CacheKeeper(this, logger) : null;
+        Grants = options.Coherent ? new GrantedLocks(this) : null;
         Pending = new PendingRequests(this);
         Relief = new ReliefLanes(this);
         _lanes = [.. Enumerable.Range(0, options.Lanes).Select(number => new MountLane(this, (uint)number))];
@@ -87,6 +89,7 @@ public sealed class RemoteMount : IDisposable
 
         _guardThread = StartThread("guard", () => Guard.Run(_guardDevice));
         _cacheThread = Cache is { } cache ? StartThread("cache", () => cache.Run(_device.Handle)) : null;
+        _grantsThread = Grants is { } grants ? StartThread("grants", () => grants.Run(_device.Handle)) : null;
         _lanesRunning = _lanes.Length;
         for (int i = 0; i < _lanes.Length; i++)
         {
@@ -143,6 +146,9 @@ public sealed class RemoteMount : IDisposable
 
     /// <summary>What keeps the kernel's cache right; null where nothing is cached, or for a fixed time.</summary>
     internal CacheKeeper? Cache { get; }
+
+    /// <summary>Locks that the host has granted; null where nothing is cached.</summary>
+    internal GrantedLocks? Grants { get; }
 
     /// <summary>Which closes the host need not hear of.</summary>
     internal FlushRules Flushes { get; } = new();
@@ -408,6 +414,8 @@ public sealed class RemoteMount : IDisposable
         Cache?.Stop();
         _cacheThread?.Join();
         Pending.Stop();
+        Grants?.Stop();
+        _grantsThread?.Join();
         DisposeParts();
         Log.Unmounted(_logger, Options.Target);
         _ended.SetResult();

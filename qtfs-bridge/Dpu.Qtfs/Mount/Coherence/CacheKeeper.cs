@@ -214,7 +214,12 @@ internal sealed unsafe class CacheKeeper : IDisposable
         Interlocked.Increment(ref _flushes);
     }
 
-    private static int Tell(SafeFileHandle device, in Invalidation invalidation, byte[] message)
+    /// <summary>Tells the kernel to forget something; waits for pages of it that are under way.</summary>
+    /// <param name="device">Where to.</param>
+    /// <param name="invalidation">What.</param>
+    /// <param name="message">Room for it.</param>
+    /// <returns>0, also where the kernel had nothing of it, or a negated errno.</returns>
+    internal static int Tell(SafeFileHandle device, in Invalidation invalidation, byte[] message)
     {
         int length = invalidation.Write(message, expireOnly: true);
         fixed (byte* bytes = message)

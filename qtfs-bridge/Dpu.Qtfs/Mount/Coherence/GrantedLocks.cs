@@ -1,0 +1,95 @@
+using Dpu.Fuse;
+using Dpu.Fuse.Wire;
+using Dpu.Linux;
+using Microsoft.Win32.SafeHandles;
+
+namespace Dpu.Qtfs.Mount.Coherence;
+
+/// <summary>
+/// Whoever has got a lock must see what its last holder wrote. The host's answer to the lock and its notification of that
+/// write come by two connections, in any order. So before the caller is told that it has the lock, the kernel forgets what it
+/// has cached of the file, as NFS clients do (RFC 7530, section 10.3.2).
+/// </summary>
+/// <remarks>
+/// A thread of its own: the kernel waits for pages that are being read or written meanwhile, for which lanes must be free.
+/// Thread-safe.
+/// </remarks>
+internal sealed unsafe class GrantedLocks
+{
+    private readonly RemoteMount _mount;
+    private readonly object _lock = new();
+    private readonly Queue<Grant> _waiting = new();
+    private bool _stopped;
+
+    public GrantedLocks(RemoteMount mount) => _mount = mount;
+
+    /// <summary>Takes over the host's reply where it grants a lock; the caller has the claim to answer.</summary>
+    /// <param name="device">Where the request was read.</param>
+    /// <param name="request">A whole request.</param>
+    /// <param name="reply">The host's answer, whose framing has been checked.</param>
+    /// <param name="replyLength">Its length in bytes.</param>
+    /// <returns>False where it is no lock, or was not granted: then the caller answers.</returns>
+    public bool TryAdd(SafeFileHandle device, fuse_in_header* request, byte* reply, int replyLength)
+    {
+        // SAFETY: the kernel writes whole requests, and of these opcodes with this body.
+        if ((fuse_opcode)request->opcode is not (fuse_opcode.FUSE_SETLK or fuse_opcode.FUSE_SETLKW)
+            || request->len < sizeof(fuse_in_header) + sizeof(fuse_lk_in)
+            || ((fuse_lk_in*)(request + 1))->lk.type == fcntl.F_UNLCK
+            || ((fuse_out_header*)reply)->error != 0
+            || replyLength != sizeof(fuse_out_header))
+        {
+            return false;
+        }
+
+        Add(device, request->unique, request->nodeid);
+        return true;
+    }
+
+    /// <summary>Answers a lock that was granted.</summary>
+    public void Add(SafeFileHandle device, ulong unique, ulong node)
+    {
+        lock (_lock)
+        {
+            _waiting.Enqueue(new Grant(device, unique, node));
+            Monitor.Pulse(_lock);
+        }
+    }
+
+    /// <summary>Runs until <see cref="Stop"/>; on a thread of its own.</summary>
+    /// <param name="device">Where notifications go.</param>
+    public void Run(SafeFileHandle device)
+    {
+        byte[] message = new byte[Invalidation.MaxSize];
+        while (TryTake(out Grant grant))
+        {
+            _ = CacheKeeper.Tell(device, Invalidation.Content(grant.Node), message);
+            _mount.Reply(grant.Device, grant.Unique, 0);
+        }
+    }
+
+    /// <summary>Ends <see cref="Run"/> soon; the mount has ended.</summary>
+    public void Stop()
+    {
+        lock (_lock)
+        {
+            _stopped = true;
+            Monitor.PulseAll(_lock);
+        }
+    }
+
+    private bool TryTake(out Grant grant)
+    {
+        lock (_lock)
+        {
+            while (!_stopped && _waiting.Count == 0)
+            {
+                Monitor.Wait(_lock);
+            }
+
+            grant = default;
+            return !_stopped && _waiting.TryDequeue(out grant);
+        }
+    }
+
+    private readonly record struct Grant(SafeFileHandle Device, ulong Unique, ulong Node);
+}
