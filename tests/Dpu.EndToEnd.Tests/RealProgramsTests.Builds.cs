@@ -13,9 +13,9 @@ public sealed partial class RealProgramsTests
         printf '#include "u1.h"\n#include <stdio.h>\nint main(void) { printf("%%d\\n", u1(1000)); return u1(1000) != 1; }\n' > main.c
         cat > Makefile <<'MAKE'
         objects := $(patsubst %.c,%.o,$(wildcard *.c))
-        CFLAGS := -O1 -g -MMD
+        CFLAGS := -O1 -MMD
         program: main.o libu.a
-        	$(CC) -g -o $@ main.o -L. -lu
+        	$(CC) -o $@ main.o -L. -lu
         libu.a: $(filter-out main.o,$(objects))
         	$(AR) rc $@ $^
         check: program

@@ -38,10 +38,10 @@ internal sealed class Postgres(string sockets) : IDisposable
     /// <summary>Makes pgbench's tables, of 100,000 accounts for each of the scale.</summary>
     public void MakeBench(int scale) => Run($"{Programs}/pgbench {Client} -i -q -s {scale} postgres");
 
-    /// <summary>Starts pgbench with four clients, and a line in a file of the folder for each transaction that was committed.</summary>
+    /// <summary>Starts pgbench with four clients, and a line in a file of the folder for each transaction that was committed. It keeps the history (-n).</summary>
     public RunningProgram StartBench(int seconds, string folder) => RunningProgram.Start(
         "bash",
-        ["-c", $"cd {folder} && exec {AsItself} {Programs}/pgbench {Client} -c 4 -j 2 -T {seconds} -l --log-prefix=transactions postgres"]);
+        ["-c", $"cd {folder} && exec {AsItself} {Programs}/pgbench {Client} -n -c 4 -j 2 -T {seconds} -l --log-prefix=transactions postgres"]);
 
     /// <summary>Runs a query; its rows, with '|' between columns.</summary>
     public string Query(string query) => Run($"{AsItself} {Programs}/psql {Client} -v ON_ERROR_STOP=1 -At -c \"{query}\" postgres").Trim();
