@@ -72,6 +72,7 @@ internal sealed unsafe class FuseChannel : IDisposable
             {
                 // SAFETY: the length was bounded by the capacity above, and is beyond what is there.
                 int rest = (int)*(uint*)_buffer - _available;
+                BeginPart();
                 int got = _whole.ReadWhole(new Span<byte>(_buffer + _available, rest));
                 _available += got;
                 if (got < rest)
@@ -95,10 +96,7 @@ internal sealed unsafe class FuseChannel : IDisposable
             }
 
             _available += read;
-            if (Volatile.Read(ref _partialSince) == 0)
-            {
-                Volatile.Write(ref _partialSince, Environment.TickCount64);
-            }
+            BeginPart();
         }
     }
 
@@ -115,6 +113,14 @@ internal sealed unsafe class FuseChannel : IDisposable
             // SAFETY: the thread that receives is the one that disposes.
             NativeMemory.AlignedFree(_buffer);
             _buffer = null;
+        }
+    }
+
+    private void BeginPart()
+    {
+        if (Volatile.Read(ref _partialSince) == 0)
+        {
+            Volatile.Write(ref _partialSince, Environment.TickCount64);
         }
     }
 

@@ -64,7 +64,7 @@ internal sealed class FuseBenchmark : IBenchmark
     /// <summary>Under which conditions a run is made.</summary>
     internal static string Describe(BenchmarkOptions options) => string.Create(
         CultureInfo.InvariantCulture,
-        $"{options.Rounds} rounds, {(options.Best ? "the best" : "medians")}; {Environment.ProcessorCount} processors ({RuntimeInformation.OSArchitecture}), Linux {File.ReadAllText("/proc/sys/kernel/osrelease").Trim()}, files on {options.Store}, load {File.ReadAllText("/proc/loadavg").Split(' ')[0]}");
+        $"{options.Rounds} rounds, {(options.Best ? "the best" : "medians")}; {Environment.ProcessorCount} processors ({(RuntimeInformation.OSArchitecture == Architecture.X64 ? "x86-64" : "arm64")}), Linux {string.Join('.', File.ReadAllText("/proc/sys/kernel/osrelease").Split('.')[..2])}, files on {options.Store}, load {File.ReadAllText("/proc/loadavg").Split(' ')[0]}");
 
     private static bool Select<T>(IReadOnlyList<string> wanted, T[] all, Func<T, string> name, string kind, out T[] chosen)
     {
