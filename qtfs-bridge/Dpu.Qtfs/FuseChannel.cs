@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Dpu.Link;
 
 namespace Dpu.Qtfs;
 
@@ -9,7 +10,11 @@ namespace Dpu.Qtfs;
 /// <remarks>Memory is native and fixed, so that a message costs no allocation here.</remarks>
 internal sealed unsafe class FuseChannel : IDisposable
 {
+    // From here on the rest of a message is awaited whole: it is many parts, each of which would wake the thread.
+    private const int LargeRest = 64 * 1024;
+
     private readonly Stream _stream;
+    private readonly IWholeReads? _whole;
     private readonly int _capacity;
     private readonly int _minimumLength;
     private byte* _buffer;
@@ -23,6 +28,7 @@ internal sealed unsafe class FuseChannel : IDisposable
     public FuseChannel(Stream stream, int minimumLength, int maximumLength)
     {
         _stream = stream;
+        _whole = stream as IWholeReads;
         _minimumLength = minimumLength;
         _capacity = maximumLength;
 
@@ -62,6 +68,21 @@ internal sealed unsafe class FuseChannel : IDisposable
                 }
             }
 
+            if (_available >= _minimumLength && _whole is not null && *(uint*)_buffer - (uint)_available >= LargeRest)
+            {
+                // SAFETY: the length was bounded by the capacity above, and is beyond what is there.
+                int rest = (int)*(uint*)_buffer - _available;
+                BeginPart();
+                int got = _whole.ReadWhole(new Span<byte>(_buffer + _available, rest));
+                _available += got;
+                if (got < rest)
+                {
+                    throw new FuseChannelException($"the peer closed the connection inside a message, after {_available} bytes");
+                }
+
+                continue;
+            }
+
             // SAFETY: _available < _capacity, for a message of _capacity bytes would have been returned above.
             int read = _stream.Read(new Span<byte>(_buffer + _available, _capacity - _available));
             if (read == 0)
@@ -75,10 +96,7 @@ internal sealed unsafe class FuseChannel : IDisposable
             }
 
             _available += read;
-            if (Volatile.Read(ref _partialSince) == 0)
-            {
-                Volatile.Write(ref _partialSince, Environment.TickCount64);
-            }
+            BeginPart();
         }
     }
 
@@ -95,6 +113,14 @@ internal sealed unsafe class FuseChannel : IDisposable
             // SAFETY: the thread that receives is the one that disposes.
             NativeMemory.AlignedFree(_buffer);
             _buffer = null;
+        }
+    }
+
+    private void BeginPart()
+    {
+        if (Volatile.Read(ref _partialSince) == 0)
+        {
+            Volatile.Write(ref _partialSince, Environment.TickCount64);
         }
     }
 

@@ -2,10 +2,15 @@ using Dpu.Benchmarks;
 using Dpu.Benchmarks.Files;
 using Dpu.Benchmarks.Targets;
 
-// The child of a target: serves our passthrough in a process of its own, as every peer is in one.
+// The children of targets: each serves in a process of its own, as every peer does.
 if (args is [PassthroughServer.Verb, var root, var target])
 {
     return PassthroughServer.Run(root, target);
+}
+
+if (args is [PingPong.Verb, var socket])
+{
+    return PingPong.Serve(socket);
 }
 
 if (!BenchmarkOptions.TryParse(args, out BenchmarkOptions? options, out string? message))
@@ -14,7 +19,7 @@ if (!BenchmarkOptions.TryParse(args, out BenchmarkOptions? options, out string? 
     return 2;
 }
 
-IBenchmark[] benchmarks = [new FuseBenchmark(), new CoherenceBenchmark()];
+IBenchmark[] benchmarks = [new QtfsBenchmark(), new FuseBenchmark(), new CoherenceBenchmark()];
 IBenchmark? benchmark = Array.Find(benchmarks, b => b.Name == options.Name);
 if (benchmark is null)
 {

@@ -52,6 +52,26 @@ public sealed partial class CoherenceTests
 
     [TestMethod]
     [TestCategory("root")]
+    public void FileMadeHere_IsWrittenWithoutAskingForCapabilities_AndTheHostsAreSeen()
+    {
+        using var pair = new Pair();
+        string mount = Up(pair);
+
+        // The first look makes the directory known.
+        Assert.AreEqual("", Shell.Check("ls", mount));
+        Shell.Check("echo first > warm; for i in 1 2 3; do echo $i > f$i; done", mount);
+        Assert.AreEqual("2", File.ReadAllText(Path.Combine(pair.ExportRoot, "f2")).Trim());
+        Assert.DoesNotContain("GETXATTR", pair.Agent.Ctl("stats").EnsureSuccess().Output, "the host was not asked");
+
+        Shell.Check(": > tool", mount);
+        Shell.Check("setcap cap_net_raw+ep tool", pair.ExportRoot);
+        Eventually.True(() => Shell.Check("getcap tool", mount).Contains("cap_net_raw", StringComparison.Ordinal), Pair.Limit, "the host's capability");
+        Shell.Check("echo x >> tool", mount);
+        Assert.AreEqual("", Shell.Check("getcap tool", pair.ExportRoot), "a write takes it away");
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
     [DataRow("written", "echo other > d/f")]
     [DataRow("appended to", "echo more >> d/f")]
     [DataRow("truncated", "truncate -s 1 d/f")]

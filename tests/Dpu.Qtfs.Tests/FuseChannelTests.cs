@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Dpu.Link;
 using FsCheck;
 using FsCheck.Fluent;
 
@@ -80,6 +81,24 @@ public sealed unsafe class FuseChannelTests
 
     [TestMethod]
     [TestCategory("unit")]
+    public void Receive_LargeMessages_AwaitsTheRestWhole_AndSeesItCut()
+    {
+        const int Large = 300 * 1024;
+        byte[] all = [.. Message(Large, 1), .. Message(Header, 2), .. Message(Large, 3)];
+        WholeStream stream = new(all[..^1], 1000);
+        using var channel = new FuseChannel(stream, Header, Large);
+        Assert.AreEqual(Large, channel.Receive(out byte* first));
+        Assert.IsTrue(new ReadOnlySpan<byte>(first, Large).SequenceEqual(Message(Large, 1)));
+        Assert.AreEqual(1, stream.Whole);
+        Assert.AreEqual(0, channel.PartialSince);
+        Assert.AreEqual(Header, channel.Receive(out _));
+        Assert.Throws<FuseChannelException>(() => channel.Receive(out _));
+        Assert.AreNotEqual(0, channel.PartialSince);
+        Assert.AreEqual(2, stream.Whole);
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
     public void Receive_AllocatesNothing()
     {
         byte[] all = [.. Enumerable.Range(0, 1000).SelectMany(_ => Message(128, 7))];
@@ -106,5 +125,18 @@ public sealed unsafe class FuseChannelTests
     private sealed class PiecewiseStream(byte[] bytes, int piece) : MemoryStream(bytes)
     {
         public override int Read(Span<byte> buffer) => base.Read(buffer[..Math.Min(piece, buffer.Length)]);
+    }
+
+    private sealed class WholeStream(byte[] bytes, int piece) : MemoryStream(bytes), IWholeReads
+    {
+        public int Whole { get; private set; }
+
+        public override int Read(Span<byte> buffer) => base.Read(buffer[..Math.Min(piece, buffer.Length)]);
+
+        public int ReadWhole(Span<byte> buffer)
+        {
+            Whole++;
+            return base.Read(buffer);
+        }
     }
 }

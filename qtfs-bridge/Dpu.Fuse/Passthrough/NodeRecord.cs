@@ -56,6 +56,9 @@ internal struct NodeRecord : ISlot
     /// <summary>Whether the file is watched; see <see cref="WatchState"/>.</summary>
     public byte Watch;
 
+    /// <summary>The peer's open files of the node; changed atomically by who holds a pin of it.</summary>
+    public int Handles;
+
     /// <summary>Whether it was found in a directory that is watched, and has not been moved out of it since.</summary>
     public bool Covered;
 

@@ -171,6 +171,20 @@ internal sealed partial class NodeTable
         }
     }
 
+    /// <summary>Whether the peer has the pinned node open as a file.</summary>
+    public bool HasHandles(in NodePin node) => Volatile.Read(ref _slots[node.Index].Handles) > 0;
+
+    /// <summary>Counts a file that was opened (1) or closed (-1); does nothing for a node that is forgotten.</summary>
+    public void CountHandle(ulong id, int change)
+    {
+        uint index = (uint)id;
+        if (_slots.Exists(index) && SlotState.TryPin(ref _slots[(int)index].State, (uint)(id >> 32)))
+        {
+            Interlocked.Add(ref _slots[(int)index].Handles, change);
+            Unpin((int)index);
+        }
+    }
+
     /// <summary>Gives references back; more than there are is as many as there are. The root stays.</summary>
     public void Forget(ulong id, ulong count)
     {

@@ -271,6 +271,7 @@ public sealed unsafe partial class PassthroughFileSystem
             return -errno.ENFILE;
         }
 
+        _nodes.CountHandle(entry.nodeid, 1);
         reply.open_flags = ReplyFlags(flags);
         return 0;
     }

@@ -48,6 +48,7 @@ public sealed unsafe partial class PassthroughFileSystem
             return -errno.ENFILE;
         }
 
+        _nodes.CountHandle(node, 1);
         reply.open_flags = ReplyFlags(request.flags);
         return 0;
     }
@@ -120,6 +121,11 @@ public sealed unsafe partial class PassthroughFileSystem
     public override int Release(in FuseCaller caller, ulong node, in fuse_release_in request)
     {
         bool removed = _handles.Remove(request.fh, node, isDirectory: false);
+        if (removed)
+        {
+            _nodes.CountHandle(node, -1);
+        }
+
         _locks.Release(node, request.fh);
         return removed ? 0 : -errno.EBADF;
     }

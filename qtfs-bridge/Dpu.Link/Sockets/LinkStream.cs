@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using Dpu.Linux;
 
 namespace Dpu.Link.Sockets;
 
@@ -7,18 +8,22 @@ namespace Dpu.Link.Sockets;
 /// that sends a byte now and then cannot stretch a handshake, as it could with a limit per read.
 /// One reader and one writer at a time; <see cref="Abort"/> from any thread.
 /// </summary>
-internal sealed class LinkStream : Stream
+internal sealed class LinkStream : Stream, IWholeReads
 {
     private readonly Socket _socket;
+    private readonly int _descriptor;
     private readonly TimeProvider _time;
     private long _deadline;
     private bool _hasDeadline;
+    private bool _asynchronous;
+    private bool _disposed;
     private volatile bool _aborted;
     private volatile bool _timedOut;
 
     internal LinkStream(Socket socket, TimeProvider time)
     {
         _socket = socket;
+        _descriptor = (int)socket.Handle;
         _time = time;
     }
 
@@ -70,11 +75,70 @@ internal sealed class LinkStream : Stream
         NativeSocket.ShutDown(_socket.SafeHandle);
     }
 
-    public override int Read(Span<byte> buffer)
+    public override int Read(Span<byte> buffer) => Receive(buffer, 0);
+
+    /// <inheritdoc/>
+    public int ReadWhole(Span<byte> buffer)
     {
+        int done = 0;
+        while (done < buffer.Length)
+        {
+            // Also with MSG_WAITALL a signal ends it early.
+            int read = Receive(buffer[done..], sys_socket.MSG_WAITALL);
+            if (read == 0)
+            {
+                break;
+            }
+
+            done += read;
+        }
+
+        return done;
+    }
+
+    public override void Write(ReadOnlySpan<byte> buffer)
+    {
+        while (!buffer.IsEmpty)
+        {
+            if (_hasDeadline)
+            {
+                NativeSocket.SetTimeout(_socket.SafeHandle, sys_socket.SO_SNDTIMEO, Remaining());
+            }
+
+            buffer = buffer[Send(buffer)..];
+        }
+    }
+
+    public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
+
+    public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
+
+    // The system calls themselves: the managed Socket does the same with locks and bookkeeping for asynchronous calls, on
+    // every request. It is right only where such calls have made the socket non-blocking.
+    private unsafe int Receive(Span<byte> buffer, int flags)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
         if (_hasDeadline)
         {
-            NativeSocket.SetTimeout(_socket.SafeHandle, Dpu.Linux.sys_socket.SO_RCVTIMEO, Remaining());
+            NativeSocket.SetTimeout(_socket.SafeHandle, sys_socket.SO_RCVTIMEO, Remaining());
+        }
+
+        while (!_asynchronous)
+        {
+            // SAFETY: the span is pinned for the call and its length is passed with it; Dispose comes after the last call.
+            fixed (byte* pointer = buffer)
+            {
+                long read = LibC.Result(sys_socket.recv(_descriptor, pointer, (nuint)buffer.Length, flags));
+                if (read >= 0)
+                {
+                    return (int)read;
+                }
+
+                if (read != -errno.EINTR)
+                {
+                    throw Failed(Exception((int)-read));
+                }
+            }
         }
 
         try
@@ -87,40 +151,70 @@ internal sealed class LinkStream : Stream
         }
     }
 
-    public override void Write(ReadOnlySpan<byte> buffer)
+    private unsafe int Send(ReadOnlySpan<byte> buffer)
     {
-        while (!buffer.IsEmpty)
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        while (!_asynchronous)
         {
-            if (_hasDeadline)
+            // SAFETY: as in Receive.
+            fixed (byte* pointer = buffer)
             {
-                NativeSocket.SetTimeout(_socket.SafeHandle, Dpu.Linux.sys_socket.SO_SNDTIMEO, Remaining());
-            }
+                long sent = LibC.Result(sys_socket.send(_descriptor, pointer, (nuint)buffer.Length, sys_socket.MSG_NOSIGNAL));
+                if (sent >= 0)
+                {
+                    return (int)sent;
+                }
 
-            try
-            {
-                buffer = buffer[_socket.Send(buffer, SocketFlags.None)..];
+                if (sent != -errno.EINTR)
+                {
+                    throw Failed(Exception((int)-sent));
+                }
             }
-            catch (SocketException e)
-            {
-                throw Failed(e);
-            }
+        }
+
+        try
+        {
+            return _socket.Send(buffer, SocketFlags.None);
+        }
+        catch (SocketException e)
+        {
+            throw Failed(e);
         }
     }
 
-    public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
-
-    public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
+    // As the managed Socket names them.
+    private static SocketException Exception(int error) => new((int)(error switch
+    {
+        errno.EAGAIN => SocketError.WouldBlock,
+        errno.ETIMEDOUT => SocketError.TimedOut,
+        errno.ECONNRESET => SocketError.ConnectionReset,
+        errno.EPIPE => SocketError.Shutdown,
+        errno.ENOTCONN => SocketError.NotConnected,
+        errno.EHOSTUNREACH => SocketError.HostUnreachable,
+        errno.ENETUNREACH => SocketError.NetworkUnreachable,
+        errno.ECONNABORTED => SocketError.ConnectionAborted,
+        _ => SocketError.SocketError,
+    }));
 
     // Asynchronous use is for services without hot paths (gRPC on Kestrel); the socket is non-blocking from then on,
     // which the managed Socket hides from later synchronous calls.
-    public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
-        _socket.ReceiveAsync(buffer, SocketFlags.None, cancellationToken);
+    public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        _asynchronous = true;
+        return _socket.ReceiveAsync(buffer, SocketFlags.None, cancellationToken);
+    }
 
-    public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
+    public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        _asynchronous = true;
+        return SendAsync(_socket, buffer, cancellationToken);
+    }
+
+    private static async ValueTask SendAsync(Socket socket, ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken)
     {
         while (!buffer.IsEmpty)
         {
-            buffer = buffer[await _socket.SendAsync(buffer, SocketFlags.None, cancellationToken)..];
+            buffer = buffer[await socket.SendAsync(buffer, SocketFlags.None, cancellationToken)..];
         }
     }
 
@@ -145,6 +239,7 @@ internal sealed class LinkStream : Stream
     {
         if (disposing)
         {
+            _disposed = true;
             _socket.Dispose();
         }
 

@@ -25,6 +25,8 @@ public static unsafe partial class sys_socket
     public const int SO_PEERCRED = 17;
     public const int SO_RCVTIMEO = 20;
     public const int SO_SNDTIMEO = 21;
+    public const int MSG_WAITALL = 0x100;
+    public const int MSG_NOSIGNAL = 0x4000;
     public const int SHUT_RD = 0;
     public const int SHUT_WR = 1;
     public const int SHUT_RDWR = 2;
@@ -57,6 +59,14 @@ public static unsafe partial class sys_socket
     /// <summary>setsockopt(2): 0, or -1 with errno.</summary>
     [LibraryImport("libc", EntryPoint = "setsockopt", SetLastError = true)]
     public static partial int setsockopt(SafeHandle sockfd, int level, int optname, void* optval, uint optlen);
+
+    /// <summary>recv(2): the bytes, 0 where the peer has closed, or -1 with errno. For hot paths: the caller keeps the descriptor open.</summary>
+    [LibraryImport("libc", EntryPoint = "recv")]
+    public static partial nint recv(int sockfd, void* buf, nuint len, int flags);
+
+    /// <summary>send(2): the bytes, or -1 with errno. For hot paths: the caller keeps the descriptor open.</summary>
+    [LibraryImport("libc", EntryPoint = "send")]
+    public static partial nint send(int sockfd, void* buf, nuint len, int flags);
 
     /// <summary>getsockopt(2): 0, or -1 with errno.</summary>
     [LibraryImport("libc", EntryPoint = "getsockopt", SetLastError = true)]

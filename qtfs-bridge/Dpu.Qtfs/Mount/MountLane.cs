@@ -230,13 +230,13 @@ internal sealed unsafe class MountLane : IDisposable
         ulong unique = header->unique;
         bool hasReply = ReplayRules.HasReply(header->opcode);
         bool mayRepeat = ReplayRules.MayRepeat(request, length);
-        if (_mount.Flushes.IsNeedless(request, length))
+        if (AnswersHere.TryAnswer(_mount, request, length, out int known))
         {
-            Answer(device, header, 0);
+            Answer(device, header, known);
             return;
         }
 
-        _mount.Flushes.Sending(request, length);
+        AnswersHere.Sending(_mount, request, length);
         long started = Environment.TickCount64;
         for (int attempt = 0; ; attempt++)
         {
@@ -446,6 +446,7 @@ internal sealed unsafe class MountLane : IDisposable
         try
         {
             cache.Check(header->opcode, header->nodeid, _sequence, reply, replyLength);
+            cache.Fresh.Answered((byte*)header, (int)header->len, reply, replyLength);
             return FuseDevice.WriteReply(device, reply, replyLength);
         }
         finally

@@ -14,15 +14,15 @@ namespace Dpu.Benchmarks.Files;
 /// </summary>
 internal static unsafe class FileWorks
 {
-    private const int Small = 4096;
-    private const int Large = 1 << 20;
-    private const int FileSize = 16 << 20;
+    internal const int Small = 4096;
+    internal const int Large = 1 << 20;
+    internal const int FileSize = 16 << 20;
 
     // Count-based works touch each name once; some hundred suffice for a stable mean.
-    private const int Names = 300;
+    internal const int Names = 300;
 
     // Long against a request, short enough that all targets see the same weather.
-    private static readonly TimeSpan Duration = TimeSpan.FromMilliseconds(200);
+    internal static readonly TimeSpan Duration = TimeSpan.FromMilliseconds(200);
 
     public static IReadOnlyList<Work<FileTarget>> All { get; } =
     [
@@ -38,11 +38,11 @@ internal static unsafe class FileWorks
         new("readdir+stat", "us/file", Better.Lower, ReadDirectory),
     ];
 
-    private delegate void OnHandle(int file, byte* buffer, int size, long offset);
+    internal delegate void OnHandle(int file, byte* buffer, int size, long offset);
 
-    private delegate void OnName(int directory, byte* name, byte* buffer);
+    internal delegate void OnName(int directory, byte* name, byte* buffer);
 
-    private readonly record struct Rate(long Operations, TimeSpan Elapsed, int Size)
+    internal readonly record struct Rate(long Operations, TimeSpan Elapsed, int Size)
     {
         public double Microseconds => Elapsed.TotalMicroseconds / Operations;
 
@@ -50,7 +50,7 @@ internal static unsafe class FileWorks
     }
 
     // Repeats one call on an open file for the duration, walking through it; O_DIRECT, so that each call is a request.
-    private static Rate PerSecond(FileTarget target, int size, OnHandle call)
+    internal static Rate PerSecond(FileTarget target, int size, OnHandle call)
     {
         string folder = target.FreshDirectory();
         File.WriteAllBytes(Path.Combine(target.Backing, folder, "file"), new byte[FileSize]);
@@ -84,8 +84,8 @@ internal static unsafe class FileWorks
         }
     }
 
-    // Does one thing to each of some hundred names, once; returns microseconds a name.
-    private static double EachName(FileTarget target, bool prepared, OnName call)
+    // Does one thing to each of some hundred names, once; returns microseconds a name. What goes before is not timed.
+    internal static double EachName(FileTarget target, bool prepared, OnName call, int warmUps = 0, bool listed = false)
     {
         string folder = target.FreshDirectory();
         string[] names = [.. Enumerable.Range(0, Names).Select(i => "f" + i.ToString(CultureInfo.InvariantCulture))];
@@ -102,10 +102,19 @@ internal static unsafe class FileWorks
         int handle = (int)Native.Check(openat(fcntl.AT_FDCWD, directory.Bytes, fcntl.O_RDONLY | fcntl.O_DIRECTORY | fcntl.O_CLOEXEC, 0), "open directory");
         try
         {
-            long start = Stopwatch.GetTimestamp();
-            for (int i = 0; i < paths.Length; i++)
+            if (listed)
             {
-                call(handle, paths[i].Bytes, buffer);
+                Require(List(handle, null));
+            }
+
+            long start = 0;
+            for (int round = 0; round <= warmUps; round++)
+            {
+                start = Stopwatch.GetTimestamp();
+                for (int i = 0; i < paths.Length; i++)
+                {
+                    call(handle, paths[i].Bytes, buffer);
+                }
             }
 
             return Stopwatch.GetElapsedTime(start).TotalMicroseconds / paths.Length;
@@ -119,41 +128,53 @@ internal static unsafe class FileWorks
     }
 
     // As 'ls -l': every entry of a directory, and the attributes of each.
-    private static double ReadDirectory(FileTarget target)
+    internal static double ReadDirectory(FileTarget target)
     {
-        const int Room = 32 * 1024;
         string folder = target.FreshDirectory();
         Prepare(target, folder, [.. Enumerable.Range(0, Names).Select(i => "f" + i.ToString(CultureInfo.InvariantCulture))]);
         using NativePath directory = new(Path.Combine(target.Seen, folder));
+        long start = Stopwatch.GetTimestamp();
+        int handle = (int)Native.Check(openat(fcntl.AT_FDCWD, directory.Bytes, fcntl.O_RDONLY | fcntl.O_DIRECTORY | fcntl.O_CLOEXEC, 0), "open directory");
+        int files = List(handle, Stat);
+        _ = close(handle);
+        double elapsed = Stopwatch.GetElapsedTime(start).TotalMicroseconds;
+        Require(files);
+        return elapsed / files;
+    }
+
+    private static void Require(int files)
+    {
+        if (files != Names)
+        {
+            throw new IOException($"the directory showed {files} of {Names} files");
+        }
+    }
+
+    // Reads an open directory, does something to each of its files, and returns their number.
+    private static int List(int directory, OnName? call)
+    {
+        const int Room = 32 * 1024;
+
         // SAFETY: getdents64 fills at most Room bytes with whole records, each of d_reclen bytes, its name ended by NUL.
         byte* buffer = (byte*)NativeMemory.Alloc(Room);
         try
         {
             int files = 0;
-            long start = Stopwatch.GetTimestamp();
-            int handle = (int)Native.Check(openat(fcntl.AT_FDCWD, directory.Bytes, fcntl.O_RDONLY | fcntl.O_DIRECTORY | fcntl.O_CLOEXEC, 0), "open directory");
             nint size;
-            while ((size = Native.Check(getdents64(handle, buffer, Room), "getdents64")) > 0)
+            while ((size = Native.Check(getdents64(directory, buffer, Room), "getdents64")) > 0)
             {
                 for (nint at = 0; at < size; at += ((dirent64*)(buffer + at))->d_reclen)
                 {
                     byte* name = buffer + at + sizeof(dirent64);
                     if (*name != (byte)'.')
                     {
-                        Stat(handle, name, null);
+                        call?.Invoke(directory, name, null);
                         files++;
                     }
                 }
             }
 
-            _ = close(handle);
-            double elapsed = Stopwatch.GetElapsedTime(start).TotalMicroseconds;
-            if (files != Names)
-            {
-                throw new IOException($"the directory showed {files} of {Names} files");
-            }
-
-            return elapsed / files;
+            return files;
         }
         finally
         {
@@ -161,7 +182,7 @@ internal static unsafe class FileWorks
         }
     }
 
-    private static void Prepare(FileTarget target, string folder, string[] names)
+    internal static void Prepare(FileTarget target, string folder, string[] names)
     {
         byte[] content = new byte[1024];
         foreach (string name in names)
@@ -170,7 +191,7 @@ internal static unsafe class FileWorks
         }
     }
 
-    private static void GetAttr(int file, byte* buffer, int size, long offset)
+    internal static void GetAttr(int file, byte* buffer, int size, long offset)
     {
         byte empty = 0;
         statx found;
@@ -178,32 +199,32 @@ internal static unsafe class FileWorks
         Native.Check(LibC.statx(file, &empty, fcntl.AT_EMPTY_PATH, stat.STATX_BASIC_STATS, &found), "statx");
     }
 
-    private static void Read(int file, byte* buffer, int size, long offset) =>
+    internal static void Read(int file, byte* buffer, int size, long offset) =>
         Native.CheckSize(pread(file, buffer, (nuint)size, offset), size, "pread");
 
-    private static void Write(int file, byte* buffer, int size, long offset) =>
+    internal static void Write(int file, byte* buffer, int size, long offset) =>
         Native.CheckSize(pwrite(file, buffer, (nuint)size, offset), size, "pwrite");
 
-    private static void Create(int directory, byte* name, byte* buffer)
+    internal static void Create(int directory, byte* name, byte* buffer)
     {
         int file = (int)Native.Check(openat(directory, name, fcntl.O_CREAT | fcntl.O_EXCL | fcntl.O_WRONLY | fcntl.O_CLOEXEC, 0x1a4), "create");
         Native.CheckSize(write(file, buffer, 1024), 1024, "write");
         Native.Check(close(file), "close");
     }
 
-    private static void Stat(int directory, byte* name, byte* buffer)
+    internal static void Stat(int directory, byte* name, byte* buffer)
     {
         statx found;
         // SAFETY: name ends with NUL; the answer is a local.
         Native.Check(LibC.statx(directory, name, fcntl.AT_SYMLINK_NOFOLLOW, stat.STATX_BASIC_STATS, &found), "statx");
     }
 
-    private static void OpenReadClose(int directory, byte* name, byte* buffer)
+    internal static void OpenReadClose(int directory, byte* name, byte* buffer)
     {
         int file = (int)Native.Check(openat(directory, name, fcntl.O_RDONLY | fcntl.O_CLOEXEC, 0), "open");
         Native.CheckSize(read(file, buffer, 1024), 1024, "read");
         Native.Check(close(file), "close");
     }
 
-    private static void Unlink(int directory, byte* name, byte* buffer) => Native.Check(unlinkat(directory, name, 0), "unlink");
+    internal static void Unlink(int directory, byte* name, byte* buffer) => Native.Check(unlinkat(directory, name, 0), "unlink");
 }

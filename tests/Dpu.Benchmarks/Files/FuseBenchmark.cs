@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using Dpu.Benchmarks.Harness;
 using Dpu.Benchmarks.Targets;
 
@@ -38,18 +39,32 @@ internal sealed class FuseBenchmark : IBenchmark
     /// <summary>Runs works on targets, as the options choose, and prints.</summary>
     internal static int Run(string name, BenchmarkOptions options, FileTarget[] targets, IReadOnlyList<Work<FileTarget>> all, IReadOnlyList<Comparison> comparisons)
     {
-        if (!Select(options.Targets, targets, t => t.Name, "target", out FileTarget[] chosen)
-            || !Select(options.Works, [.. all], w => w.Name, "work", out Work<FileTarget>[] works))
+        if (Measure(name, options, targets, all, out FileTarget[] chosen, out Work<FileTarget>[] works) is not { } results)
         {
             return 2;
         }
 
-        Console.Error.WriteLine(string.Create(
-            CultureInfo.InvariantCulture,
-            $"{name}: {options.Rounds} rounds, medians; {Environment.ProcessorCount} processors, Linux {File.ReadAllText("/proc/sys/kernel/osrelease").Trim()}, files on {options.Store}, load {File.ReadAllText("/proc/loadavg").Split(' ')[0]}"));
-        Results results = new Runner<FileTarget>(chosen, works, options.Rounds, Console.Error.WriteLine).Run();
         return Report.Print(results, works, [.. chosen.Select(t => t.Name)], comparisons, options.Json, Console.Out, Console.Error);
     }
+
+    /// <summary>Runs works on targets, as the options choose; null, with a message, where they name what is not there.</summary>
+    internal static Results? Measure(string name, BenchmarkOptions options, FileTarget[] targets, IReadOnlyList<Work<FileTarget>> all, out FileTarget[] chosen, out Work<FileTarget>[] works)
+    {
+        works = [];
+        if (!Select(options.Targets, targets, t => t.Name, "target", out chosen)
+            || !Select(options.Works, [.. all], w => w.Name, "work", out works))
+        {
+            return null;
+        }
+
+        Console.Error.WriteLine($"{name}: {Describe(options)}");
+        return new Runner<FileTarget>(chosen, works, options.Rounds, Console.Error.WriteLine, options.Best).Run();
+    }
+
+    /// <summary>Under which conditions a run is made.</summary>
+    internal static string Describe(BenchmarkOptions options) => string.Create(
+        CultureInfo.InvariantCulture,
+        $"{options.Rounds} rounds, {(options.Best ? "the best" : "medians")}; {Environment.ProcessorCount} processors ({(RuntimeInformation.OSArchitecture == Architecture.X64 ? "x86-64" : "arm64")}), Linux {string.Join('.', File.ReadAllText("/proc/sys/kernel/osrelease").Split('.')[..2])}, files on {options.Store}, load {File.ReadAllText("/proc/loadavg").Split(' ')[0]}");
 
     private static bool Select<T>(IReadOnlyList<string> wanted, T[] all, Func<T, string> name, string kind, out T[] chosen)
     {

@@ -12,11 +12,16 @@ internal sealed record Comparison(
     IReadOnlyDictionary<string, double>? Goal = null);
 
 /// <summary>A comparison on one work, measured.</summary>
-internal sealed record ComparisonResult(string Work, string OursName, double Ours, string Unit, double Peer, string PeerName, Better Better, double? Bar, double? Goal)
+internal sealed record ComparisonResult(string Work, string OursName, double Ours, string Unit, double? Peer, string? PeerName, Better Better, double? Bar, double? Goal)
 {
-    /// <summary>ours/peer.</summary>
-    public double Ratio => Ours / Peer;
+    /// <summary>ours/peer; null without a peer.</summary>
+    public double? Ratio => Ours / Peer;
 
-    /// <summary>Whether the bar is met; null where there is none.</summary>
-    public bool? Met => Bar is not { } bar ? null : Better == Better.Lower ? Ratio <= bar : Ratio >= bar;
+    /// <summary>Whether the bar is met, by the ratio or, without a peer, by the value; null where there is none.</summary>
+    public bool? Met => Reaches(Bar);
+
+    /// <summary>Whether the goal is; null where there is none.</summary>
+    public bool? GoalMet => Reaches(Goal);
+
+    private bool? Reaches(double? bar) => bar is not { } wanted ? null : Better == Better.Lower ? (Ratio ?? Ours) <= wanted : (Ratio ?? Ours) >= wanted;
 }

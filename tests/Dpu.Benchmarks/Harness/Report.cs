@@ -29,6 +29,12 @@ internal static class Report
             PrintTable(results, works, contenders, comparisons, measured, output);
         }
 
+        return PrintFailures(results, measured, error);
+    }
+
+    /// <summary>Prints what could not run and which bars were missed; returns the exit code.</summary>
+    public static int PrintFailures(Results results, IEnumerable<ComparisonResult> measured, TextWriter error)
+    {
         // One line a contender and reason, however many works it spoils.
         bool failed = false;
         foreach (var group in results.Errors.GroupBy(e => (e.Contender, e.Message)))
@@ -40,9 +46,9 @@ internal static class Report
         foreach (ComparisonResult missed in measured.Where(m => m.Met == false))
         {
             failed = true;
-            error.WriteLine(string.Create(
-                CultureInfo.InvariantCulture,
-                $"MISSED {missed.Work}: {missed.OursName} is {missed.Ratio:0.00} times {missed.PeerName}; the bar is {missed.Bar:0.00}"));
+            error.WriteLine(missed.Ratio is { } ratio
+                ? string.Create(CultureInfo.InvariantCulture, $"MISSED {missed.Work}: {missed.OursName} is {ratio:0.00} times {missed.PeerName}; the bar is {missed.Bar:0.00}")
+                : string.Create(CultureInfo.InvariantCulture, $"MISSED {missed.Work}: {missed.OursName} has {missed.Ours:0.00} {missed.Unit}; the bar is {missed.Bar:0.00}"));
         }
 
         return failed ? 1 : 0;
@@ -58,10 +64,10 @@ internal static class Report
             writer.WriteString("work", $"{result.OursName}: {result.Work}");
             writer.WriteNumber("ours", Math.Round(result.Ours, 3));
             writer.WriteString("unit", result.Unit);
-            writer.WriteNumber("peer", Math.Round(result.Peer, 3));
+            WriteOptional(writer, "peer", result.Peer is { } peer ? Math.Round(peer, 3) : null);
             writer.WriteString("peerName", result.PeerName);
             writer.WriteString("better", result.Better == Better.Lower ? "lower" : "higher");
-            writer.WriteNumber("ratio", Math.Round(result.Ratio, 4));
+            WriteOptional(writer, "ratio", result.Ratio is { } ratio ? Math.Round(ratio, 4) : null);
             WriteOptional(writer, "bar", result.Bar);
             WriteOptional(writer, "goal", result.Goal);
             if (result.Met is { } met)
@@ -82,8 +88,8 @@ internal static class Report
     public static IEnumerable<ComparisonResult> Measured<T>(Results results, IReadOnlyList<Work<T>> works, IReadOnlyList<Comparison> comparisons) =>
         from work in works
         from comparison in comparisons
-        let ours = results.Median(work.Name, comparison.Ours)
-        let peer = results.Median(work.Name, comparison.Peer)
+        let ours = results.Value(work, comparison.Ours)
+        let peer = results.Value(work, comparison.Peer)
         where ours is not null && peer is not null
         select new ComparisonResult(
             work.Name,
@@ -122,7 +128,7 @@ internal static class Report
         List<string[]> rows = [["work", "unit", .. contenders]];
         foreach (Work<T> work in works)
         {
-            rows.Add([work.Name, work.Unit, .. contenders.Select(c => results.Median(work.Name, c) is { } median ? Number(median) : "failed")]);
+            rows.Add([work.Name, work.Unit, .. contenders.Select(c => Cell(results, work, c))]);
         }
 
         PrintRows(rows, output);
@@ -146,13 +152,21 @@ internal static class Report
     private static string Ratio(ComparisonResult[] measured, string work, Comparison comparison)
     {
         ComparisonResult? found = Array.Find(measured, m => m.Work == work && m.OursName == comparison.Ours && m.PeerName == comparison.Peer);
-        return found is null ? "-" : found.Ratio.ToString("0.00", CultureInfo.InvariantCulture) + (found.Met switch { true => " met", false => " MISSED", null => "" });
+        return found is null ? "-" : found.Ratio!.Value.ToString("0.00", CultureInfo.InvariantCulture) + (found.Met switch { true => " met", false => " MISSED", null => "" });
     }
 
-    private static string Number(double value) =>
+    /// <summary>A value for people; empty where the work is not for the contender.</summary>
+    public static string Cell<T>(Results results, Work<T> work, string contender) =>
+        !work.IsFor(contender) ? ""
+        : results.Unavailable.ContainsKey(contender) ? "not available"
+        : results.Value(work, contender) is { } value ? Number(value) : "failed";
+
+    /// <summary>Three digits or so.</summary>
+    public static string Number(double value) =>
         value.ToString(value < 10 ? "0.00" : value < 1000 ? "0.0" : "0", CultureInfo.InvariantCulture);
 
-    private static void PrintRows(List<string[]> rows, TextWriter output)
+    /// <summary>Prints rows in columns; the first two are names.</summary>
+    public static void PrintRows(List<string[]> rows, TextWriter output)
     {
         int[] widths = [.. Enumerable.Range(0, rows[0].Length).Select(column => rows.Max(r => r[column].Length))];
         foreach (string[] row in rows)

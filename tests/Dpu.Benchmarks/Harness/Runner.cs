@@ -6,14 +6,14 @@ namespace Dpu.Benchmarks.Harness;
 /// Runs every work on every contender, round by round; the order of contenders is reversed each round, so that a drift
 /// of the machine (heat, other load) hits all alike. Each run has a time limit.
 /// </summary>
-internal sealed class Runner<T>(IReadOnlyList<T> contenders, IReadOnlyList<Work<T>> works, int rounds, Action<string> progress)
+internal sealed class Runner<T>(IReadOnlyList<T> contenders, IReadOnlyList<Work<T>> works, int rounds, Action<string> progress, bool best = false)
     where T : IContender
 {
     // A run takes under a second; a peer that hangs must not hang us.
     private static readonly TimeSpan RunLimit = TimeSpan.FromSeconds(30);
 
     private readonly HashSet<string> dead = [];
-    private readonly Results results = new();
+    private readonly Results results = new(best);
 
     /// <summary>Starts the contenders, runs, and disposes of them.</summary>
     public Results Run()
@@ -32,7 +32,7 @@ internal sealed class Runner<T>(IReadOnlyList<T> contenders, IReadOnlyList<Work<
                 IReadOnlyList<T> order = round % 2 == 0 ? contenders : [.. contenders.Reverse()];
                 foreach (Work<T> work in works)
                 {
-                    foreach (T contender in order.Where(c => !dead.Contains(c.Name) && !results.HasFailed(work.Name, c.Name)))
+                    foreach (T contender in order.Where(c => work.IsFor(c.Name) && !dead.Contains(c.Name) && !results.HasFailed(work.Name, c.Name)))
                     {
                         RunOnce(work, contender);
                     }
@@ -56,6 +56,12 @@ internal sealed class Runner<T>(IReadOnlyList<T> contenders, IReadOnlyList<Work<
         try
         {
             contender.Start();
+        }
+        catch (UnavailableException e)
+        {
+            dead.Add(contender.Name);
+            results.Unavailable.Add(contender.Name, e.Message);
+            progress($"{contender.Name} is not available: {e.Message}");
         }
         catch (Exception e)
         {
@@ -104,7 +110,7 @@ internal sealed class Runner<T>(IReadOnlyList<T> contenders, IReadOnlyList<Work<
     private void Bury(T contender, string reason)
     {
         dead.Add(contender.Name);
-        foreach (Work<T> work in works)
+        foreach (Work<T> work in works.Where(w => w.IsFor(contender.Name)))
         {
             results.Fail(work.Name, contender.Name, reason);
         }

@@ -2,17 +2,48 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text.Json.Nodes;
+using Dpu.Benchmarks.Harness;
 using Dpu.TestSupport;
 
 namespace Dpu.Benchmarks.Targets;
 
 /// <summary>Our remote mount: host agent and DPU runtime of this build as two processes, joined by a unix socket or by TCP with mutual TLS.</summary>
-internal sealed class DaemonsTarget(string store, bool tls, bool cached = false) : FileTarget((tls ? "remote tls" : "remote unix") + (cached ? " cached" : ""), store)
+/// <param name="store">Where the files lie.</param>
+/// <param name="tls">TCP with TLS instead of a unix socket.</param>
+/// <param name="cached">With coherent caches; otherwise with none.</param>
+/// <param name="name">Its name; null for one made of the others.</param>
+/// <param name="locks">Who keeps locks, as in the runtime's configuration; null for its default.</param>
+/// <param name="transport">How requests come from the kernel, as in the runtime's configuration; null for its default.</param>
+internal sealed class DaemonsTarget(string store, bool tls, bool cached = false, string? name = null, string? locks = null, string? transport = null)
+    : FileTarget(name ?? (tls ? "remote tls" : "remote unix") + (cached ? " cached" : ""), store)
 {
     private static readonly TimeSpan CommandLimit = TimeSpan.FromSeconds(30);
 
+    // A configuration is read and refused before anything else.
+    private static readonly TimeSpan TransportLimit = TimeSpan.FromSeconds(3);
+
+    // dpu-runtime(8): the configuration is wrong.
+    private const int UsageCode = 2;
+
+    // Its numbers are asked for between runs only.
+    private readonly string[] metrics = [.. Enumerable.Range(0, 2).Select(_ => $"127.0.0.1:{FreePort().ToString(CultureInfo.InvariantCulture)}")];
+
     private RunningProgram? agent;
     private RunningProgram? runtime;
+
+    /// <summary>The managed memory that both daemons have allocated since their start, in bytes.</summary>
+    public double AllocatedBytes()
+    {
+        using HttpClient client = new() { Timeout = CommandLimit };
+        return metrics.Sum(address =>
+        {
+            using HttpRequestMessage request = new(HttpMethod.Get, $"http://{address}/metrics");
+            using HttpResponseMessage response = client.Send(request);
+            response.EnsureSuccessStatusCode();
+            using StreamReader reader = new(response.Content.ReadAsStream());
+            return PrometheusText.Parse(reader.ReadToEnd()).Value("dotnet_gc_heap_total_allocated_bytes_total");
+        });
+    }
 
     public override void Abort()
     {
@@ -46,13 +77,18 @@ internal sealed class DaemonsTarget(string store, bool tls, bool cached = false)
                 ["squash"] = "none",
             }),
             ["control"] = new JsonObject { ["socket"] = $"{Folder}/agent.sock" },
+            ["metrics"] = new JsonObject { ["listen"] = metrics[0] },
         };
+        JsonObject mount = new() { ["host"] = "host1", ["export"] = "bench", ["target"] = Seen, ["cache"] = cached ? "coherent" : "none" };
+        Add(mount, "locks", locks);
+        Add(mount, "transport", transport);
         JsonObject runtimeConfiguration = new()
         {
             ["name"] = "dpu1",
             ["hosts"] = new JsonArray(host),
-            ["mounts"] = new JsonArray(new JsonObject { ["host"] = "host1", ["export"] = "bench", ["target"] = Seen, ["cache"] = cached ? "coherent" : "none" }),
+            ["mounts"] = new JsonArray(mount),
             ["control"] = new JsonObject { ["socket"] = $"{Folder}/runtime.sock" },
+            ["metrics"] = new JsonObject { ["listen"] = metrics[1] },
         };
         if (tls)
         {
@@ -68,8 +104,38 @@ internal sealed class DaemonsTarget(string store, bool tls, bool cached = false)
 
         agent = StartDaemon("Dpu.HostAgent", "dpu-host-agent", "host-agent.json", agentConfiguration);
         runtime = StartDaemon("Dpu.Runtime", "dpu-runtime", "runtime.json", runtimeConfiguration);
+        RequireTransport();
+
         // The runtime dials again until the agent listens.
         AwaitMount(runtime);
+    }
+
+    private static void Add(JsonObject mount, string key, string? value)
+    {
+        if (value is not null)
+        {
+            mount[key] = value;
+        }
+    }
+
+    // A runtime that does not know the option refuses its configuration; a kernel that has it switched off would make it fall back.
+    private void RequireTransport()
+    {
+        const string parameter = "/sys/module/fuse/parameters/enable_uring";
+        if (transport != "io_uring")
+        {
+            return;
+        }
+
+        if (!File.Exists(parameter) || !File.ReadAllText(parameter).StartsWith('Y'))
+        {
+            throw new UnavailableException($"this kernel has no FUSE over io_uring, or it is off: 'echo Y > {parameter}'");
+        }
+
+        if (runtime!.WaitForExit(TransportLimit) && runtime.ExitCode == UsageCode)
+        {
+            throw new UnavailableException("this runtime has no transport io_uring");
+        }
     }
 
     private RunningProgram StartDaemon(string project, string program, string file, JsonObject configuration)

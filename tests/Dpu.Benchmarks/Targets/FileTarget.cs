@@ -23,6 +23,9 @@ internal abstract class FileTarget(string name, string store) : IContender
     /// <summary>The directory as this target shows it.</summary>
     public virtual string Seen => Path.Combine(Folder, "seen");
 
+    /// <summary>What a request of such sizes costs on a link beside the mount, in µs; 0 where there is none.</summary>
+    public virtual double LinkMicroseconds(int requestSize, int replySize) => 0;
+
     public void Start()
     {
         Directory.CreateDirectory(Backing);

@@ -1,7 +1,7 @@
 namespace Dpu.Benchmarks.Targets;
 
 /// <summary>The host's own file system: no mount between.</summary>
-internal sealed class HostTarget(string store) : FileTarget("host", store)
+internal sealed class HostTarget(string store, string name = "host") : FileTarget(name, store)
 {
     public override string Seen => Backing;
 

@@ -6,7 +6,7 @@ namespace Dpu.Benchmarks.Targets;
 /// sshfs beside sftp-server on two pipes, without ssh: no encryption, no network. Without caches and with
 /// <c>sshfs_sync</c>, as ours is, or with its defaults.
 /// </summary>
-internal sealed class SshfsPipeTarget(string store, bool cached = false) : ProgramTarget(cached ? "sshfs pipe cached" : "sshfs pipe", store)
+internal sealed class SshfsPipeTarget(string store, bool cached = false, string? name = null) : ProgramTarget(name ?? (cached ? "sshfs pipe cached" : "sshfs pipe"), store)
 {
     /// <summary>What makes sshfs comparable: nothing cached, no write acknowledged before the server has it.</summary>
     public const string Options = "dir_cache=no,attr_timeout=0,entry_timeout=0,negative_timeout=0,sshfs_sync,default_permissions,allow_other";

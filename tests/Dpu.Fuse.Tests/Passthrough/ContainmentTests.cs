@@ -125,7 +125,6 @@ public sealed class ContainmentTests
         Assert.AreEqual(-errno.ESTALE, export.TryLookup(d, "absent", out _));
         Assert.AreEqual(-errno.ESTALE, export.TryLookup(sub, "absent", out _));
         Assert.AreEqual(-errno.ESTALE, export.GetAttr(d, out _));
-        Assert.AreEqual(-errno.ESTALE, export.GetAttr(f, out _));
         Assert.AreEqual(-errno.ESTALE, export.Open(f, fcntl.O_RDONLY, out _));
         Assert.AreEqual(-errno.ESTALE, export.OpenDir(sub, out _));
         Assert.AreEqual(-errno.ESTALE, export.ReadDir(d, list, 0, plus: false, buffer, out _));
@@ -145,14 +144,19 @@ public sealed class ContainmentTests
         Assert.AreEqual(-errno.ESTALE, export.SetXAttr(f, "user.x", "1"u8));
         Assert.AreEqual(-errno.ESTALE, export.ListXAttr(f, buffer));
         Assert.AreEqual(-errno.ESTALE, export.RemoveXAttr(f, "user.x"));
-        Assert.AreEqual(-errno.ESTALE, export.Call((PassthroughFileSystem fs, in FuseCaller caller) => fs.StatX(caller, f, default, out _)));
+        Assert.AreEqual(-errno.ESTALE, export.Call((PassthroughFileSystem fs, in FuseCaller caller) => fs.StatX(caller, d, default, out _)));
         Assert.AreEqual(-errno.ESTALE, export.Call((PassthroughFileSystem fs, in FuseCaller caller) => fs.StatFs(caller, d, out _)));
         Assert.AreEqual(-errno.ESTALE, export.Call((PassthroughFileSystem fs, in FuseCaller caller) => fs.Access(caller, f, 0)));
         Assert.AreEqual(-errno.ESTALE, export.Call((PassthroughFileSystem fs, in FuseCaller caller) => fs.FSyncDir(caller, d, new fuse_fsync_in { fh = list })));
         Assert.AreEqual(before, HostState(export));
 
-        // A file that is open stays so, as for a process of the host; and what comes back is back.
+        // A file that is open stays so, as for a process of the host, with what fstat(2) says; and what comes back is back.
         Assert.AreEqual(1, export.Read(f, open, 0, buffer));
+        Assert.AreEqual(0, export.GetAttr(f, out _));
+        Assert.AreEqual(0, export.Call((PassthroughFileSystem fs, in FuseCaller caller) => fs.StatX(caller, f, default, out _)));
+        Assert.AreEqual(0, export.Call((PassthroughFileSystem fs, in FuseCaller caller) => fs.Release(caller, f, new fuse_release_in { fh = open })));
+        Assert.AreEqual(-errno.ESTALE, export.GetAttr(f, out _));
+        Assert.AreEqual(-errno.ESTALE, export.Call((PassthroughFileSystem fs, in FuseCaller caller) => fs.StatX(caller, f, default, out _)));
         Directory.Move(export.Out("d"), export.In("d"));
         Assert.AreEqual(0, export.TryLookup(d, "new", out _));
     }

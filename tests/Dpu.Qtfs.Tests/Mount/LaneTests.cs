@@ -11,7 +11,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Dpu.Qtfs.Tests.Mount;
 
-/// <summary>A mount and its host in this process, joined by a unix socket: what a request costs on its whole way.</summary>
+/// <summary>A mount and its host in this process, joined by a unix socket or by TLS: what a request costs on its whole way.</summary>
 [TestClass]
 [DoNotParallelize]
 public sealed unsafe class LaneTests
@@ -20,10 +20,12 @@ public sealed unsafe class LaneTests
 
     [TestMethod]
     [TestCategory("root")]
-    public void Request_OnItsWholeWay_AllocatesNothing_AndIsCountedAtBothEnds()
+    [DataRow(false)]
+    [DataRow(true)]
+    public void Request_OnItsWholeWay_AllocatesNothing_AndIsCountedAtBothEnds(bool tls)
     {
         const int Calls = 2000;
-        using var lab = new Lab();
+        using var lab = new Lab(tls);
         File.WriteAllText(Path.Combine(lab.Export, "file"), "content");
         byte[] path = Encoding.UTF8.GetBytes(Path.Combine(lab.Target, "file") + "\0");
 
@@ -71,9 +73,18 @@ public sealed unsafe class LaneTests
     {
         private readonly TemporaryDirectory _folder = new();
         private readonly LinkListener _listener;
+        private readonly LinkCredentials? _host;
+        private readonly LinkCredentials? _dpu;
 
-        public Lab()
+        public Lab(bool tls)
         {
+            if (tls)
+            {
+                CertificateAuthority authority = CertificateAuthority.Init(_folder["pki"], "test authority", TimeSpan.FromDays(30));
+                _host = Credentials(authority, LinkRole.Host, "host1");
+                _dpu = Credentials(authority, LinkRole.Dpu, "dpu1");
+            }
+
             Export = _folder.CreateDirectory("export");
             Target = _folder.CreateDirectory("mnt");
             Service = new ExportService(new ExportServiceOptions(), TimeProvider.System, NullLogger<ExportService>.Instance);
@@ -83,7 +94,8 @@ public sealed unsafe class LaneTests
             _listener = new LinkListener(
                 new LinkListenerOptions
                 {
-                    Endpoints = [LinkEndpoint.Parse($"unix://{_folder["link.sock"]}")],
+                    Endpoints = [tls ? LinkEndpoint.Tcp("127.0.0.1", 0) : LinkEndpoint.Parse($"unix://{_folder["link.sock"]}")],
+                    Credentials = _host,
                     Policy = new LinkPeerPolicy(new LinkPeerRule("dpu1", Uid: 0)),
                     Local = new LinkLocal { Name = "host1" },
                 },
@@ -112,8 +124,20 @@ public sealed unsafe class LaneTests
         public bool WaitUp(TimeSpan limit) => true;
 
         public LinkConnection DialLane(FsParameters parameters, CancellationToken stopping) =>
-            new LinkDialer(null, new LinkDialerOptions { Local = new LinkLocal { Name = "dpu1" } })
+            new LinkDialer(_dpu, new LinkDialerOptions { Local = new LinkLocal { Name = "dpu1" } })
                 .Dial(_listener.Bound[0], "host1", "fs", new byte[16], hello => hello.Fs = parameters);
+
+        private LinkCredentials Credentials(CertificateAuthority authority, LinkRole role, string name)
+        {
+            authority.Issue(role, name, TimeSpan.FromDays(7));
+            return LinkCredentials.Load(new LinkCredentialFiles
+            {
+                Certificate = _folder[$"pki/{name}.crt"],
+                Key = _folder[$"pki/{name}.key"],
+                Authority = authority.CertificatePath,
+                Revocations = authority.RevocationsPath,
+            });
+        }
 
         public void Dispose()
         {
@@ -121,6 +145,8 @@ public sealed unsafe class LaneTests
             Assert.IsTrue(Mount.Ended.Wait(Limit), "the mount did not end");
             _listener.Dispose();
             Service.Dispose();
+            _host?.Dispose();
+            _dpu?.Dispose();
             _folder.Dispose();
         }
     }

@@ -42,6 +42,9 @@ internal sealed unsafe class CacheKeeper : IDisposable
 
     public CacheGate Gate { get; }
 
+    /// <summary>Files of which the kernel need not ask the host everything.</summary>
+    public FreshFiles Fresh { get; } = new();
+
     /// <summary>Notifications received.</summary>
     public long Received => Interlocked.Read(ref _received);
 
@@ -182,6 +185,7 @@ internal sealed unsafe class CacheKeeper : IDisposable
                 {
                     bool isName = invalidation.Code == (int)fuse_notify_code.FUSE_NOTIFY_INVAL_ENTRY;
                     Gate.Record(isName ? 0 : invalidation.Node, isName ? invalidation.Node : 0);
+                    Fresh.Changed(invalidation.Node);
                     Tell(device, invalidation, message);
                 }
             }
@@ -206,6 +210,7 @@ internal sealed unsafe class CacheKeeper : IDisposable
                 return;
             }
 
+            Fresh.Changed(node);
             Tell(device, Invalidation.Content(node), message);
         }
 
