@@ -210,6 +210,13 @@ public abstract unsafe class FuseFileSystem
         return NotImplemented;
     }
 
+    /// <summary>Says which of poll(2)'s events are there now. Whoever waits asks again when it is woken (FUSE_NOTIFY_POLL).</summary>
+    public virtual int Poll(in FuseCaller caller, ulong node, in fuse_poll_in request, out uint events)
+    {
+        events = 0;
+        return NotImplemented;
+    }
+
     /// <summary>Allocates or frees space; <c>mode</c> is fallocate(2)'s.</summary>
     public virtual int FAllocate(in FuseCaller caller, ulong node, in fuse_fallocate_in request) => NotImplemented;
 

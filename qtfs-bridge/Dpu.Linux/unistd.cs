@@ -91,6 +91,10 @@ public static unsafe partial class LibC
     [LibraryImport(Library)]
     public static partial int fchdir(int fd);
 
+    /// <summary>getsid(2): the session of a process or thread; 0 where its leader is in no pid namespace of the caller's.</summary>
+    [LibraryImport(Library)]
+    public static partial int getsid(int pid);
+
     [LibraryImport(Library)]
     public static partial uint getuid();
 

@@ -53,9 +53,20 @@ internal static class MountCommand
             HelpName = "host|local",
         };
         _ = locks.AcceptOnlyFromAmong("host", "local");
+        var kind = new Option<string>("--kind")
+        {
+            Description = "What the mount is: the host's files, or the host's /proc with the DPU's own processes in it (proc)",
+            DefaultValueFactory = _ => "plain",
+        };
+        _ = kind.AcceptOnlyFromAmong("plain", "proc");
+        var processes = new Option<string>("--processes")
+        {
+            Description = "With --kind proc: the directory where the procfs of the pid namespace is mounted whose processes are put in",
+            HelpName = "PATH",
+        };
         var command = new Command("mount", "Mount a directory of a host")
         {
-            source, target, readOnly, allowSuid, allowDev, cache, cacheTimeout, lanes, giveUpAfter, locks,
+            source, target, readOnly, allowSuid, allowDev, cache, cacheTimeout, lanes, giveUpAfter, locks, kind, processes,
         };
         runner.Set(command, (context, cancellation) =>
         {
@@ -75,6 +86,8 @@ internal static class MountCommand
                     Lanes = context.Parsed.GetValue(lanes),
                     GiveUpAfter = Duration.FromTimeSpan(context.Parsed.GetValue(giveUpAfter).Span),
                     Locks = context.Parsed.GetValue(locks) ?? string.Empty,
+                    Kind = context.Parsed.GetValue(kind),
+                    Processes = context.Parsed.GetValue(processes) ?? string.Empty,
                 },
                 cancellation);
         });

@@ -121,6 +121,8 @@ internal static class JsonOutput
         Seconds(json, "cacheTimeout", mount.CacheTimeout);
         Seconds(json, "giveUpAfter", mount.GiveUpAfter);
         json.WriteString("locks", mount.Locks);
+        json.WriteString("kind", mount.Kind.Length == 0 ? "plain" : mount.Kind);
+        json.WriteString("processes", mount.Processes);
         Time(json, "mountTime", mount.MountTime);
         MountCounters counters = mount.Counters ?? new MountCounters();
         json.WriteStartObject("counters");

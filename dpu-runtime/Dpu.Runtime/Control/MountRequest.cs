@@ -22,6 +22,9 @@ internal static class MountRequest
         TimeSpan giveUp = wanted.GiveUpAfter?.ToTimeSpan() ?? MountConfiguration.DefaultGiveUpAfter;
         Require(giveUp > TimeSpan.Zero && giveUp <= TimeSpan.FromDays(1), $"mount.give_up_after is {giveUp}; allowed are more than 0 to 1 day");
         Require(wanted.Locks is "" or "host" or "local", $"mount.locks is '{wanted.Locks}'; allowed are 'host' and 'local', or nothing: the host where it can");
+        Require(wanted.Kind is "" or "plain" or "proc", $"mount.kind is '{wanted.Kind}'; allowed are 'plain' and 'proc', or nothing, which is 'plain'");
+        Require(wanted.Processes.Length == 0 || wanted.Processes.StartsWith('/'), $"mount.processes is '{wanted.Processes}'; give an absolute path, or nothing");
+        Require(wanted.Processes.Length == 0 || wanted.Kind == "proc", "mount.processes is for a mount of kind 'proc' only");
         return new RemoteMountOptions
         {
             Host = wanted.Host,
@@ -34,6 +37,8 @@ internal static class MountRequest
             CacheTimeout = cache,
             Lanes = lanes,
             GiveUpAfter = giveUp,
+            OwnProcesses = wanted.Kind == "proc",
+            ProcessFolder = wanted.Processes.Length == 0 ? null : wanted.Processes,
             Locks = wanted.Locks switch { "host" => MountLocks.Host, "local" => MountLocks.Local, _ => MountLocks.HostIfSupported },
         };
     }
@@ -51,6 +56,8 @@ internal static class MountRequest
         CacheTimeout = configured.CacheTimeout,
         Lanes = configured.Lanes,
         GiveUpAfter = configured.GiveUpAfter,
+        OwnProcesses = configured.OwnProcesses,
+        ProcessFolder = configured.OwnProcesses ? configured.ProcessFolder : null,
         Locks = configured.Locks switch { LockKeeper.Host => MountLocks.Host, LockKeeper.Local => MountLocks.Local, _ => MountLocks.HostIfSupported },
     };
 

@@ -76,6 +76,8 @@ internal sealed class MountEntry(long id, RemoteMountOptions options, bool confi
             Configured = Configured,
             GiveUpAfter = Duration.FromTimeSpan(Options.GiveUpAfter),
             Locks = Locks(),
+            Kind = Options.OwnProcesses ? "proc" : "plain",
+            Processes = Options.ProcessFolder ?? string.Empty,
         };
         if (Mount is { } mount)
         {

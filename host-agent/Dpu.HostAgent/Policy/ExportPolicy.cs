@@ -60,6 +60,7 @@ public sealed class ExportPolicy(ExportService exports) : IReloadable<HostAgentC
         ReadOnly = export.ReadOnly,
         Cacheable = export.Cacheable,
         Strict = new StrictPaths(export.Strict),
+        Processes = export.Processes,
         AllowDeviceNodes = export.AllowDeviceNodes,
         Identity = IdentityOf(export),
     };

@@ -153,6 +153,17 @@ public sealed unsafe partial class FuseDispatcher
         return result < 0 ? result : reply.Put(new fuse_ioctl_out { result = returned }) + result;
     }
 
+    private int Poll(ref FuseRequest request, FuseReply reply)
+    {
+        if (!request.TryTake(out fuse_poll_in arguments))
+        {
+            return -errno.EINVAL;
+        }
+
+        int result = _fileSystem.Poll(request.Caller, request.Node, arguments, out uint events);
+        return result < 0 ? result : reply.Put(new fuse_poll_out { revents = events });
+    }
+
     /// <summary>A file system that claims more than was asked for is wrong, and its data is not to be believed.</summary>
     private int Bounded(int result, uint most)
     {

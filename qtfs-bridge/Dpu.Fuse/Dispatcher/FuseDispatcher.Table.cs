@@ -37,6 +37,7 @@ public sealed unsafe partial class FuseDispatcher
         FUSE_LSEEK => LSeek(ref request, reply),
         FUSE_COPY_FILE_RANGE => CopyFileRange(ref request, reply),
         FUSE_IOCTL => Ioctl(ref request, reply),
+        FUSE_POLL => Poll(ref request, reply),
         FUSE_OPENDIR => OpenDir(ref request, reply),
         FUSE_READDIR => ReadDir(ref request, reply, plus: false),
         FUSE_READDIRPLUS => ReadDir(ref request, reply, plus: true),
@@ -55,7 +56,7 @@ public sealed unsafe partial class FuseDispatcher
         FUSE_INTERRUPT => Interrupt(ref request),
         FUSE_DESTROY => Destroy(),
 
-        // BMAP, POLL, DAX mappings and what later kernels bring: the kernel does without, and does not ask again.
+        // BMAP, DAX mappings and what later kernels bring: the kernel does without, and does not ask again.
         _ => -errno.ENOSYS,
     };
 
@@ -72,6 +73,7 @@ public sealed unsafe partial class FuseDispatcher
         FUSE_GETLK => Unsafe.SizeOf<fuse_lk_out>(),
         FUSE_LSEEK => Unsafe.SizeOf<fuse_lseek_out>(),
         FUSE_IOCTL => Unsafe.SizeOf<fuse_ioctl_out>(),
+        FUSE_POLL => Unsafe.SizeOf<fuse_poll_out>(),
         _ => 0,
     };
 }

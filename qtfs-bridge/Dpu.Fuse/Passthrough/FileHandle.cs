@@ -16,6 +16,9 @@ internal unsafe struct FileHandle
     /// </summary>
     public const int MaxSize = 64;
 
+    // No handle_type of the kernel's: those are 1 to 255 (exportfs.h).
+    private const int NameType = int.MinValue;
+
     private int _size;
     private int _type;
     private Content _content;
@@ -70,7 +73,7 @@ internal unsafe struct FileHandle
     /// <param name="mount">A descriptor on the file's mount, not O_PATH.</param>
     public readonly int Open(int mount)
     {
-        if (!Exists)
+        if (!Exists || IsName)
         {
             return -errno.ESTALE;
         }
@@ -81,6 +84,37 @@ internal unsafe struct FileHandle
         *head = new file_handle { handle_bytes = (uint)_size, handle_type = _type };
         ((ReadOnlySpan<byte>)_content)[.._size].CopyTo(new Span<byte>(space + sizeof(file_handle), MaxSize));
         return Result(open_by_handle_at(mount, head, fcntl.O_PATH | fcntl.O_NOFOLLOW | fcntl.O_CLOEXEC));
+    }
+
+    /// <summary>
+    /// Keeps a name in the room of a handle: what finds a file again in its directory, where its file system has no handles.
+    /// </summary>
+    /// <returns>A name; nothing where it is too long, and such a file keeps its descriptor.</returns>
+    public static FileHandle FromName(ReadOnlySpan<byte> name)
+    {
+        FileHandle handle = default;
+        if (name.Length < MaxSize && !name.IsEmpty)
+        {
+            handle._size = name.Length;
+            handle._type = NameType;
+            name.CopyTo(handle._content);
+        }
+
+        return handle;
+    }
+
+    /// <summary>Whether it is a name.</summary>
+    public readonly bool IsName => _type == NameType && _size > 0;
+
+    /// <summary>For a name: opens it with O_PATH, following nothing; the descriptor or a negated errno.</summary>
+    /// <param name="directory">The directory's descriptor.</param>
+    public readonly int OpenIn(int directory)
+    {
+        // SAFETY: a name is shorter than MaxSize, and what is behind it in the content is zero.
+        fixed (Content* name = &_content)
+        {
+            return Result(openat(directory, (byte*)name, fcntl.O_PATH | fcntl.O_NOFOLLOW | fcntl.O_CLOEXEC, 0));
+        }
     }
 
     /// <summary>Whether both name the same file of one mount, the generation of its inode included.</summary>

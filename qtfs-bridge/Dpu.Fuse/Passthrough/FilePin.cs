@@ -12,6 +12,7 @@ internal readonly ref struct FilePin
     public FilePin(HandlePin handle)
     {
         _handle = handle;
+        Tree = handle.Tree;
         Descriptor = handle.Valid ? handle.Descriptor : -Linux.errno.EBADF;
     }
 
@@ -30,6 +31,9 @@ internal readonly ref struct FilePin
 
     /// <summary>The open file's descriptor.</summary>
     public int Descriptor { get; }
+
+    /// <summary>What lies behind the file; ordinary where it was opened for this call.</summary>
+    public TreeKind Tree { get; }
 
     public void Dispose()
     {

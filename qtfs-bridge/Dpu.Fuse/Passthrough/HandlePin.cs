@@ -11,6 +11,7 @@ internal readonly ref struct HandlePin
         _table = table;
         _index = index;
         Descriptor = table[index].Descriptor;
+        Tree = table[index].Tree;
     }
 
     /// <summary>False where the peer's handle is not open, of another kind, or not of the node it names.</summary>
@@ -18,6 +19,9 @@ internal readonly ref struct HandlePin
 
     /// <summary>The open file's descriptor.</summary>
     public int Descriptor { get; }
+
+    /// <summary>What lies behind the file.</summary>
+    public TreeKind Tree { get; }
 
     /// <summary>The table's index.</summary>
     public int Index => _index;

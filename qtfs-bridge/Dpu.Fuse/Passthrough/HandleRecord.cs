@@ -15,6 +15,9 @@ internal struct HandleRecord : ISlot
     /// <summary>Whether it is a directory's.</summary>
     public bool IsDirectory;
 
+    /// <summary>What lies behind it.</summary>
+    public TreeKind Tree;
+
     /// <summary>The next free record.</summary>
     public int Next;
 

@@ -30,7 +30,7 @@ internal sealed unsafe class HandleTable(int capacity, uint firstGeneration, Res
     public void CountRefusal() => _slots.CountRefusal();
 
     /// <summary>Makes a handle that owns <paramref name="descriptor"/> from now on; 0 where a limit refused it.</summary>
-    public ulong Add(int descriptor, ulong node, bool isDirectory)
+    public ulong Add(int descriptor, ulong node, bool isDirectory, TreeKind tree = TreeKind.Ordinary)
     {
         if (!_slots.TryReserve(out int index))
         {
@@ -39,7 +39,7 @@ internal sealed unsafe class HandleTable(int capacity, uint firstGeneration, Res
 
         ref HandleRecord record = ref _slots[index];
         uint generation = SlotState.Generation(record.State);
-        record = new HandleRecord { State = record.State, Node = node, Descriptor = descriptor, IsDirectory = isDirectory };
+        record = new HandleRecord { State = record.State, Node = node, Descriptor = descriptor, IsDirectory = isDirectory, Tree = tree };
         SlotState.Publish(ref record.State, generation);
         return ((ulong)generation << 32) | (uint)index;
     }

@@ -15,6 +15,7 @@ internal readonly ref struct NodePin
         ref NodeRecord record = ref table[index];
         Descriptor = record.Descriptor;
         Type = record.Type;
+        Tree = record.Tree;
         Id = NodeTable.IdOf(index, record.State);
     }
 
@@ -37,6 +38,9 @@ internal readonly ref struct NodePin
 
     /// <summary>S_IFMT of its mode.</summary>
     public uint Type { get; }
+
+    /// <summary>What lies behind the file.</summary>
+    public TreeKind Tree { get; }
 
     /// <summary>The node id.</summary>
     public ulong Id { get; }

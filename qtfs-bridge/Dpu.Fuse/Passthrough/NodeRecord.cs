@@ -30,6 +30,9 @@ internal struct NodeRecord : ISlot
     /// <summary>Whether it is the root of a mount, so that its name lies in a directory of another one.</summary>
     public bool IsMountRoot;
 
+    /// <summary>What lies behind the file.</summary>
+    public TreeKind Tree;
+
     /// <summary>The next node of the bucket, or the next free record.</summary>
     public int Next;
 
@@ -50,8 +53,14 @@ internal struct NodeRecord : ISlot
     /// </summary>
     public bool Lost;
 
-    /// <summary>The kernel's handle, made when the node is shut for the first time. Guarded by the move lock.</summary>
+    /// <summary>The kernel's handle, made when the node is shut for the first time, or from the first a name. Guarded by the move lock.</summary>
     public FileHandle Handle;
+
+    /// <summary>
+    /// Where <see cref="Handle"/> is a name: the directory's node in which it was found, which the peer knows as long as
+    /// it knows that file by its name.
+    /// </summary>
+    public ulong Parent;
 
     /// <summary>Whether the file is watched; see <see cref="WatchState"/>.</summary>
     public byte Watch;

@@ -27,6 +27,19 @@ internal sealed unsafe partial class NodeTable
         return state == WatchState.Unknown ? BeginWatch(id) : state == WatchState.Watched;
     }
 
+    /// <summary>What lies behind a node; an ordinary file where the id names none.</summary>
+    public TreeKind TreeOf(ulong id)
+    {
+        if (!TryHold(id, out int index))
+        {
+            return TreeKind.Ordinary;
+        }
+
+        TreeKind tree = _slots[index].Tree;
+        Unpin(index);
+        return tree;
+    }
+
     /// <summary>Whether a node is watched itself, and whether it is covered by its directory.</summary>
     public (bool Watched, bool Covered) WatchOf(ulong id)
     {
@@ -130,7 +143,8 @@ internal sealed unsafe partial class NodeTable
         {
             if (record.Watch == WatchState.Unknown)
             {
-                bool findable = (node.Index == RootIndex || record.Anchored) && _anchors.CanOpen(record.Mount);
+                // The kernel's own trees change without an event.
+                bool findable = record.Tree == TreeKind.Ordinary && (node.Index == RootIndex || record.Anchored) && _anchors.CanOpen(record.Mount);
                 bool watched = findable
                     && FuseWorkerThread.Current.BecomeAgent() == 0
                     && _watcher!.Add(id, node.Descriptor, node.Type == stat.S_IFDIR);

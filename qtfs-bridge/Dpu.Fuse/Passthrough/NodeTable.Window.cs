@@ -112,8 +112,9 @@ internal sealed unsafe partial class NodeTable
     // Under the move lock, with the node shut: closes the descriptor, or opens the node again where it must keep it.
     private bool Shut(ref NodeRecord record, int index, bool evenNameless = false)
     {
-        bool reopens = record.Anchored && _anchors.CanOpen(record.Mount)
-            && (record.Handle.Exists || FileHandle.Create(record.Descriptor, out record.Handle) == 0);
+        bool reopens = record.Handle.IsName
+            || (record.Anchored && _anchors.CanOpen(record.Mount)
+                && (record.Handle.Exists || FileHandle.Create(record.Descriptor, out record.Handle) == 0));
         if (!reopens)
         {
             LeaveRing(ref record, index);
@@ -144,6 +145,10 @@ internal sealed unsafe partial class NodeTable
         // The call's own identity is assumed later, and has not the capability.
         int error = FuseWorkerThread.Current.BecomeAgent();
         bool surplus = true;
+
+        // Before the lock of this one: a directory may have to be opened in turn, as deep as the tree is.
+        using NodePin directory = error == 0 && record.Handle.IsName ? Pin(record.Parent) : default;
+        error = error == 0 && record.Handle.IsName ? directory.Error : error;
         if (error == 0)
         {
             _window.Take(this);
@@ -151,7 +156,7 @@ internal sealed unsafe partial class NodeTable
             {
                 if (SlotState.IsShut(Volatile.Read(ref record.State)))
                 {
-                    int opened = OpenAgain(record);
+                    int opened = OpenAgain(record, directory);
                     error = Math.Min(0, opened);
                     surplus = opened < 0;
                     if (!surplus)
@@ -184,9 +189,16 @@ internal sealed unsafe partial class NodeTable
 
     // The generation in the handle keeps a reused inode number away. The rest is checked all the same: what is found here
     // acts for the peer.
-    private int OpenAgain(in NodeRecord record)
+    private int OpenAgain(in NodeRecord record, in NodePin directory)
     {
-        int opened = record.Anchored ? _anchors.Open(record.Mount, record.Handle) : -errno.ESTALE;
+        int opened = record.Handle.IsName ? record.Handle.OpenIn(directory.Descriptor)
+            : record.Anchored ? _anchors.Open(record.Mount, record.Handle)
+            : -errno.ESTALE;
+        if (opened == -errno.ENOENT)
+        {
+            opened = -errno.ESTALE;
+        }
+
         if (opened < 0)
         {
             return opened;
@@ -210,11 +222,11 @@ internal sealed unsafe partial class NodeTable
 
     /// <summary>Gives a pinned node that is shut the descriptor of its file just found.</summary>
     /// <param name="index">The node.</param>
-    /// <param name="found">The descriptor.</param>
+    /// <param name="file">The file, with the descriptor.</param>
     /// <param name="needed">Whether it must be, though no other node can be shut.</param>
     /// <param name="taken">Whether the table owns the descriptor now; not where the node was opened meanwhile.</param>
     /// <returns>0; <c>-ENFILE</c> where the window refused it; <c>-ESTALE</c> where the file is another one of that inode number.</returns>
-    private int Install(int index, int found, bool needed, out bool taken)
+    private int Install(int index, in NodeRecord file, bool needed, out bool taken)
     {
         taken = false;
         if (needed)
@@ -233,14 +245,14 @@ internal sealed unsafe partial class NodeTable
             if (SlotState.IsShut(Volatile.Read(ref record.State)))
             {
                 // No descriptor has kept the inode number from being used again: the generation tells.
-                if (record.Handle.Exists && (FileHandle.Create(found, out FileHandle handle) < 0 || !handle.Names(record.Handle)))
+                if (!IsStill(record, file))
                 {
                     Volatile.Write(ref record.Lost, true);
                     error = -errno.ESTALE;
                 }
                 else
                 {
-                    Take(ref record, index, found);
+                    Take(ref record, index, file.Descriptor);
                     taken = true;
                 }
             }
@@ -253,6 +265,13 @@ internal sealed unsafe partial class NodeTable
 
         return error;
     }
+
+    private static bool IsStill(in NodeRecord record, in NodeRecord file) => record.Handle switch
+    {
+        { IsName: true } => file.Parent == record.Parent && file.Handle.IsName && file.Handle.Names(record.Handle),
+        { Exists: true } => FileHandle.Create(file.Descriptor, out FileHandle handle) == 0 && handle.Names(record.Handle),
+        _ => true,
+    };
 
     // Under the move lock, with one of the window's.
     private void Take(ref NodeRecord record, int index, int descriptor)

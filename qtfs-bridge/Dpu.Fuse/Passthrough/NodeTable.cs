@@ -112,7 +112,7 @@ internal sealed partial class NodeTable
             }
 
             bool taken = false;
-            int error = open ? 0 : Install(index, file.Descriptor, needed: !made, out taken);
+            int error = open ? 0 : Install(index, file, needed: !made, out taken);
             if (error == 0)
             {
                 known = !taken;

@@ -18,7 +18,7 @@ public sealed unsafe partial class PassthroughFileSystem
         if ((request.getattr_flags & FuseConstants.FUSE_GETATTR_FH) != 0 && !IsUnopened(request.fh))
         {
             using HandlePin handle = _handles.Pin(request.fh, node, isDirectory: false);
-            return handle.Valid ? Attributes(handle.Descriptor, out reply) : -errno.EBADF;
+            return handle.Valid ? Attributes(handle.Descriptor, handle.Tree, out reply) : -errno.EBADF;
         }
 
         using NodePin file = _nodes.Pin(node);
@@ -27,9 +27,9 @@ public sealed unsafe partial class PassthroughFileSystem
             return file.Error;
         }
 
-        // No identity: reading attributes needs no permission on the file itself.
-        int error = CheckReadable(file);
-        return error < 0 ? error : Attributes(file.Descriptor, out reply);
+        // No identity: reading attributes needs no permission on the file itself, but where processes may be hidden.
+        int error = file.Tree == TreeKind.Ordinary ? CheckReadable(file) : Begin(caller, file);
+        return error < 0 ? error : Attributes(file.Descriptor, file.Tree, out reply);
     }
 
     /// <inheritdoc/>
@@ -48,7 +48,7 @@ public sealed unsafe partial class PassthroughFileSystem
             return file.Error;
         }
 
-        int error = CheckReadable(file);
+        int error = file.Tree == TreeKind.Ordinary ? CheckReadable(file) : Begin(caller, file);
         return error < 0 ? error : ExtendedAttributes(file.Descriptor, out reply);
     }
 
@@ -87,7 +87,7 @@ public sealed unsafe partial class PassthroughFileSystem
         }
 
         error = (request.valid & (others | FuseConstants.FATTR_SIZE)) == 0 ? ChangeNothing(caller, file) : Change(file, opened, request);
-        return error < 0 ? error : Attributes(file.Descriptor, out reply);
+        return error < 0 ? error : Attributes(file.Descriptor, file.Tree, out reply);
     }
 
     // A change that names nothing is how the peer's kernel says, without its reason, that set-id bits should go
@@ -131,7 +131,7 @@ public sealed unsafe partial class PassthroughFileSystem
             error = KillPrivileges(handle.Descriptor);
         }
 
-        return error < 0 ? error : Attributes(handle.Descriptor, out reply);
+        return error < 0 ? error : Attributes(handle.Descriptor, handle.Tree, out reply);
     }
 
     /// <inheritdoc/>
@@ -277,9 +277,11 @@ public sealed unsafe partial class PassthroughFileSystem
         return left == mode ? 0 : ChangeMode(descriptor, left);
     }
 
-    private int Attributes(int descriptor, out fuse_attr_out reply)
+    private int Attributes(int descriptor, TreeKind tree, out fuse_attr_out reply)
     {
-        reply = new fuse_attr_out { attr_valid = _attributeTimeout.Seconds, attr_valid_nsec = _attributeTimeout.Nanoseconds };
+        reply = tree != TreeKind.Ordinary
+            ? default
+            : new fuse_attr_out { attr_valid = _attributeTimeout.Seconds, attr_valid_nsec = _attributeTimeout.Nanoseconds };
         int error = StatusOf(descriptor, out statx status);
         if (error == 0)
         {

@@ -121,7 +121,7 @@ public sealed unsafe partial class PassthroughFileSystem
             opened = OpenExisting(caller, directory.Descriptor, text, request, out path);
             if (opened == -errno.ENOENT)
             {
-                error = _identity.Assume(caller, IdentityUse.Creation);
+                error = _identity.Assume(caller, UseFor(directory.Tree, IdentityUse.Creation));
                 opened = error < 0 ? error : CreateNew(directory.Descriptor, text, flags, request.mode, out path);
             }
         }

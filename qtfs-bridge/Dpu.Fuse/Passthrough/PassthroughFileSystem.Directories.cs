@@ -30,7 +30,7 @@ public sealed unsafe partial class PassthroughFileSystem
             return HandleLimit(opened);
         }
 
-        reply.fh = _handles.Add(opened, node, isDirectory: true);
+        reply.fh = _handles.Add(opened, node, isDirectory: true, directory.Tree);
         if (reply.fh == 0)
         {
             _ = close(opened);
@@ -52,7 +52,7 @@ public sealed unsafe partial class PassthroughFileSystem
         int error = _boundary.Check(directory.Descriptor);
         if (error >= 0)
         {
-            error = _identity.Assume(caller, IdentityUse.Ordinary);
+            error = _identity.Assume(caller, UseFor(directory.Tree, IdentityUse.Ordinary));
         }
 
         if (error < 0)
@@ -66,13 +66,19 @@ public sealed unsafe partial class PassthroughFileSystem
             var stream = new DirectoryStream(ref directory.Record, (long)request.offset);
             while (stream.Error == 0 && stream.MoveNext())
             {
+                if (IsHidden(directory, stream.Name))
+                {
+                    stream.Consume();
+                    continue;
+                }
+
                 if (!entries.Fits(stream.Name.Length, plus))
                 {
                     // Not even one fits: an empty reply would be the end of the directory.
                     return entries.Written == 0 ? -errno.EINVAL : 0;
                 }
 
-                error = Add(caller, directory.Descriptor, node, stream, plus, ref entries);
+                error = Add(caller, directory, node, stream, plus, ref entries);
                 if (error < 0)
                 {
                     break;
@@ -160,7 +166,7 @@ public sealed unsafe partial class PassthroughFileSystem
     }
 
     // The caller has checked that the entry fits.
-    private int Add(in FuseCaller caller, int directory, ulong node, in DirectoryStream stream, bool plus, ref FuseDirectoryWriter entries)
+    private int Add(in FuseCaller caller, in HandlePin directory, ulong node, in DirectoryStream stream, bool plus, ref FuseDirectoryWriter entries)
     {
         bool dots = stream.Name.SequenceEqual("."u8) || stream.Name.SequenceEqual(".."u8);
         var line = new fuse_dirent { ino = stream.Entry.d_ino, off = (ulong)stream.Entry.d_off, type = stream.Entry.d_type };
@@ -180,7 +186,7 @@ public sealed unsafe partial class PassthroughFileSystem
         fuse_entry_out entry = default;
         if (!dots)
         {
-            int error = EnterListed(caller, directory, stream.Name, out entry);
+            int error = EnterListed(caller, directory, node, stream.Name, out entry);
             if (error == -errno.ESTALE)
             {
                 return error;
@@ -192,7 +198,7 @@ public sealed unsafe partial class PassthroughFileSystem
     }
 
     [SkipLocalsInit]
-    private int EnterListed(in FuseCaller caller, int directory, ReadOnlySpan<byte> name, out fuse_entry_out entry)
+    private int EnterListed(in FuseCaller caller, in HandlePin directory, ulong node, ReadOnlySpan<byte> name, out fuse_entry_out entry)
     {
         entry = default;
         byte* text = stackalloc byte[FileName.MaxSize];
@@ -200,9 +206,9 @@ public sealed unsafe partial class PassthroughFileSystem
         if (error >= 0)
         {
             // Each time: the check of an entry before may have had to act as the agent.
-            error = _identity.Assume(caller, IdentityUse.Ordinary);
+            error = _identity.Assume(caller, UseFor(directory.Tree, IdentityUse.Ordinary));
         }
 
-        return error < 0 ? error : Enter(directory, text, out entry);
+        return error < 0 ? error : Enter(directory.Descriptor, text, out entry, node);
     }
 }

@@ -35,13 +35,15 @@ public sealed unsafe partial class PassthroughFileSystem
             return error;
         }
 
-        int opened = ReopenFile(file.Descriptor, request.flags, request.open_flags);
+        // Where the kernel is behind a file, a read may wait for what never comes: nobody waits here.
+        uint further = file.Tree == TreeKind.Ordinary ? 0 : (uint)fcntl.O_NONBLOCK;
+        int opened = ReopenFile(file.Descriptor, request.flags | further, request.open_flags);
         if (opened < 0)
         {
             return HandleLimit(opened);
         }
 
-        reply.fh = _handles.Add(opened, node, isDirectory: false);
+        reply.fh = _handles.Add(opened, node, isDirectory: false, file.Tree);
         if (reply.fh == 0)
         {
             _ = close(opened);
@@ -49,7 +51,7 @@ public sealed unsafe partial class PassthroughFileSystem
         }
 
         _nodes.CountHandle(node, 1);
-        reply.open_flags = ReplyFlags(request.flags);
+        reply.open_flags = file.Tree == TreeKind.Ordinary ? ReplyFlags(request.flags) : SpecialReplyFlags(opened);
         return 0;
     }
 
@@ -65,6 +67,11 @@ public sealed unsafe partial class PassthroughFileSystem
         if (request.offset > long.MaxValue)
         {
             return -errno.EINVAL;
+        }
+
+        if (file.Tree != TreeKind.Ordinary)
+        {
+            return ReadSpecial(caller, file, request, destination, count);
         }
 
         int read;
@@ -89,6 +96,11 @@ public sealed unsafe partial class PassthroughFileSystem
         if (request.offset > long.MaxValue)
         {
             return -errno.EINVAL;
+        }
+
+        if (file.Tree != TreeKind.Ordinary)
+        {
+            return WriteSpecial(caller, file, request, source, count);
         }
 
         // Whose write it is decides about reserved blocks, quotas and set-id bits.

@@ -24,7 +24,12 @@ public sealed unsafe partial class PassthroughFileSystem
 
         using NodePin directory = _nodes.Pin(parent);
         error = Begin(caller, directory);
-        return error < 0 ? error : Enter(directory.Descriptor, text, out entry);
+        if (error >= 0 && IsHidden(directory, text))
+        {
+            error = -errno.ENOENT;
+        }
+
+        return error < 0 ? error : Enter(directory.Descriptor, text, out entry, parent);
     }
 
     /// <inheritdoc/>
@@ -34,12 +39,13 @@ public sealed unsafe partial class PassthroughFileSystem
     /// <param name="directory">The directory's descriptor.</param>
     /// <param name="name">The name, ended by NUL.</param>
     /// <param name="entry">The node.</param>
-    private int Enter(int directory, byte* name, out fuse_entry_out entry)
+    /// <param name="parent">The directory's node, where the file may be opened again by its name there.</param>
+    private int Enter(int directory, byte* name, out fuse_entry_out entry, ulong parent = 0)
     {
         int found = Result(openat(directory, name, PathFlags, 0));
         if (found >= 0)
         {
-            return Adopt(found, directory, out entry);
+            return Adopt(found, directory, out entry, parent, name);
         }
 
         entry = default;
@@ -47,7 +53,7 @@ public sealed unsafe partial class PassthroughFileSystem
     }
 
     /// <summary>Makes an O_PATH descriptor a node with one reference, or gives the known node one more; it owns the descriptor.</summary>
-    private int Adopt(int found, int directory, out fuse_entry_out entry)
+    private int Adopt(int found, int directory, out fuse_entry_out entry, ulong parent = 0, byte* name = null)
     {
         entry = default;
         int error = StatusOf(found, out statx status);
@@ -62,7 +68,16 @@ public sealed unsafe partial class PassthroughFileSystem
             return error;
         }
 
-        using NodePin node = _nodes.Intern(RecordOf(found, status), out bool known);
+        NodeRecord record = RecordOf(found, status);
+        record.Tree = TreeOf(found, record.Device);
+        if (parent != 0 && record.Tree == TreeKind.Processes)
+        {
+            // procfs has no handles. Its inode numbers are of the inode in memory: what has another one is another file.
+            record.Parent = parent;
+            record.Handle = FileHandle.FromName(System.Runtime.InteropServices.MemoryMarshal.CreateReadOnlySpanFromNullTerminated(name));
+        }
+
+        using NodePin node = _nodes.Intern(record, out bool known);
         if (!node.Valid)
         {
             _ = close(found);
@@ -111,16 +126,15 @@ public sealed unsafe partial class PassthroughFileSystem
 
     private void Fill(in NodePin node, in statx status, out fuse_entry_out entry)
     {
-        entry = new fuse_entry_out
+        entry = new fuse_entry_out { nodeid = node.Id, generation = node.Id >> 32 };
+        if (node.Tree == TreeKind.Ordinary)
         {
-            nodeid = node.Id,
-            generation = node.Id >> 32,
-            attr_valid = _attributeTimeout.Seconds,
-            attr_valid_nsec = _attributeTimeout.Nanoseconds,
-        };
+            entry.attr_valid = _attributeTimeout.Seconds;
+            entry.attr_valid_nsec = _attributeTimeout.Nanoseconds;
+        }
 
         // Whether a socket's name leads to a listener may change at any time.
-        if (node.Type != stat.S_IFSOCK)
+        if (node.Type != stat.S_IFSOCK && node.Tree == TreeKind.Ordinary)
         {
             entry.entry_valid = _entryTimeout.Seconds;
             entry.entry_valid_nsec = _entryTimeout.Nanoseconds;

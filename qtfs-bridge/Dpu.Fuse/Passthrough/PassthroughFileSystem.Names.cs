@@ -27,7 +27,8 @@ public sealed unsafe partial class PassthroughFileSystem
         byte empty = 0;
         fixed (byte* buffer = target)
         {
-            return (int)Result(readlinkat(link.Descriptor, &empty, buffer, (nuint)target.Length));
+            int length = (int)Result(readlinkat(link.Descriptor, &empty, buffer, (nuint)target.Length));
+            return link.Tree == TreeKind.Processes && length > 0 ? ProcNames.Redirect(target, length) : length;
         }
     }
 

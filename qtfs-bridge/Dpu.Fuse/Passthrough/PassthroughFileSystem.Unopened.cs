@@ -26,7 +26,7 @@ public sealed unsafe partial class PassthroughFileSystem
             return new FilePin(known);
         }
 
-        error = CheckOpenable(file.Type);
+        error = CheckUnopened(file);
         int opened = error < 0 ? error : HandleLimit(Reopen(file.Descriptor, OpenFlags(fcntl.O_RDONLY)));
         if (opened < 0)
         {
@@ -47,7 +47,7 @@ public sealed unsafe partial class PassthroughFileSystem
 
         using NodePin file = _nodes.Pin(node);
         int error = BeginChange(caller, file);
-        error = error < 0 ? error : CheckOpenable(file.Type);
+        error = error < 0 ? error : CheckUnopened(file);
         if (error < 0)
         {
             return new FilePin(error);
@@ -62,6 +62,9 @@ public sealed unsafe partial class PassthroughFileSystem
 
         return new FilePin(HandleLimit(opened));
     }
+
+    // What the kernel's own trees say belongs to an open file of who asked.
+    private static int CheckUnopened(in NodePin file) => file.Tree == TreeKind.Ordinary ? CheckOpenable(file.Type) : -errno.EOPNOTSUPP;
 
     /// <summary>Whether a handle that a call names stands for nothing but its node.</summary>
     private bool IsUnopened(ulong handle) => handle == 0 && _options.ZeroMessageOpen;

@@ -94,6 +94,12 @@ public sealed unsafe partial class PassthroughFileSystem
             error = AclIds.ToPeer(value[..size], _identity);
         }
 
+        if (size == -errno.EOPNOTSUPP && AclIds.IsAcl(name))
+        {
+            // The peer's kernel asks for it whenever a user's access is checked, and would refuse the user with this error.
+            return -errno.ENODATA;
+        }
+
         return error < 0 ? error : size;
     }
 

@@ -36,6 +36,7 @@ public sealed unsafe partial class PassthroughFileSystem : FuseFileSystem, IDisp
     private readonly FuseTimeout _entryTimeout;
     private readonly FuseTimeout _attributeTimeout;
     private readonly ulong _rootDevice;
+    private readonly TreeKind _rootTree;
     private readonly int _descriptors;
     private int _disposed;
 
@@ -81,7 +82,8 @@ public sealed unsafe partial class PassthroughFileSystem : FuseFileSystem, IDisp
             throw new IOException($"Could not export '{options.Root}': errno {-error} from its status or from /proc, which must be a mounted procfs.");
         }
 
-        NodeRecord record = RecordOf(root, status);
+        _ = TreeKinds.Find(root, out _rootTree);
+        NodeRecord record = RecordOf(root, status) with { Tree = _rootTree };
         _rootDevice = record.Device;
         _handles = new HandleTable(options.MaxHandles, options.FirstGeneration, options.HandleBudget);
         _nodes = new NodeTable(record, options.MaxNodes, options.FirstGeneration, options.NodeBudget, window, options.Watcher, _handles);
@@ -137,7 +139,7 @@ public sealed unsafe partial class PassthroughFileSystem : FuseFileSystem, IDisp
         }
 
         int error = _boundary.Check(node.Descriptor);
-        return error < 0 ? error : _identity.Assume(caller, use);
+        return error < 0 ? error : _identity.Assume(caller, UseFor(node.Tree, use));
     }
 
     /// <summary>As <see cref="Begin"/>, for what changes something.</summary>

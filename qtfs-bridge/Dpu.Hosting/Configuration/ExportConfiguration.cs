@@ -29,6 +29,7 @@ public enum SquashMode
 /// <param name="AllowDeviceNodes">Whether device nodes may be made.</param>
 /// <param name="Cacheable">Whether DPUs may cache what they read, to be told of changes.</param>
 /// <param name="Strict">Patterns of files that they may not cache all the same.</param>
+/// <param name="Processes">Whether it is the host's procfs, into which a DPU may put its own processes.</param>
 public sealed record ExportConfiguration(
     string Name,
     string Path,
@@ -41,7 +42,8 @@ public sealed record ExportConfiguration(
     IReadOnlyList<IdMapping> GroupMap,
     bool AllowDeviceNodes,
     bool Cacheable,
-    IReadOnlyList<string> Strict)
+    IReadOnlyList<string> Strict,
+    bool Processes = false)
 {
     /// <summary>nobody and nogroup on Debian, nobody on openEuler; also the kernel's overflow id.</summary>
     private const uint Nobody = 65534;
@@ -63,7 +65,8 @@ public sealed record ExportConfiguration(
             IdMapping.ReadList(reader, "groupMap"),
             reader.Boolean("allowDeviceNodes", false),
             reader.Choice("cache", true, ("coherent", true), ("none", false)),
-            reader.Strings<string>("strict", Pattern, "a pattern of names (*.img) or of paths below the export (images/**)"));
+            reader.Strings<string>("strict", Pattern, "a pattern of names (*.img) or of paths below the export (images/**)"),
+            reader.Choice("kind", false, ("plain", false), ("proc", true)));
         export.Advise(reader);
         reader.End();
         return export;
@@ -84,6 +87,7 @@ public sealed record ExportConfiguration(
         writer.WriteBoolean("allowDeviceNodes", AllowDeviceNodes);
         writer.WriteString("cache", Cacheable ? "coherent" : "none");
         writer.WriteStrings("strict", Strict);
+        writer.WriteString("kind", Processes ? "proc" : "plain");
         writer.WriteEndObject();
     }
 

@@ -14,6 +14,8 @@ namespace Dpu.Hosting.Configuration;
 /// <param name="Lanes">Connections that carry its requests.</param>
 /// <param name="GiveUpAfter">How long an operation waits for a host that is away before it ends with EIO.</param>
 /// <param name="Locks">Who keeps its locks; null is the host where it can, else the DPU.</param>
+/// <param name="OwnProcesses">Whether the DPU's own processes are put into a mount of a host's procfs.</param>
+/// <param name="ProcessFolder">Where the procfs of their pid namespace is mounted; null for /proc, by sessions.</param>
 public sealed record MountConfiguration(
     string Host,
     string Export,
@@ -25,7 +27,9 @@ public sealed record MountConfiguration(
     TimeSpan CacheTimeout,
     int Lanes,
     TimeSpan GiveUpAfter,
-    LockKeeper? Locks = null)
+    LockKeeper? Locks = null,
+    bool OwnProcesses = false,
+    string? ProcessFolder = null)
 {
     /// <summary>Lanes where nothing is said: one can carry data while the other answers metadata.</summary>
     public const int DefaultLanes = 2;
@@ -54,7 +58,10 @@ public sealed record MountConfiguration(
             cacheTimeout,
             (int)reader.Integer("lanes", DefaultLanes, 1, MaxLanes),
             reader.Duration("giveUpAfter", DefaultGiveUpAfter, TimeSpan.FromSeconds(1), TimeSpan.FromDays(1)),
-            reader.Choice<LockKeeper?>("locks", null, ("host", LockKeeper.Host), ("local", LockKeeper.Local)));
+            reader.Choice<LockKeeper?>("locks", null, ("host", LockKeeper.Host), ("local", LockKeeper.Local)),
+            reader.Choice("kind", false, ("plain", false), ("proc", true)),
+            reader.OptionalString("processes", Checks.AbsolutePath, Checks.AbsolutePathAllowed));
+        mount.Advise(reader);
         if (mount.Coherent && mount.CacheTimeout > TimeSpan.Zero)
         {
             reader.Warn("cacheTimeout", "has no effect: \"cache\" is \"coherent\"");
@@ -82,7 +89,26 @@ public sealed record MountConfiguration(
             writer.WriteString("locks", keeper == LockKeeper.Host ? "host" : "local");
         }
 
+        writer.WriteString("kind", OwnProcesses ? "proc" : "plain");
+        if (ProcessFolder is { } folder)
+        {
+            writer.WriteString("processes", folder);
+        }
+
         writer.WriteEndObject();
+    }
+
+    private void Advise(ObjectReader reader)
+    {
+        if (OwnProcesses && CacheTimeout > TimeSpan.Zero)
+        {
+            reader.Warn("cacheTimeout", "has no effect: nothing is kept of a mount of kind \"proc\"");
+        }
+
+        if (ProcessFolder is not null && !OwnProcesses)
+        {
+            reader.Warn("processes", "has no effect: \"kind\" is not \"proc\"");
+        }
     }
 
     private static string? Unknown(string text, IReadOnlyCollection<string> hosts)

@@ -11,6 +11,7 @@ public static class mount
     public const uint MS_NOSUID = 2;
     public const uint MS_NODEV = 4;
     public const uint MS_NOEXEC = 8;
+    public const uint MS_BIND = 4096;
     public const int MNT_FORCE = 1;
     public const int MNT_DETACH = 2;
     public const int UMOUNT_NOFOLLOW = 8;

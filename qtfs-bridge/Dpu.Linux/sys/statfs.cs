@@ -34,6 +34,19 @@ public static class magic
     public const long FUSE_SUPER_MAGIC = 0x65735546;
     public const long V9FS_MAGIC = 0x01021997;
     public const long AFS_SUPER_MAGIC = 0x5346414f;
+    public const long SYSFS_MAGIC = 0x62656572;
+    public const long CGROUP_SUPER_MAGIC = 0x27e0eb;
+    public const long CGROUP2_SUPER_MAGIC = 0x63677270;
+    public const long RDTGROUP_SUPER_MAGIC = 0x7655821;
+    public const long DEBUGFS_MAGIC = 0x64626720;
+    public const long TRACEFS_MAGIC = 0x74726163;
+    public const long SECURITYFS_MAGIC = 0x73636673;
+    public const long SELINUX_MAGIC = 0xf97cff8c;
+    public const long SMACK_MAGIC = 0x43415d53;
+    public const long PSTOREFS_MAGIC = 0x6165676c;
+    public const long EFIVARFS_MAGIC = 0xde5e81e4;
+    public const long BINFMTFS_MAGIC = 0x42494e4d;
+    public const long BPF_FS_MAGIC = 0xcafe4a11;
 }
 
 public static unsafe partial class LibC

@@ -29,6 +29,9 @@ public sealed record ExportDefinition
     /// <summary>Files that peers may not cache all the same.</summary>
     public StrictPaths Strict { get; init; } = StrictPaths.None;
 
+    /// <summary>Whether it is the host's procfs, into which a peer may put its own processes.</summary>
+    public bool Processes { get; init; }
+
     /// <summary>Whether a peer that asks for <paramref name="reference"/> means this export: by its name or its path.</summary>
     public bool Matches(string reference) =>
         reference == Name || reference == Path || (reference.Length > 1 && reference.TrimEnd('/') == Path);

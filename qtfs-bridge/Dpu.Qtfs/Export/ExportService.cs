@@ -283,6 +283,7 @@ public sealed partial class ExportService : ILinkService, IDisposable
                 NeedsInit = !mount.Initialized,
                 Coherent = mount.Changes is not null,
                 HostLocks = mount.HostLocks,
+                Kind = export.Processes ? ExportKind.Proc : ExportKind.Plain,
             },
         };
     }
@@ -317,6 +318,11 @@ public sealed partial class ExportService : ILinkService, IDisposable
         try
         {
             fileSystem = new PassthroughFileSystem(passthrough);
+            if (export.Processes && !fileSystem.IsTopOfProcesses)
+            {
+                throw new IOException($"'{export.Path}' is not the top of a procfs, as an export of kind \"proc\" must be");
+            }
+
             if (changes is not null)
             {
                 changes.FileSystem = fileSystem;
@@ -330,7 +336,7 @@ public sealed partial class ExportService : ILinkService, IDisposable
             {
                 PeerArchitecture = ArchitectureOf(hello.Machine) ?? throw new InvalidOperationException("an admitted hello names an architecture"),
                 PeerPageSize = hello.Machine.PageSize,
-                Features = FuseFeatures.Default | (parameters.HostLocks ? FuseFeatures.Locks : 0) | (zeroMessageOpen ? FuseConstants.FUSE_NO_OPEN_SUPPORT : 0),
+                Features = FeaturesOf(fileSystem, parameters) | (zeroMessageOpen ? FuseConstants.FUSE_NO_OPEN_SUPPORT : 0),
                 OnBug = (opcode, node, e) => Log.RequestBug(_logger, export.Name, opcode, node, e),
             });
             return new ExportedMount(session, parameters.MountId, export, readOnly, fileSystem, dispatcher, _time)
@@ -352,6 +358,10 @@ public sealed partial class ExportService : ILinkService, IDisposable
             throw;
         }
     }
+
+    // Files of the kernel's own trees cannot be mapped shared, as on the host.
+    private static ulong FeaturesOf(PassthroughFileSystem fileSystem, FsParameters parameters) =>
+        (FuseFeatures.Default & ~(fileSystem.RootIsSpecial ? FuseConstants.FUSE_DIRECT_IO_ALLOW_MMAP : 0)) | (parameters.HostLocks ? FuseFeatures.Locks : 0);
 
     private static System.Runtime.InteropServices.Architecture? ArchitectureOf(Machine? machine) => machine?.Architecture switch
     {

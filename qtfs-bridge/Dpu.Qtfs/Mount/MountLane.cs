@@ -4,6 +4,7 @@ using Dpu.Fuse.Wire;
 using Dpu.Link;
 using Dpu.Linux;
 using Dpu.Proto.V1;
+using Dpu.Qtfs.Mount.Processes;
 using Microsoft.Win32.SafeHandles;
 
 namespace Dpu.Qtfs.Mount;
@@ -12,7 +13,7 @@ namespace Dpu.Qtfs.Mount;
 /// One thread of a mount: reads a request of the kernel, sends it to the host, waits for the answer, gives it to the
 /// kernel. While it waits, <see cref="MountGuard"/> may answer in its place when the caller was killed.
 /// </summary>
-internal sealed unsafe class MountLane : IDisposable
+internal sealed unsafe partial class MountLane : IDisposable
 {
     // A request that breaks its connection this often breaks the host: it ends with EIO, so that it cannot do so for ever.
     private const int MaxRepeats = 5;
@@ -20,6 +21,7 @@ internal sealed unsafe class MountLane : IDisposable
 
     private readonly RemoteMount _mount;
     private readonly uint _number;
+    private readonly ProcessListing? _listing;
     private byte* _request;
     private LaneConnection? _connection;
     private SafeFileHandle? _device;
@@ -35,6 +37,7 @@ internal sealed unsafe class MountLane : IDisposable
         _mount = mount;
         _number = number;
         Current = new LaneRequest(mount.Counters, mount.Slow);
+        _listing = mount.Merge is { } merge ? new ProcessListing(merge) : null;
 
         // SAFETY: freed in Dispose, by the thread that runs the lane.
         _request = (byte*)NativeMemory.AlignedAlloc((nuint)FuseLimits.MaxMessageSize, 4096);
@@ -158,6 +161,7 @@ internal sealed unsafe class MountLane : IDisposable
     public void Dispose()
     {
         _connection?.Dispose();
+        _listing?.Dispose();
 
         // SAFETY: allocated by the constructor; the lane's thread has ended.
         NativeMemory.AlignedFree(_request);
@@ -214,7 +218,10 @@ internal sealed unsafe class MountLane : IDisposable
         Volatile.Write(ref _unclaimed, (long)header->unique);
         try
         {
-            Exchange(request, length, device);
+            if (_listing is null || !AnswerOwn(request, ref length, device))
+            {
+                Exchange(request, length, device);
+            }
         }
         finally
         {
@@ -261,6 +268,11 @@ internal sealed unsafe class MountLane : IDisposable
                 }
 
                 int replyLength = _connection.Receive(unique, out byte* reply);
+                if (_listing is not null)
+                {
+                    replyLength = Merge(request, length, ref reply, replyLength);
+                }
+
                 Deliver(device, header, length, reply, replyLength);
                 return;
             }
@@ -409,7 +421,11 @@ internal sealed unsafe class MountLane : IDisposable
         }
 
         Current.Outcome(length, replyLength, error != 0);
-        if (header->opcode == (uint)fuse_opcode.FUSE_INIT)
+        if (header->opcode == (uint)fuse_opcode.FUSE_POLL)
+        {
+            _mount.Polls.Answered((byte*)header, length, reply, replyLength);
+        }
+        else if (header->opcode == (uint)fuse_opcode.FUSE_INIT)
         {
             _mount.InitExchange.Agree((byte*)header, length, reply, ref replyLength);
         }
@@ -452,36 +468,6 @@ internal sealed unsafe class MountLane : IDisposable
         finally
         {
             cache.Gate.Leave(_number);
-        }
-    }
-
-    private void GiveBack(fuse_in_header* header, byte* reply, int replyLength)
-    {
-        byte* messages = stackalloc byte[LostReply.MaxLength];
-        LostReply.Compensate(header->opcode, header->nodeid, reply, replyLength, messages, out int release, out int forget);
-        try
-        {
-            if (LostReply.TryUnlock((byte*)header, (int)header->len, ((fuse_out_header*)reply)->error))
-            {
-                _connection!.Send((byte*)header, (int)header->len);
-                _connection.Receive(LostReply.InternalUnique, out _);
-            }
-
-            if (release > 0)
-            {
-                _connection!.Send(messages, release);
-                _connection.Receive(LostReply.InternalUnique, out _);
-            }
-
-            if (forget > 0)
-            {
-                _connection!.Send(messages + release, forget);
-            }
-        }
-        catch (Exception e) when (IsBroken(e))
-        {
-            // Expected when the link breaks here: the reference then lives until the mount ends.
-            Drop(e);
         }
     }
 

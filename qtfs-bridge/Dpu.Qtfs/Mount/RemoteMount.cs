@@ -14,7 +14,7 @@ namespace Dpu.Qtfs.Mount;
 /// A host's directory, mounted here: the kernel's FUSE requests cross the link unchanged. Lives until it is unmounted,
 /// by <see cref="Unmount"/> or by umount(8); an absent host makes its callers wait, not the mount go away. Thread-safe.
 /// </summary>
-public sealed class RemoteMount : IDisposable
+public sealed partial class RemoteMount : IDisposable
 {
     /// <summary>For FUSE_INIT, which is one exchange with the host: the time of a dial and some reserve.</summary>
     private static readonly TimeSpan InitLimit = TimeSpan.FromSeconds(15);
@@ -41,7 +41,8 @@ public sealed class RemoteMount : IDisposable
 
     private RemoteMount(RemoteMountOptions options, IHostConnector connector, ILogger logger, SlowRequestLimit slow)
     {
-        Options = options;
+        Options = options = Uncached(options);
+        Merge = MergeOf(options);
         Connector = connector;
         _logger = logger;
         Slow = new SlowRequests(options, slow, logger);
@@ -50,6 +51,7 @@ public sealed class RemoteMount : IDisposable
         Grants = options.Coherent ? new GrantedLocks(this) : null;
         Pending = new PendingRequests(this);
         Relief = new ReliefLanes(this);
+        Polls = new PollWaits(this);
         _lanes = [.. Enumerable.Range(0, options.Lanes).Select(number => new MountLane(this, (uint)number))];
         SafeFileHandle[] devices;
         try
@@ -59,6 +61,7 @@ public sealed class RemoteMount : IDisposable
             Relief.Allowed = (int)Math.Clamp((long)served.MaxLanes - options.Lanes, 0, ReliefLanes.Most);
             InitExchange.AllowZeroMessageOpen = ZeroMessageOpen;
             InitExchange.AllowLocks = options.Locks != MountLocks.Local && served.HostLocks;
+            RequireKind(served);
             if (options.Locks == MountLocks.Host && !served.HostLocks)
             {
                 throw new IOException($"host '{options.Host}' cannot keep the locks of a mount; update its agent, or mount with locks \"local\"");
@@ -99,6 +102,7 @@ public sealed class RemoteMount : IDisposable
         }
 
         AwaitInit();
+        AttachProcesses();
         TellOfProtection();
         Log.Mounted(logger, options.Host, options.Export, options.Target, ReadOnly, options.Lanes);
     }
@@ -156,6 +160,9 @@ public sealed class RemoteMount : IDisposable
     /// <summary>Requests that wait on the host.</summary>
     internal PendingRequests Pending { get; }
 
+    /// <summary>Programs that wait for events of the host's files.</summary>
+    internal PollWaits Polls { get; }
+
     internal OverflowQueue Overflow => Guard.Overflow;
 
     /// <summary>Lanes that help while all others wait for the host.</summary>
@@ -186,9 +193,21 @@ public sealed class RemoteMount : IDisposable
     /// <exception cref="IOException">The kernel refused, e.g. EBUSY.</exception>
     public void Unmount(bool lazy)
     {
-        if (!_ended.Task.IsCompleted)
+        if (_ended.Task.IsCompleted)
+        {
+            return;
+        }
+
+        _processes?.Detach();
+        try
         {
             _device.Unmount(lazy);
+        }
+        catch
+        {
+            // It stays, and so does what is mounted in it.
+            ReattachProcesses();
+            throw;
         }
     }
 
@@ -416,6 +435,7 @@ public sealed class RemoteMount : IDisposable
         Pending.Stop();
         Grants?.Stop();
         _grantsThread?.Join();
+        Polls.Stop();
         DisposeParts();
         Log.Unmounted(_logger, Options.Target);
         _ended.SetResult();
@@ -436,6 +456,9 @@ public sealed class RemoteMount : IDisposable
         Guard.Dispose();
         Cache?.Dispose();
         Pending.Dispose();
+        Polls.Dispose();
+        _processes?.Dispose();
+        Merge?.Processes.Dispose();
         _guardDevice?.Dispose();
         _device?.Dispose();
     }

@@ -33,6 +33,12 @@ public sealed record RemoteMountOptions
     /// <summary>Whose locks are.</summary>
     public MountLocks Locks { get; init; }
 
+    /// <summary>Whether this machine's own processes are put into a mount of a host's procfs.</summary>
+    public bool OwnProcesses { get; init; }
+
+    /// <summary>With <see cref="OwnProcesses"/>: where the procfs of their pid namespace is mounted; null for /proc, by sessions.</summary>
+    public string? ProcessFolder { get; init; }
+
     /// <summary>Connections, each with its thread: requests that can be under way at once.</summary>
     public int Lanes { get; init; } = 2;
 

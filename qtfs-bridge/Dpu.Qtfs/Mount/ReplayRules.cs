@@ -43,6 +43,7 @@ public static unsafe class ReplayRules
             case fuse_opcode.FUSE_READDIRPLUS:
             case fuse_opcode.FUSE_ACCESS:
             case fuse_opcode.FUSE_GETLK:
+            case fuse_opcode.FUSE_POLL:
 
             // The owner that has a lock takes it once more, or gives back what it has not. Nobody else could take it between:
             // the host knows the owner by the session, and a host that lost it answers EBADF.

@@ -67,6 +67,7 @@ internal static class DecodingCases
         ["SETLK"] = new(New(FUSE_SETLK).Struct(new fuse_lk_in { fh = 7, lk = new fuse_file_lock { type = 1 } }).Build(), "SetLk 9 7 1 False", 0),
         ["SETLKW"] = new(New(FUSE_SETLKW).Struct(new fuse_lk_in { fh = 7, lk = new fuse_file_lock { type = 1 } }).Build(), "SetLk 9 7 1 True", 0),
         ["IOCTL"] = new(New(FUSE_IOCTL).Struct(new fuse_ioctl_in { cmd = 21, in_size = 2, out_size = 9 }).Bytes("in"u8.ToArray()).Build(), "Ioctl 9 21 in 9", Marshal.SizeOf<fuse_ioctl_out>() + 9, 9),
+        ["POLL"] = new(New(FUSE_POLL).Struct(new fuse_poll_in { fh = 7, kh = 8, flags = 1, events = 3 }).Build(), "Poll 9 7 8 1 3", Marshal.SizeOf<fuse_poll_out>()),
         ["FALLOCATE"] = new(New(FUSE_FALLOCATE).Struct(new fuse_fallocate_in { offset = 1, length = 2, mode = 3 }).Build(), "FAllocate 9 1 2 3", 0),
         ["LSEEK"] = new(New(FUSE_LSEEK).Struct(new fuse_lseek_in { fh = 7, offset = 10, whence = 4 }).Build(), "LSeek 9 7 10 4", 8),
         ["COPY_FILE_RANGE"] = new(New(FUSE_COPY_FILE_RANGE).Struct(new fuse_copy_file_range_in { nodeid_out = 13, len = 100 }).Build(), "CopyFileRange 9 13 100", 8, 100),

@@ -115,6 +115,12 @@ internal sealed unsafe class RecordingFileSystem : FuseFileSystem
     public override int SetLk(in FuseCaller caller, ulong node, in fuse_lk_in request, bool wait) => Status(caller, $"SetLk {node} {request.fh} {request.lk.type} {wait}");
     public override void Interrupt(ulong unique) => Calls.Add($"Interrupt {unique}");
 
+    public override int Poll(in FuseCaller caller, ulong node, in fuse_poll_in request, out uint events)
+    {
+        events = request.events;
+        return Status(caller, $"Poll {node} {request.fh} {request.kh} {request.flags} {request.events}");
+    }
+
     public override int Ioctl(in FuseCaller caller, ulong node, in fuse_ioctl_in request, ReadOnlySpan<byte> input, Span<byte> output, out int result)
     {
         result = 5;

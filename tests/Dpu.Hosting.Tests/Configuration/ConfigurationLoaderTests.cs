@@ -18,7 +18,8 @@ public sealed class ConfigurationLoaderTests
           "peers": [{ "name": "dpu1", "uid": 0, "limits": { "openNodes": 500, "lockOwners": 9, "lockRanges": 8, "lockWaits": 7 } }, { "name": "dpu2" }],
           "exports": [
             { "name": "home", "path": "/home", "peers": ["dpu1"], "access": "read-write", "squash": "all",
-              "userMap": [{ "dpu": 1000, "host": 2000 }, { "dpu": 5000, "host": 6000, "count": 10 }] }
+              "userMap": [{ "dpu": 1000, "host": 2000 }, { "dpu": 5000, "host": 6000, "count": 10 }] },
+            { "name": "proc", "path": "/proc", "peers": ["dpu1"], "kind": "proc" }
           ],
           "limits": { "connections": 7 },
           "metrics": { "listen": "[::1]:9465" },
@@ -31,7 +32,8 @@ public sealed class ConfigurationLoaderTests
         {
           "tls": { "certificate": "/p/dpu.crt", "key": "/p/dpu.key", "authority": "/p/ca.crt", "revocations": "/p/ca.crl" },
           "hosts": [{ "name": "host1", "endpoint": "tcp://[2001:db8::1]:7443" }, { "name": "local", "endpoint": "unix:///l", "uid": 3 }],
-          "mounts": [{ "host": "host1", "export": "/srv/data", "target": "/mnt/x", "cacheTimeout": "500ms", "lanes": 3, "giveUpAfter": "2m", "locks": "local" }],
+          "mounts": [{ "host": "host1", "export": "/srv/data", "target": "/mnt/x", "cacheTimeout": "500ms", "lanes": 3, "giveUpAfter": "2m", "locks": "local" },
+            { "host": "host1", "export": "proc", "target": "/mnt/proc", "kind": "proc", "processes": "/run/view/proc" }],
           "slowRequest": "250ms",
           "control": { "socket": "/run/x.sock", "listen": ["tcp://127.0.0.1:7444"], "operators": ["alice"] }
         }
@@ -53,6 +55,7 @@ public sealed class ConfigurationLoaderTests
         Assert.AreEqual(SquashMode.All, agent.Exports[0].Squash);
         Assert.AreEqual(new IdMapping(5000, 6000, 10), agent.Exports[0].UserMap[1]);
         Assert.AreEqual(1u, agent.Exports[0].UserMap[0].Count);
+        Assert.AreEqual((false, true), (agent.Exports[0].Processes, agent.Exports[1].Processes));
         Assert.AreEqual(9465, agent.Metrics!.Listen.Port);
         Assert.AreEqual(new LogConfiguration(LogLevel.Debug, LogFormat.Json), agent.Log);
         Assert.AreEqual("/run/dpu/agent.sock", agent.Control.Socket);
@@ -69,6 +72,8 @@ public sealed class ConfigurationLoaderTests
         Assert.AreEqual(TimeSpan.FromMinutes(2), runtime.Mounts[0].GiveUpAfter);
         Assert.AreEqual(3, runtime.Mounts[0].Lanes);
         Assert.AreEqual(LockKeeper.Local, runtime.Mounts[0].Locks);
+        Assert.AreEqual((false, null), (runtime.Mounts[0].OwnProcesses, runtime.Mounts[0].ProcessFolder));
+        Assert.AreEqual((true, "/run/view/proc"), (runtime.Mounts[1].OwnProcesses, runtime.Mounts[1].ProcessFolder));
         Assert.AreEqual("alice", runtime.Control.Operators.Single());
         Assert.AreEqual(TimeSpan.FromMilliseconds(250), runtime.SlowRequest);
         Assert.IsNull(runtime.Metrics, "no port is open that nobody asked for");

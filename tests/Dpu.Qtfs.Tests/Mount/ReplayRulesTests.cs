@@ -12,7 +12,7 @@ public sealed unsafe class ReplayRulesTests
         fuse_opcode.FUSE_LOOKUP, fuse_opcode.FUSE_GETATTR, fuse_opcode.FUSE_STATX, fuse_opcode.FUSE_READLINK, fuse_opcode.FUSE_READ, fuse_opcode.FUSE_STATFS,
         fuse_opcode.FUSE_FSYNC, fuse_opcode.FUSE_FSYNCDIR, fuse_opcode.FUSE_SYNCFS, fuse_opcode.FUSE_GETXATTR, fuse_opcode.FUSE_LISTXATTR,
         fuse_opcode.FUSE_FLUSH, fuse_opcode.FUSE_INIT, fuse_opcode.FUSE_OPENDIR, fuse_opcode.FUSE_READDIR, fuse_opcode.FUSE_READDIRPLUS,
-        fuse_opcode.FUSE_ACCESS, fuse_opcode.FUSE_GETLK, fuse_opcode.FUSE_LSEEK, fuse_opcode.FUSE_INTERRUPT, fuse_opcode.FUSE_RELEASE,
+        fuse_opcode.FUSE_ACCESS, fuse_opcode.FUSE_GETLK, fuse_opcode.FUSE_POLL, fuse_opcode.FUSE_LSEEK, fuse_opcode.FUSE_INTERRUPT, fuse_opcode.FUSE_RELEASE,
         fuse_opcode.FUSE_RELEASEDIR, fuse_opcode.FUSE_SETLK, fuse_opcode.FUSE_SETLKW, fuse_opcode.FUSE_WRITE, fuse_opcode.FUSE_OPEN, fuse_opcode.FUSE_SETATTR,
     ];
 

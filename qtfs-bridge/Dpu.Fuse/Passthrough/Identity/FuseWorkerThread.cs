@@ -5,7 +5,7 @@ using static Dpu.Linux.LibC;
 namespace Dpu.Fuse;
 
 /// <summary>
-/// What a thread that runs file system calls must know of itself: its file system identity, capabilities and umask are
+/// What a thread that runs file system calls must know of itself: its effective identity, capabilities and umask are
 /// its own, and are changed only where the next call needs others.
 /// </summary>
 /// <remarks>
@@ -118,7 +118,7 @@ public sealed unsafe class FuseWorkerThread
         }
 
         // 1. All of the daemon's capabilities, which the next steps need. 2. Groups and ids. 3. The capabilities asked for:
-        // last, because the kernel moves file capabilities itself when the fsuid leaves or enters 0 (capabilities(7)).
+        // last, because the kernel drops or restores them itself when the effective uid leaves or enters 0 (capabilities(7)).
         int error = SetEffective(Privilege.Agent);
         if (error < 0)
         {
@@ -142,13 +142,20 @@ public sealed unsafe class FuseWorkerThread
             _groupCount = groups.Length;
         }
 
-        // setfsgid and setfsuid report no failure; a second call does (setfsuid(2), BUGS).
+        // The effective ids, which the file system ids follow: sysctls ask for the former (proc_sys_permission of the kernel).
+        // Real and saved ones stay the daemon's, so that it can come back, and so that a user whose id the thread has
+        // for a moment may not send it signals (kill(2)).
         _known = false;
-        _ = setfsgid(gid);
-        _ = setfsuid(uid);
-        if ((uint)setfsgid(gid) != gid || (uint)setfsuid(uid) != uid)
+        const uint same = uint.MaxValue;
+        error = Result(ThreadSetResGid(same, gid, same));
+        if (error == 0)
         {
-            return -errno.EPERM;
+            error = Result(ThreadSetResUid(same, uid, same));
+        }
+
+        if (error < 0)
+        {
+            return error;
         }
 
         (_uid, _gid) = (uid, gid);

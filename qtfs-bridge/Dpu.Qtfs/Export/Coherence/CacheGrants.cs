@@ -12,7 +12,8 @@ namespace Dpu.Qtfs.Export.Coherence;
 /// <remarks>
 /// A name, and the attributes of a file with one name, are covered by the mark on the directory in which it was found. A
 /// directory's attributes change with its entries, and a file with several names is changed through any of them: both
-/// need a mark of their own. Sockets have no grants: whether someone listens changes without an event. Nor have strict files.
+/// need a mark of their own. Sockets have no grants: whether someone listens changes without an event. Nor have strict files, nor
+/// the kernel's own trees (procfs, sysfs, cgroups), wherever they are mounted inside of an export.
 /// </remarks>
 internal sealed unsafe class CacheGrants(PassthroughFileSystem files, MountChanges changes, StrictPaths strict)
 {
@@ -144,7 +145,7 @@ internal sealed unsafe class CacheGrants(PassthroughFileSystem files, MountChang
 
     private void GrantEntry(fuse_entry_out* entry, Ticket ticket)
     {
-        if (!ticket.Watched || (entry->attr.mode & TypeMask) == stat.S_IFSOCK || IsStrict(entry->nodeid))
+        if (!ticket.Watched || (entry->attr.mode & TypeMask) == stat.S_IFSOCK || IsStrict(entry->nodeid) || files.IsSpecial(entry->nodeid))
         {
             return;
         }
