@@ -24,12 +24,12 @@ internal static class MountCommand
         var allowDev = new Option<bool>("--allow-dev") { Description = "Let device nodes of the host's files work" };
         var cache = new Option<string>("--cache")
         {
-            Description = "What is kept of the host's files: nothing, or all until the host tells of a change (the default)",
-            HelpName = "none|coherent",
+            Description = "What is kept of the host's files: nothing, or all until the host tells of a change",
+            DefaultValueFactory = _ => "none",
         };
         cache.AcceptOnlyFromAmong("none", "coherent");
         Option<DurationValue> cacheTimeout = Durations.Option(
-            "--cache-timeout", "How long names and attributes may be believed without asking the host, instead of being told of changes", TimeSpan.Zero);
+            "--cache-timeout", "How long names and attributes may be believed without asking the host", TimeSpan.Zero);
         var lanes = new Option<int>("--lanes")
         {
             Description = $"Connections that carry the requests, 1 to {MountConfiguration.MaxLanes}",
@@ -81,7 +81,7 @@ internal static class MountCommand
                     ReadOnly = context.Parsed.GetValue(readOnly),
                     AllowSuid = context.Parsed.GetValue(allowSuid),
                     AllowDev = context.Parsed.GetValue(allowDev),
-                    Cache = context.Parsed.GetValue(cache) switch { "coherent" => MountCache.Coherent, "none" => MountCache.None, _ => MountCache.Unspecified },
+                    Cache = context.Parsed.GetValue(cache) == "coherent" ? MountCache.Coherent : MountCache.None,
                     CacheTimeout = Duration.FromTimeSpan(context.Parsed.GetValue(cacheTimeout).Span),
                     Lanes = context.Parsed.GetValue(lanes),
                     GiveUpAfter = Duration.FromTimeSpan(context.Parsed.GetValue(giveUpAfter).Span),

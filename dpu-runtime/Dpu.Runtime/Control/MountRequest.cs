@@ -33,7 +33,7 @@ internal static class MountRequest
             ReadOnly = wanted.ReadOnly,
             AllowSuid = wanted.AllowSuid,
             AllowDev = wanted.AllowDev,
-            Coherent = MountConfiguration.IsCoherent(wanted.Cache switch { MountCache.Coherent => true, MountCache.None => false, _ => null }, cache),
+            Coherent = wanted.Cache == MountCache.Coherent,
             CacheTimeout = cache,
             Lanes = lanes,
             GiveUpAfter = giveUp,

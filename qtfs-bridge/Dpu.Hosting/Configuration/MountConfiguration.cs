@@ -40,13 +40,8 @@ public sealed record MountConfiguration(
     /// <summary>The wait where nothing is said: long enough for an agent's restart, short of most watchdogs.</summary>
     public static readonly TimeSpan DefaultGiveUpAfter = TimeSpan.FromSeconds(60);
 
-    /// <summary>Whether a mount is cached coherently: as was said; else unless a time was said for which to believe the host.</summary>
-    public static bool IsCoherent(bool? said, TimeSpan cacheTimeout) => said ?? cacheTimeout == TimeSpan.Zero;
-
     internal static MountConfiguration Read(ObjectReader reader, IReadOnlyCollection<string> hosts)
     {
-        bool? coherent = reader.Choice<bool?>("cache", null, ("none", false), ("coherent", true));
-        TimeSpan cacheTimeout = reader.Duration("cacheTimeout", TimeSpan.Zero, TimeSpan.Zero, TimeSpan.FromDays(1));
         var mount = new MountConfiguration(
             reader.RequiredString("host", text => Unknown(text, hosts), "a name of \"hosts\""),
             reader.RequiredString("export", ExportProblem, "an export's name, or an absolute path"),
@@ -54,8 +49,8 @@ public sealed record MountConfiguration(
             reader.Boolean("readOnly", false),
             reader.Boolean("allowSuid", false),
             reader.Boolean("allowDev", false),
-            IsCoherent(coherent, cacheTimeout),
-            cacheTimeout,
+            reader.Choice("cache", false, ("none", false), ("coherent", true)),
+            reader.Duration("cacheTimeout", TimeSpan.Zero, TimeSpan.Zero, TimeSpan.FromDays(1)),
             (int)reader.Integer("lanes", DefaultLanes, 1, MaxLanes),
             reader.Duration("giveUpAfter", DefaultGiveUpAfter, TimeSpan.FromSeconds(1), TimeSpan.FromDays(1)),
             reader.Choice<LockKeeper?>("locks", null, ("host", LockKeeper.Host), ("local", LockKeeper.Local)),
