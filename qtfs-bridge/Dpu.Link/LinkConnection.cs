@@ -22,6 +22,11 @@ public sealed class LinkConnection : IDisposable
         Peer = peer;
         Hello = hello;
         Reply = reply;
+        if (endpoint.Transport == LinkTransport.Unix)
+        {
+            // TCP sizes its own.
+            NativeSocket.RaiseSendBuffer(socket.SafeHandle);
+        }
     }
 
     /// <summary>The bytes: TLS over the socket, or for unix the socket itself. Synchronous reads and writes block.</summary>
@@ -29,6 +34,9 @@ public sealed class LinkConnection : IDisposable
 
     /// <summary>The socket below; blocking as long as only synchronous calls are made.</summary>
     public Socket Socket { get; }
+
+    /// <summary>Whether the socket's bytes are the stream's, without TLS.</summary>
+    public bool IsPlain => Stream == _transport;
 
     /// <summary>The other end.</summary>
     public LinkPeer Peer { get; }

@@ -24,6 +24,9 @@ public static class poll
     public const short POLLHUP = 0x010;
     public const short POLLNVAL = 0x020;
 
+    /// <summary>The other end of a stream socket writes no more.</summary>
+    public const short POLLRDHUP = 0x2000;
+
     /// <summary>Waits until a descriptor is readable, broken or at its end; blocks the thread.</summary>
     /// <returns>True where a read(2) would not wait; false after the time, which is rounded up to milliseconds, or a signal.</returns>
     public static bool WaitReadable(SafeHandle descriptor, TimeSpan limit) =>

@@ -39,6 +39,9 @@ internal sealed unsafe class FuseChannel : IDisposable
     /// <summary><see cref="Environment.TickCount64"/> when a message began that has not arrived whole; 0 where none has.</summary>
     public long PartialSince => Volatile.Read(ref _partialSince);
 
+    /// <summary>Whether bytes have come that belong to a later message.</summary>
+    public bool HasUnread => _available > _consumed;
+
     /// <summary>Receives one message, valid until the next call.</summary>
     /// <returns>Its length in bytes; 0 where the other end has closed between messages.</returns>
     /// <exception cref="FuseChannelException">The length is out of bounds, or the stream ended inside a message.</exception>

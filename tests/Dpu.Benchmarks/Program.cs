@@ -3,9 +3,9 @@ using Dpu.Benchmarks.Files;
 using Dpu.Benchmarks.Targets;
 
 // The children of targets: each serves in a process of its own, as every peer does.
-if (args is [PassthroughServer.Verb, var root, var target])
+if (args is [PassthroughServer.Verb, var root, var target, var transport])
 {
-    return PassthroughServer.Run(root, target);
+    return PassthroughServer.Run(root, target, transport == "ring");
 }
 
 if (args is [PingPong.Verb, var socket])

@@ -12,7 +12,7 @@ public sealed class CommandTests
     {
         using var fixture = new CtlFixture();
         (int code, string output, string error) = fixture.Run(
-            "mount", "host1:/srv/a:b", "/mnt/x/", "--read-only", "--allow-dev", "--cache-timeout", "1.5s", "--lanes", "4", "--give-up-after", "2m", "--locks", "host", "--kind", "proc", "--processes", "/run/view/proc");
+            "mount", "host1:/srv/a:b", "/mnt/x/", "--read-only", "--allow-dev", "--cache-timeout", "1.5s", "--lanes", "4", "--give-up-after", "2m", "--locks", "host", "--kind", "proc", "--processes", "/run/view/proc", "--transport", "io_uring");
         Assert.AreEqual(ExitCodes.Success, code, error);
         Assert.AreEqual("Mounted host1:/srv/a:b on /mnt/x read-only\n", output);
         Proto.V1.Mount asked = fixture.Runtime.Created!.Mount;
@@ -21,6 +21,7 @@ public sealed class CommandTests
         Assert.AreEqual(TimeSpan.FromSeconds(1.5), asked.CacheTimeout.ToTimeSpan());
         Assert.AreEqual(TimeSpan.FromMinutes(2), asked.GiveUpAfter.ToTimeSpan());
         Assert.AreEqual(("host", "proc", "/run/view/proc"), (asked.Locks, asked.Kind, asked.Processes));
+        Assert.AreEqual("io_uring", asked.Transport);
 
         Assert.AreEqual(ExitCodes.Success, fixture.Run("mount", "host1:home", "/mnt/second", "-q").ExitCode);
         (code, output, _) = fixture.Run("mounts");

@@ -64,9 +64,15 @@ internal static class MountCommand
             Description = "With --kind proc: the directory where the procfs of the pid namespace is mounted whose processes are put in",
             HelpName = "PATH",
         };
+        var transport = new Option<string>("--transport")
+        {
+            Description = "How the kernel's requests come: by reading /dev/fuse (fuse), or by io_uring, where that can be had",
+            DefaultValueFactory = _ => "fuse",
+        };
+        transport.AcceptOnlyFromAmong("fuse", "io_uring");
         var command = new Command("mount", "Mount a directory of a host")
         {
-            source, target, readOnly, allowSuid, allowDev, cache, cacheTimeout, lanes, giveUpAfter, locks, kind, processes,
+            source, target, readOnly, allowSuid, allowDev, cache, cacheTimeout, lanes, giveUpAfter, locks, kind, processes, transport,
         };
         runner.Set(command, (context, cancellation) =>
         {
@@ -88,6 +94,7 @@ internal static class MountCommand
                     Locks = context.Parsed.GetValue(locks) ?? string.Empty,
                     Kind = context.Parsed.GetValue(kind),
                     Processes = context.Parsed.GetValue(processes) ?? string.Empty,
+                    Transport = context.Parsed.GetValue(transport) ?? string.Empty,
                 },
                 cancellation);
         });

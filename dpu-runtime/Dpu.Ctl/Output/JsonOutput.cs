@@ -123,6 +123,7 @@ internal static class JsonOutput
         json.WriteString("locks", mount.Locks);
         json.WriteString("kind", mount.Kind.Length == 0 ? "plain" : mount.Kind);
         json.WriteString("processes", mount.Processes);
+        json.WriteString("transport", mount.Transport);
         Time(json, "mountTime", mount.MountTime);
         MountCounters counters = mount.Counters ?? new MountCounters();
         json.WriteStartObject("counters");

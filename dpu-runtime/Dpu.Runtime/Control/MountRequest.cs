@@ -25,6 +25,7 @@ internal static class MountRequest
         Require(wanted.Kind is "" or "plain" or "proc", $"mount.kind is '{wanted.Kind}'; allowed are 'plain' and 'proc', or nothing, which is 'plain'");
         Require(wanted.Processes.Length == 0 || wanted.Processes.StartsWith('/'), $"mount.processes is '{wanted.Processes}'; give an absolute path, or nothing");
         Require(wanted.Processes.Length == 0 || wanted.Kind == "proc", "mount.processes is for a mount of kind 'proc' only");
+        Require(wanted.Transport is "" or "fuse" or "io_uring", $"mount.transport is '{wanted.Transport}'; allowed are 'fuse' and 'io_uring', or nothing: fuse");
         return new RemoteMountOptions
         {
             Host = wanted.Host,
@@ -40,6 +41,7 @@ internal static class MountRequest
             OwnProcesses = wanted.Kind == "proc",
             ProcessFolder = wanted.Processes.Length == 0 ? null : wanted.Processes,
             Locks = wanted.Locks switch { "host" => MountLocks.Host, "local" => MountLocks.Local, _ => MountLocks.HostIfSupported },
+            Transport = wanted.Transport == "io_uring" ? MountTransport.IoUring : MountTransport.Fuse,
         };
     }
 
@@ -59,6 +61,7 @@ internal static class MountRequest
         OwnProcesses = configured.OwnProcesses,
         ProcessFolder = configured.OwnProcesses ? configured.ProcessFolder : null,
         Locks = configured.Locks switch { LockKeeper.Host => MountLocks.Host, LockKeeper.Local => MountLocks.Local, _ => MountLocks.HostIfSupported },
+        Transport = configured.IoUring ? MountTransport.IoUring : MountTransport.Fuse,
     };
 
     /// <summary>The path without a slash at its end and without "." and "..".</summary>

@@ -78,6 +78,7 @@ internal sealed class MountEntry(long id, RemoteMountOptions options, bool confi
             Locks = Locks(),
             Kind = Options.OwnProcesses ? "proc" : "plain",
             Processes = Options.ProcessFolder ?? string.Empty,
+            Transport = (Mount?.Transport ?? Options.Transport) == MountTransport.IoUring ? "io_uring" : "fuse",
         };
         if (Mount is { } mount)
         {

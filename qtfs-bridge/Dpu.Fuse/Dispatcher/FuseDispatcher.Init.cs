@@ -11,6 +11,9 @@ public sealed unsafe partial class FuseDispatcher
     /// <summary>The part of fuse_init_in that every served version sends; the rest came with 7.36.</summary>
     private const int OldestInitSize = 16;
 
+    /// <summary>Flags that the transport agrees to and answers for; set before the first request.</summary>
+    internal ulong TransportFeatures { get; set; }
+
     private int Init(ref FuseRequest request, FuseReply reply)
     {
         if (request.Left < OldestInitSize || reply.Capacity < sizeof(fuse_init_out))
@@ -50,6 +53,7 @@ public sealed unsafe partial class FuseDispatcher
             agreed &= ~(ulong)FUSE_ATOMIC_O_TRUNC;
         }
 
+        agreed |= offered & TransportFeatures;
         SetFeatures(ref answer, agreed);
         answer.major = FUSE_KERNEL_VERSION;
         answer.minor = Math.Min(answer.minor, Math.Min(offer.minor, FuseLimits.MinorVersion));

@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using Dpu.Fuse.Ring;
 using Dpu.Linux;
 using Microsoft.Win32.SafeHandles;
 
@@ -14,6 +15,7 @@ public sealed class FuseServer : IDisposable
     private readonly FuseDispatcher _dispatcher;
     private readonly FuseServerOptions _options;
     private readonly FuseWorker[] _workers;
+    private readonly FuseRingWorkers? _rings;
     private readonly TaskCompletionSource<FuseServerEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private FuseServerEnd? _firstEnd;
     private int _running;
@@ -23,9 +25,16 @@ public sealed class FuseServer : IDisposable
         _device = device;
         _dispatcher = dispatcher;
         _options = options;
-        _workers = [.. clones.Select(clone => new FuseWorker(dispatcher, clone, options.Time))];
-        _running = clones.Length;
+        _rings = options.Ring is { } ring ? FuseRingWorkers.Create(device, dispatcher, ring, options.Time) : null;
+        _workers = [.. clones.Select(clone => new FuseWorker(dispatcher, clone, options.Time, StartRings))];
+        _running = clones.Length + (_rings?.Workers.Count ?? 0);
     }
+
+    /// <summary>Why rings were asked for and are not used; null where they are, or were not asked for.</summary>
+    public string? RingRefusal { get; private set; }
+
+    /// <summary>Whether requests come by rings.</summary>
+    public bool UsesRings => (_dispatcher.Negotiation?.Flags & Wire.FuseUringConstants.FUSE_OVER_IO_URING) is not (null or 0);
 
     /// <summary>Ends once every thread has; never faults.</summary>
     public Task<FuseServerEnd> Ended => _ended.Task;
@@ -43,9 +52,8 @@ public sealed class FuseServer : IDisposable
         {
             long now = _options.Time.GetTimestamp();
             TimeSpan? oldest = null;
-            foreach (FuseWorker worker in _workers)
+            foreach (long since in _workers.Select(worker => worker.BusySince).Concat(_rings?.Workers.Select(worker => worker.BusySince) ?? []))
             {
-                long since = worker.BusySince;
                 if (since != 0 && (oldest is null || _options.Time.GetElapsedTime(since, now) > oldest))
                 {
                     oldest = _options.Time.GetElapsedTime(since, now);
@@ -79,13 +87,50 @@ public sealed class FuseServer : IDisposable
         }
 
         var server = new FuseServer(device, dispatcher, options, [.. clones]);
+        server.PrepareRings();
         for (int i = 0; i < server._workers.Length; i++)
         {
             FuseWorker worker = server._workers[i];
-            new Thread(() => server.Run(worker)) { IsBackground = true, Name = $"{options.Name}-{i}" }.Start();
+            new Thread(() => server.Run(worker.Run, worker.Close)) { IsBackground = true, Name = $"{options.Name}-{i}" }.Start();
         }
 
         return server;
+    }
+
+    private void PrepareRings()
+    {
+        if (_rings is null)
+        {
+            return;
+        }
+
+        RingRefusal = FuseRingSupport.FindRefusal();
+        for (int i = 0; i < _rings.Workers.Count; i++)
+        {
+            FuseRingWorker worker = _rings.Workers[i];
+            Func<FuseServerEnd?> body = () => _rings.Enter(worker) ? worker.Run() : null;
+            new Thread(() => Run(body, worker.Close)) { IsBackground = true, Name = $"{_options.Name}-r{i}" }.Start();
+        }
+
+        RingRefusal = _rings.AwaitPrepared() ?? RingRefusal;
+        if (RingRefusal is null)
+        {
+            _dispatcher.TransportFeatures = Wire.FuseUringConstants.FUSE_OVER_IO_URING;
+        }
+        else
+        {
+            _rings.Go(use: false);
+        }
+    }
+
+    // FUSE_INIT is answered: only now does the kernel take slots.
+    private void StartRings()
+    {
+        if (_rings is not null)
+        {
+            RingRefusal ??= UsesRings ? null : "this kernel does not offer FUSE over io_uring";
+            _rings.Go(RingRefusal is null);
+        }
     }
 
     /// <summary>
@@ -114,23 +159,29 @@ public sealed class FuseServer : IDisposable
     }
 
     [SuppressMessage("Design", "CA1031", Justification = "Whatever ends a thread must be recorded and must not leave requesters waiting.")]
-    private void Run(FuseWorker worker)
+    private void Run(Func<FuseServerEnd?> body, Action close)
     {
-        FuseServerEnd end;
+        FuseServerEnd? end;
         try
         {
             ProcessProtection.ProtectCurrentThread();
             _options.EnterThread();
-            end = worker.Run();
+            end = body();
         }
         catch (Exception fault)
         {
             end = new FuseServerEnd(FuseServerEndReason.Failed, 0, fault);
         }
 
-        worker.Close();
-        Interlocked.CompareExchange(ref _firstEnd, end, null);
-        if (end.Reason == FuseServerEndReason.Failed)
+        close();
+        if (end is not null)
+        {
+            Interlocked.CompareExchange(ref _firstEnd, end, null);
+        }
+
+        // A connection that ends before it was negotiated leaves the rings' threads waiting.
+        _rings?.Go(use: false);
+        if (end?.Reason == FuseServerEndReason.Failed)
         {
             // With fewer threads than asked for, or none, requesters could wait for ever.
             Abort();

@@ -9,6 +9,12 @@ public sealed class FuseServerOptions
     /// </summary>
     public int Threads { get; init; } = 2;
 
+    /// <summary>
+    /// Rings for requests, beside the threads that go on to read the device; null for none. Where they cannot be had, the
+    /// server does without, and says why (<see cref="FuseServer.RingRefusal"/>).
+    /// </summary>
+    public Ring.FuseRingOptions? Ring { get; init; }
+
     /// <summary>The threads' names begin with it.</summary>
     public string Name { get; init; } = "fuse";
 

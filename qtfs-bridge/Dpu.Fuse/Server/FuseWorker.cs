@@ -7,7 +7,7 @@ using Microsoft.Win32.SafeHandles;
 namespace Dpu.Fuse;
 
 /// <summary>One thread's loop: read a request, dispatch it, write the reply to the descriptor it came from.</summary>
-internal sealed unsafe class FuseWorker(FuseDispatcher dispatcher, SafeFileHandle device, TimeProvider time) : IFuseLateReplies
+internal sealed unsafe class FuseWorker(FuseDispatcher dispatcher, SafeFileHandle device, TimeProvider time, Action negotiated) : IFuseLateReplies
 {
     /// <summary>Buffers begin on a page, and replies' data then crosses as few pages as it can.</summary>
     private const int Alignment = 4096;
@@ -88,6 +88,10 @@ internal sealed unsafe class FuseWorker(FuseDispatcher dispatcher, SafeFileHandl
             int replyLength = dispatcher.Dispatch(request, length, reply, FuseLimits.MaxMessageSize, this);
             int written = replyLength > 0 ? Answer(reply, replyLength) : replyLength;
             Volatile.Write(ref _busySince, 0);
+            if (((fuse_in_header*)request)->opcode == (uint)fuse_opcode.FUSE_INIT)
+            {
+                negotiated();
+            }
 
             // ENOENT: whoever waited was killed meanwhile.
             if (written < 0 && written != -errno.ENOENT)

@@ -16,6 +16,7 @@ namespace Dpu.Hosting.Configuration;
 /// <param name="Locks">Who keeps its locks; null is the host where it can, else the DPU.</param>
 /// <param name="OwnProcesses">Whether the DPU's own processes are put into a mount of a host's procfs.</param>
 /// <param name="ProcessFolder">Where the procfs of their pid namespace is mounted; null for /proc, by sessions.</param>
+/// <param name="IoUring">Whether the kernel's requests come by io_uring, where that can be had.</param>
 public sealed record MountConfiguration(
     string Host,
     string Export,
@@ -29,7 +30,8 @@ public sealed record MountConfiguration(
     TimeSpan GiveUpAfter,
     LockKeeper? Locks = null,
     bool OwnProcesses = false,
-    string? ProcessFolder = null)
+    string? ProcessFolder = null,
+    bool IoUring = false)
 {
     /// <summary>Lanes where nothing is said: one can carry data while the other answers metadata.</summary>
     public const int DefaultLanes = 2;
@@ -55,7 +57,8 @@ public sealed record MountConfiguration(
             reader.Duration("giveUpAfter", DefaultGiveUpAfter, TimeSpan.FromSeconds(1), TimeSpan.FromDays(1)),
             reader.Choice<LockKeeper?>("locks", null, ("host", LockKeeper.Host), ("local", LockKeeper.Local)),
             reader.Choice("kind", false, ("plain", false), ("proc", true)),
-            reader.OptionalString("processes", Checks.AbsolutePath, Checks.AbsolutePathAllowed));
+            reader.OptionalString("processes", Checks.AbsolutePath, Checks.AbsolutePathAllowed),
+            reader.Choice("transport", false, ("fuse", false), ("io_uring", true)));
         mount.Advise(reader);
         if (mount.Coherent && mount.CacheTimeout > TimeSpan.Zero)
         {
@@ -79,6 +82,7 @@ public sealed record MountConfiguration(
         writer.WriteString("cacheTimeout", DurationText.Format(CacheTimeout));
         writer.WriteNumber("lanes", Lanes);
         writer.WriteString("giveUpAfter", DurationText.Format(GiveUpAfter));
+        writer.WriteString("transport", IoUring ? "io_uring" : "fuse");
         if (Locks is { } keeper)
         {
             writer.WriteString("locks", keeper == LockKeeper.Host ? "host" : "local");

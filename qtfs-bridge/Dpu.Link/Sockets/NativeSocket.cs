@@ -107,6 +107,20 @@ internal static unsafe class NativeSocket
     }
 
     /// <summary>Sets an integer option: 0 or the errno.</summary>
+    /// <summary>
+    /// Room for a whole message of 1 MiB on its way, so that who sends one need not wait for who receives it piece by piece.
+    /// As much as the system allows where we may not have it all.
+    /// </summary>
+    internal static void RaiseSendBuffer(SafeSocketHandle socket)
+    {
+        // The kernel doubles it, for its own part.
+        const int Size = 1 << 20;
+        if (SetOption(socket, sys_socket.SOL_SOCKET, sys_socket.SO_SNDBUFFORCE, Size) != 0)
+        {
+            _ = SetOption(socket, sys_socket.SOL_SOCKET, sys_socket.SO_SNDBUF, Size);
+        }
+    }
+
     internal static int SetOption(SafeSocketHandle socket, int level, int option, int value) =>
         // SAFETY: the parameter lives on this stack for the call, and its own size is passed.
         sys_socket.setsockopt(socket, level, option, &value, sizeof(int)) < 0 ? Marshal.GetLastPInvokeError() : 0;

@@ -21,12 +21,16 @@ public static unsafe partial class sys_socket
     public const int SOL_SOCKET = 1;
     public const int SO_REUSEADDR = 2;
     public const int SO_ERROR = 4;
+    public const int SO_SNDBUF = 7;
     public const int SO_KEEPALIVE = 9;
     public const int SO_PEERCRED = 17;
     public const int SO_RCVTIMEO = 20;
     public const int SO_SNDTIMEO = 21;
     public const int MSG_WAITALL = 0x100;
     public const int MSG_NOSIGNAL = 0x4000;
+
+    /// <summary>As SO_SNDBUF, beyond net.core.wmem_max; needs CAP_NET_ADMIN.</summary>
+    public const int SO_SNDBUFFORCE = 32;
     public const int SHUT_RD = 0;
     public const int SHUT_WR = 1;
     public const int SHUT_RDWR = 2;

@@ -30,6 +30,12 @@ internal sealed unsafe class InitExchange
     /// <summary>Whether it may be agreed on that files are used without being opened; set before the first request.</summary>
     public bool AllowZeroMessageOpen { get; set; }
 
+    /// <summary>Whether rings are ready for the kernel; set before the first request.</summary>
+    public bool AllowRings { get; set; }
+
+    /// <summary>Whether the kernel was told that requests come by rings.</summary>
+    public bool HasRings { get; private set; }
+
     /// <summary>What was agreed on; 0 before.</summary>
     public ulong Features
     {
@@ -63,13 +69,22 @@ internal sealed unsafe class InitExchange
         bool hasFlags2 = length >= sizeof(fuse_in_header) + sizeof(fuse_init_in);
         body->minor = Math.Min(body->minor, asked->minor);
         body->flags &= asked->flags & ~(AllowLocks ? 0 : (uint)FuseFeatures.Locks) & ~(AllowZeroMessageOpen ? 0 : FuseConstants.FUSE_NO_OPEN_SUPPORT);
-        body->flags2 &= hasFlags2 ? asked->flags2 : 0;
+
+        // Rings are between the kernel and us: a host that could ask for them would stop the mount, which waits for them.
+        const uint Rings = (uint)(FuseUringConstants.FUSE_OVER_IO_URING >> 32);
+        body->flags2 &= (hasFlags2 ? asked->flags2 : 0) & ~Rings;
         body->max_write = Math.Clamp(body->max_write, 4096, FuseLimits.MaxWrite);
         body->max_readahead = Math.Min(body->max_readahead, asked->max_readahead);
         lock (_lock)
         {
             _request = new ReadOnlySpan<byte>(request, length).ToArray();
             _agreed = *body;
+        }
+
+        if (AllowRings && hasFlags2 && (asked->flags2 & Rings) != 0 && (body->flags & FuseConstants.FUSE_INIT_EXT) != 0)
+        {
+            body->flags2 |= Rings;
+            HasRings = true;
         }
 
         Answered.Set();

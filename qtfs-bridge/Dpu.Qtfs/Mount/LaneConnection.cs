@@ -40,6 +40,9 @@ internal sealed unsafe class LaneConnection : IDisposable
         }
     }
 
+    /// <summary>Whether more has arrived than was received.</summary>
+    public bool HasUnread => _channel.HasUnread;
+
     /// <summary>Sends a request; when this throws, the host cannot have all of it.</summary>
     public void Send(byte* message, int length) => _channel.Send(message, length);
 

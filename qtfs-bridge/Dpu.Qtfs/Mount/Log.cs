@@ -32,6 +32,9 @@ internal static partial class Log
     [LoggerMessage(2108, LogLevel.Warning, "the threads that serve mounts are not fully protected from memory reclaim: {Refusal}")]
     public static partial void ThreadsNotProtected(ILogger logger, string refusal);
 
+    [LoggerMessage(2109, LogLevel.Warning, "{Target}: the transport is /dev/fuse, not io_uring: {Reason}")]
+    public static partial void NoRings(ILogger logger, string target, string reason);
+
     [LoggerMessage(2130, LogLevel.Warning, "{Target}: host '{Host}' does not tell of changes to this export; nothing is cached")]
     public static partial void NotCoherent(ILogger logger, string target, string host);
 

@@ -168,6 +168,7 @@ internal sealed unsafe class MountGuard : IDisposable
                 }
 
                 bool held = _mount.Pending.Interrupt(unique, expired);
+                held |= _mount.Rings?.Interrupt(unique, expired) == true;
                 foreach (MountLane lane in _mount.Lanes)
                 {
                     held |= lane.Interrupt(unique, expired);

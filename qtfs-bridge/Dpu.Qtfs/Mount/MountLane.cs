@@ -91,7 +91,7 @@ internal sealed unsafe partial class MountLane : IDisposable
 
     /// <summary>Opens the connection ahead of the first request, so that a refusal is seen where the mount is asked for.</summary>
     /// <exception cref="LinkException">The host is not reachable or refused.</exception>
-    public FsResult Connect() => Dial().Link.Reply.Fs;
+    public LinkConnection Connect() => Dial().Link;
 
     /// <summary>Tells the host that the mount has ended, if the connection still stands.</summary>
     /// <returns>Whether the host knows.</returns>
@@ -441,6 +441,7 @@ internal sealed unsafe partial class MountLane : IDisposable
         int written = !Claim(header->unique) ? -errno.ENOENT
             : _mount.Grants?.TryAdd(device, header, reply, replyLength) == true ? replyLength
             : Write(device, header, reply, replyLength);
+        _mount.Delivered(header->opcode);
         if (written == -errno.ENOENT)
         {
             GiveBack(header, reply, replyLength);

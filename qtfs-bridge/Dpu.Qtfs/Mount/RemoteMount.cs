@@ -54,9 +54,11 @@ public sealed partial class RemoteMount : IDisposable
         Polls = new PollWaits(this);
         _lanes = [.. Enumerable.Range(0, options.Lanes).Select(number => new MountLane(this, (uint)number))];
         SafeFileHandle[] devices;
+        LinkConnection first;
         try
         {
-            FsResult served = _lanes[0].Connect();
+            first = _lanes[0].Connect();
+            FsResult served = first.Reply.Fs;
             _hostReadOnly = served.ReadOnly;
             Relief.Allowed = (int)Math.Clamp((long)served.MaxLanes - options.Lanes, 0, ReliefLanes.Most);
             InitExchange.AllowZeroMessageOpen = ZeroMessageOpen;
@@ -93,14 +95,7 @@ public sealed partial class RemoteMount : IDisposable
         _guardThread = StartThread("guard", () => Guard.Run(_guardDevice));
         _cacheThread = Cache is { } cache ? StartThread("cache", () => cache.Run(_device.Handle)) : null;
         _grantsThread = Grants is { } grants ? StartThread("grants", () => grants.Run(_device.Handle)) : null;
-        _lanesRunning = _lanes.Length;
-        for (int i = 0; i < _lanes.Length; i++)
-        {
-            MountLane lane = _lanes[i];
-            SafeFileHandle device = devices[i];
-            StartThread($"lane{i}", () => RunLane(lane, device));
-        }
-
+        StartLanes(devices, first);
         AwaitInit();
         AttachProcesses();
         TellOfProtection();
@@ -117,7 +112,7 @@ public sealed partial class RemoteMount : IDisposable
     public bool ReadOnly => Options.ReadOnly || _hostReadOnly;
 
     /// <summary>Requests under way.</summary>
-    public int InFlight => Lanes.Count(lane => lane.BusySince != 0) + Overflow.Count + Pending.Count;
+    public int InFlight => Lanes.Count(lane => lane.BusySince != 0) + Overflow.Count + Pending.Count + (Rings?.Busy ?? 0);
 
     /// <summary>The opcodes of the requests under way, one entry a request.</summary>
     public IReadOnlyList<uint> OpcodesInFlight
@@ -169,7 +164,7 @@ public sealed partial class RemoteMount : IDisposable
     internal ReliefLanes Relief { get; }
 
     /// <summary>The lanes that there are at the moment.</summary>
-    internal IEnumerable<MountLane> Lanes => _lanes.Concat(Relief.Serving);
+    internal IEnumerable<MountLane> Lanes => _lanes.Take(Math.Max(Volatile.Read(ref _lanesStarted), 1)).Concat(Relief.Serving);
 
     internal InitExchange InitExchange { get; } = new();
 
@@ -216,7 +211,7 @@ public sealed partial class RemoteMount : IDisposable
     {
         _stopping.Cancel();
         _device.Abort();
-
+        Rings?.Stop();
         CutBusyLanes();
     }
 
@@ -246,6 +241,8 @@ public sealed partial class RemoteMount : IDisposable
                 lane.Cut();
             }
         }
+
+        Rings?.Cut();
     }
 
     internal LinkConnection DialLane(uint number, bool waits = false) => Dial(number, FsChannel.Requests, waits);
@@ -289,6 +286,11 @@ public sealed partial class RemoteMount : IDisposable
 
     internal unsafe void Reply(SafeFileHandle device, ulong unique, int error)
     {
+        if (Rings?.TryReply(unique, error) == true)
+        {
+            return;
+        }
+
         var reply = new fuse_out_header { len = (uint)sizeof(fuse_out_header), error = error, unique = unique };
 
         // The guard answers on a lane's descriptor, which that lane may close meanwhile.
@@ -354,6 +356,7 @@ public sealed partial class RemoteMount : IDisposable
         }
 
         _stopping.Cancel();
+        Rings?.Stop();
     }
 
     /// <summary>One more descriptor of the kernel's requests, non-blocking.</summary>
@@ -381,6 +384,7 @@ public sealed partial class RemoteMount : IDisposable
         }
 
         Overflow.CopyTo(pending);
+        Rings?.AddPending(pending);
     }
 
     private void TellOfProtection()
@@ -415,10 +419,7 @@ public sealed partial class RemoteMount : IDisposable
         finally
         {
             device.Dispose();
-            if (Interlocked.Decrement(ref _lanesRunning) == 0)
-            {
-                End(lane);
-            }
+            LaneEnded(lane);
         }
     }
 
@@ -459,6 +460,8 @@ public sealed partial class RemoteMount : IDisposable
         Polls.Dispose();
         _processes?.Dispose();
         Merge?.Processes.Dispose();
+        Rings?.Dispose();
+        Array.ForEach(_laneDevices, device => device.Dispose());
         _guardDevice?.Dispose();
         _device?.Dispose();
     }

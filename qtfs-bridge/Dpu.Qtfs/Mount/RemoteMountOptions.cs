@@ -39,6 +39,9 @@ public sealed record RemoteMountOptions
     /// <summary>With <see cref="OwnProcesses"/>: where the procfs of their pid namespace is mounted; null for /proc, by sessions.</summary>
     public string? ProcessFolder { get; init; }
 
+    /// <summary>How the kernel's requests come.</summary>
+    public MountTransport Transport { get; init; }
+
     /// <summary>Connections, each with its thread: requests that can be under way at once.</summary>
     public int Lanes { get; init; } = 2;
 

@@ -13,6 +13,7 @@ internal sealed class FuseBenchmark : IBenchmark
     [
         new("local", "host"),
         new("remote unix", "sshfs pipe"),
+        new("remote unix ring", "sshfs pipe"),
         new("remote tls", "sshfs ssh"),
     ];
 
@@ -28,7 +29,9 @@ internal sealed class FuseBenchmark : IBenchmark
         [
             new HostTarget(store),
             new PassthroughTarget(store),
+            new PassthroughTarget(store, "local ring", ring: true),
             new DaemonsTarget(store, tls: false),
+            new DaemonsTarget(store, tls: false, name: "remote unix ring", transport: "io_uring"),
             new SshfsPipeTarget(store),
             new DaemonsTarget(store, tls: true),
             new SshfsTarget(store),

@@ -23,6 +23,9 @@ public sealed class Pair : IDisposable
     /// <summary>How long a daemon may take to do what it was asked; generous, for a loaded machine.</summary>
     public static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
 
+    /// <summary>Set to io_uring it runs every test on that transport that does not choose one itself.</summary>
+    private const string TransportVariable = "DPU_TEST_TRANSPORT";
+
     private readonly TemporaryDirectory _folder = new();
     private readonly List<Daemon> _daemons = [];
     private readonly int _port = FreePort.Take();
@@ -129,7 +132,13 @@ public sealed class Pair : IDisposable
     /// <summary>A mount entry for a runtime's configuration; its target is made.</summary>
     public JsonObject Mount(string export, string target)
     {
-        return new JsonObject { ["host"] = "host1", ["export"] = export, ["target"] = _folder.CreateDirectory("mnt/" + target) };
+        var mount = new JsonObject { ["host"] = "host1", ["export"] = export, ["target"] = _folder.CreateDirectory("mnt/" + target) };
+        if (Environment.GetEnvironmentVariable(TransportVariable) is { Length: > 0 } transport)
+        {
+            mount["transport"] = transport;
+        }
+
+        return mount;
     }
 
     /// <summary>Starts the agent and waits until it serves.</summary>

@@ -1,3 +1,4 @@
+using Dpu.Fuse.Ring;
 using Dpu.Fuse.Tests.Support;
 
 namespace Dpu.Fuse.Tests.Passthrough;
@@ -46,10 +47,11 @@ public sealed class MountedTests
 
     [TestMethod]
     [TestCategory("root")]
-    [DataRow(0, DisplayName = "window of the process")]
-    [DataRow(16, DisplayName = "window of 16")]
+    [DataRow(0, false, DisplayName = "window of the process")]
+    [DataRow(16, false, DisplayName = "window of 16")]
+    [DataRow(0, true, DisplayName = "io_uring")]
     [Timeout(120_000, CooperativeCancellation = true)]
-    public void RealPrograms_ThroughAMount_SeeAndLeaveWhatTheyWouldOnTheHost(int window)
+    public void RealPrograms_ThroughAMount_SeeAndLeaveWhatTheyWouldOnTheHost(int window, bool ring)
     {
         using var export = new PeerExport(o => o with { AllowDeviceNodes = true, DescriptorWindow = window == 0 ? null : new DescriptorWindow(window) });
         string plain = Directory.CreateDirectory(Path.Combine(export.Folder, "plain")).FullName;
@@ -58,7 +60,7 @@ public sealed class MountedTests
         string script = Path.Combine(export.Folder, "work.sh");
         File.WriteAllText(script, Work);
         string expected = Shell.Run("bash", script, plain);
-        string seen = WithMount(export, target, () => Shell.Run("bash", script, target));
+        string seen = WithMount(export, target, () => Shell.Run("bash", script, target), ring ? new FuseRingOptions() : null);
         AssertSameLines(expected, seen);
         Assert.AreEqual(0, export.FileSystem.OpenHandles);
 
@@ -100,13 +102,14 @@ public sealed class MountedTests
         CollectionAssert.AreEqual(wanted, seen, "the order differs");
     }
 
-    internal static string WithMount(PeerExport export, string target, Func<string> work)
+    internal static string WithMount(PeerExport export, string target, Func<string> work, FuseRingOptions? ring = null)
     {
         System.Collections.Concurrent.ConcurrentBag<Exception> bugs = [];
         using FuseDevice device = FuseDevice.Mount(new FuseMountOptions { Target = target, Subtype = "dpu-test", AllowDev = true, AllowSuid = true });
         var dispatcher = new FuseDispatcher(export.FileSystem, new FuseDispatcherOptions { OnBug = (_, _, bug) => bugs.Add(bug) });
-        using FuseServer server = FuseServer.Start(device, dispatcher, new FuseServerOptions { Threads = 2, Name = "dpu-test", EnterThread = FuseWorkerThread.Enter });
+        using FuseServer server = FuseServer.Start(device, dispatcher, new FuseServerOptions { Threads = 2, Name = "dpu-test", EnterThread = FuseWorkerThread.Enter, Ring = ring });
         string output = work();
+        Assert.AreEqual(ring is not null, server.UsesRings, server.RingRefusal);
         Assert.IsEmpty(bugs);
         return output;
     }

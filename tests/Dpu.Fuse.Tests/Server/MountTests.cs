@@ -233,7 +233,7 @@ public sealed class MountTests
         Assert.IsTrue(SpinWait.SpinUntil(() => ThreadsNamed("dpu-test") == 0, TestMount.Limit), "a thread is left behind");
     }
 
-    private static int ThreadsNamed(string prefix) => Directory.GetDirectories("/proc/self/task").Count(task =>
+    internal static int ThreadsNamed(string prefix) => Directory.GetDirectories("/proc/self/task").Count(task =>
     {
         try
         {
@@ -245,7 +245,7 @@ public sealed class MountTests
         }
     });
 
-    private static Task<Exception?> ReadInBackground(string path) => Task.Factory.StartNew<Exception?>(() =>
+    internal static Task<Exception?> ReadInBackground(string path) => Task.Factory.StartNew<Exception?>(() =>
     {
         try
         {

@@ -1,3 +1,5 @@
+using Dpu.Fuse.Ring;
+
 namespace Dpu.Fuse.Tests.Support;
 
 /// <summary>A <see cref="MemoryFileSystem"/> mounted in a temporary folder.</summary>
@@ -6,7 +8,7 @@ internal sealed class TestMount : IDisposable
     internal static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
     private readonly string _folder = System.IO.Directory.CreateTempSubdirectory("dpu fuse-").FullName;
 
-    internal TestMount(int threads = 2, TimeProvider? time = null, TimeSpan? stopLimit = null, Action? enterThread = null)
+    internal TestMount(int threads = 2, TimeProvider? time = null, TimeSpan? stopLimit = null, Action? enterThread = null, FuseRingOptions? ring = null)
     {
         Device = FuseDevice.Mount(new FuseMountOptions { Target = _folder, Source = "test:/x", Subtype = "dpu-test" });
         try
@@ -19,6 +21,7 @@ internal sealed class TestMount : IDisposable
                 Time = time ?? TimeProvider.System,
                 StopLimit = stopLimit ?? TimeSpan.FromSeconds(5),
                 EnterThread = enterThread ?? FuseWorkerThread.Enter,
+                Ring = ring,
             });
         }
         catch

@@ -32,7 +32,7 @@ public sealed class ConfigurationLoaderTests
         {
           "tls": { "certificate": "/p/dpu.crt", "key": "/p/dpu.key", "authority": "/p/ca.crt", "revocations": "/p/ca.crl" },
           "hosts": [{ "name": "host1", "endpoint": "tcp://[2001:db8::1]:7443" }, { "name": "local", "endpoint": "unix:///l", "uid": 3 }],
-          "mounts": [{ "host": "host1", "export": "/srv/data", "target": "/mnt/x", "cacheTimeout": "500ms", "lanes": 3, "giveUpAfter": "2m", "locks": "local" },
+          "mounts": [{ "host": "host1", "export": "/srv/data", "target": "/mnt/x", "cacheTimeout": "500ms", "lanes": 3, "giveUpAfter": "2m", "locks": "local", "transport": "io_uring" },
             { "host": "host1", "export": "proc", "target": "/mnt/proc", "kind": "proc", "processes": "/run/view/proc" }],
           "slowRequest": "250ms",
           "control": { "socket": "/run/x.sock", "listen": ["tcp://127.0.0.1:7444"], "operators": ["alice"] }
@@ -74,6 +74,7 @@ public sealed class ConfigurationLoaderTests
         Assert.AreEqual(LockKeeper.Local, runtime.Mounts[0].Locks);
         Assert.AreEqual((false, null), (runtime.Mounts[0].OwnProcesses, runtime.Mounts[0].ProcessFolder));
         Assert.AreEqual((true, "/run/view/proc"), (runtime.Mounts[1].OwnProcesses, runtime.Mounts[1].ProcessFolder));
+        Assert.IsTrue(runtime.Mounts[0].IoUring);
         Assert.AreEqual("alice", runtime.Control.Operators.Single());
         Assert.AreEqual(TimeSpan.FromMilliseconds(250), runtime.SlowRequest);
         Assert.IsNull(runtime.Metrics, "no port is open that nobody asked for");

@@ -37,7 +37,7 @@ internal sealed unsafe class CacheKeeper : IDisposable
         _mount = mount;
         _logger = logger;
 
-        Gate = new CacheGate(mount.Options.Lanes + ReliefLanes.Most);
+        Gate = new CacheGate(mount.Options.Lanes + ReliefLanes.Most + Ring.RingLanes.CountFor(mount.Options));
     }
 
     public CacheGate Gate { get; }
