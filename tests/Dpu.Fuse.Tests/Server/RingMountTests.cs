@@ -115,7 +115,7 @@ public sealed class RingMountTests
     public void Locks_MoreWaitersThanSlots_HoldNothingElseUp()
     {
         const int Waiters = 24;
-        using var export = new PeerExport();
+        using var export = new PeerExport(o => o with { HostLocks = true });
         string target = Directory.CreateDirectory(Path.Combine(export.Folder, "mnt")).FullName;
         using FuseDevice device = FuseDevice.Mount(new FuseMountOptions { Target = target, Subtype = "dpu-test" });
         var dispatcher = new FuseDispatcher(export.FileSystem, new FuseDispatcherOptions { Features = FuseFeatures.Default | FuseFeatures.Locks });
