@@ -9,7 +9,7 @@ namespace Dpu.Fuse.Tests.Server;
 
 /// <summary>Real mounts whose requests come by io_uring. They need a kernel that has it, as the refusal says.</summary>
 [TestClass, DoNotParallelize] // Each counts the process's descriptors and memory.
-public sealed class RingMountTests
+public sealed unsafe class RingMountTests
 {
     private static readonly FuseRingOptions Deep = new();
     private static readonly FuseRingOptions Wide = new() { Depth = 1, ThreadsPerQueue = 2 };
@@ -136,7 +136,7 @@ public sealed class RingMountTests
     }
 
     [TestMethod, TestCategory("root"), Timeout(60_000)]
-    public unsafe void Requests_OnARing_AllocateNothing()
+    public void Requests_OnARing_AllocateNothing()
     {
         const int Calls = 2000;
         using var export = new PeerExport();
