@@ -80,6 +80,58 @@ public sealed class BenchmarkHarnessTests
 
     [TestMethod]
     [TestCategory("unit")]
+    public void BarReport_MetMissedAndUnavailable_AreSaidInTableJsonAndExitCode()
+    {
+        Work<Fake> work = new("w", "us", Better.Lower, fake => fake.Name == "ours" ? 3 : 4), memory = new("m", "B", Better.Lower, _ => 7, ["ours"]);
+        Results results = new Runner<Fake>([new("ours"), new("peer"), new("later") { StartError = "not yet", Unavailable = true }], [work, memory], 1, _ => { }).Run();
+        Bar[] bars = [new("g", "w", "ours", "peer", 0.8, 0.5), new("g", "w", "later", "peer", 0.5), new("g", "m", "ours", null, 8)];
+        var measured = BarReport.Measure(results, [work, memory], bars);
+        StringWriter table = new(), json = new(), error = new();
+        BarReport.Print(results, [work, memory], ["ours", "peer", "later"], measured, json: false, table);
+        BarReport.Print(results, [work, memory], ["ours", "peer", "later"], measured, json: true, json);
+        Assert.AreEqual(0, Report.PrintFailures(results, measured.Select(m => m.Result).OfType<ComparisonResult>(), error), error.ToString());
+        StringAssert.Contains(table.ToString(), "not available", StringComparison.Ordinal);
+        string[] lines = json.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.HasCount(2, lines);
+        Assert.AreEqual(0.75, JsonNode.Parse(lines[0])!["ratio"]!.GetValue<double>());
+        Assert.IsNull(JsonNode.Parse(lines[1])!["ratio"]);
+        Assert.IsTrue(JsonNode.Parse(lines[1])!["met"]!.GetValue<bool>());
+
+        measured = BarReport.Measure(results, [work, memory], [new("g", "m", "ours", null, 6)]);
+        Assert.AreEqual(1, Report.PrintFailures(results, measured.Select(m => m.Result).OfType<ComparisonResult>(), error));
+        StringAssert.Contains(error.ToString(), "MISSED m: ours has 7.00 B", StringComparison.Ordinal);
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
+    public void Runner_Best_TakesTheBestRound()
+    {
+        Queue<double> values = new([5, 3, 9]);
+        Work<Fake> work = new("w", "us", Better.Lower, _ => values.Dequeue());
+        Assert.AreEqual(3.0, new Runner<Fake>([new("a")], [work], 3, _ => { }, best: true).Run().Value(work, "a"));
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
+    public void WriteInto_FileWithAnEarlierRun_ReplacesThatAlone()
+    {
+        using TemporaryDirectory folder = new();
+        Work<Fake> work = new("w", "us", Better.Lower, _ => 1);
+        Results results = new Runner<Fake>([new("ours"), new("peer")], [work], 1, _ => { }).Run();
+        string Text(string caption) => BarReport.ToMarkdown(caption, results, [work], ["ours", "peer"], BarReport.Measure(results, [work], [new("g", "w", "ours", "peer", 1)]));
+        string file = folder["doc.md"];
+        File.WriteAllText(file, "before\n\n" + Text("first") + "\nafter\n");
+        BarReport.WriteInto(file, Text("second"));
+        string written = File.ReadAllText(file);
+        Assert.StartsWith("before\n\n<!-- begin", written);
+        Assert.EndsWith("-->\n\nafter\n", written);
+        Assert.Contains("second", written);
+        Assert.DoesNotContain("first", written);
+        Assert.Contains("| w | us | ours | 1.00 | peer | 1.00 | 1.00 | ≤ 1 |", written);
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
     [DataRow("fuse --rounds 0")]
     [DataRow("fuse --rounds")]
     [DataRow("fuse other")]
@@ -96,13 +148,15 @@ public sealed class BenchmarkHarnessTests
 
         public string? StartError { get; init; }
 
+        public bool Unavailable { get; init; }
+
         public bool Disposed { get; private set; }
 
         public void Start()
         {
             if (StartError is not null)
             {
-                throw new InvalidOperationException(StartError);
+                throw Unavailable ? new UnavailableException(StartError) : new InvalidOperationException(StartError);
             }
         }
 
