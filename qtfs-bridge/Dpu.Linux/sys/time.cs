@@ -1,6 +1,4 @@
 #pragma warning disable CA1707, CA1051, CA1815, CS1591, IDE1006, CS8981
-using System.Runtime.InteropServices;
-
 namespace Dpu.Linux;
 
 /// <summary>Seconds and microseconds, as SO_RCVTIMEO and SO_SNDTIMEO take them; zero means no limit there.</summary>
@@ -9,11 +7,4 @@ public struct timeval
 {
     public nint tv_sec;
     public nint tv_usec;
-}
-
-public static unsafe partial class LibC
-{
-    /// <summary>nanosleep(2): 0, or -1 with errno where a signal ended it early.</summary>
-    [LibraryImport(Library)]
-    public static partial int nanosleep(timespec* duration, timespec* remaining);
 }

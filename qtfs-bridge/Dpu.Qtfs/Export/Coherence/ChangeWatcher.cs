@@ -25,10 +25,6 @@ public sealed unsafe class ChangeWatcher : IDisposable
     private const ulong DirectoryEvents = FileEvents | fanotify.FAN_CREATE | fanotify.FAN_DELETE | fanotify.FAN_MOVED_FROM | fanotify.FAN_MOVED_TO
         | fanotify.FAN_MOVE_SELF | fanotify.FAN_ONDIR | fanotify.FAN_EVENT_ON_CHILD;
 
-    // While lanes change files themselves: each event would otherwise wake this thread, in the middle of the lane's request.
-    // A change of anybody else is told so much later at most, and only then.
-    private const long OwnPauseNanoseconds = 250_000;
-
     private static readonly TimeSpan StopCheck = TimeSpan.FromSeconds(1);
 
     private readonly ILogger _logger;
@@ -246,11 +242,7 @@ public sealed unsafe class ChangeWatcher : IDisposable
 
                 try
                 {
-                    if (Tell(new ReadOnlySpan<byte>(buffer, (int)size)))
-                    {
-                        var pause = new timespec { tv_nsec = OwnPauseNanoseconds };
-                        _ = nanosleep(&pause, null);
-                    }
+                    Tell(new ReadOnlySpan<byte>(buffer, (int)size));
                 }
                 catch (Exception e)
                 {
@@ -265,10 +257,8 @@ public sealed unsafe class ChangeWatcher : IDisposable
         }
     }
 
-    // Tells the mounts of changes; returns whether one was a lane's own.
-    private bool Tell(ReadOnlySpan<byte> events)
+    private void Tell(ReadOnlySpan<byte> events)
     {
-        bool any = false;
         while (FileChange.TryRead(ref events, out FileChange change))
         {
             Interlocked.Increment(ref _events);
@@ -281,7 +271,6 @@ public sealed unsafe class ChangeWatcher : IDisposable
             }
 
             MountChanges? own = _threads.GetValueOrDefault(change.Thread);
-            any |= own is not null;
             bool isSelf = change.Name.SequenceEqual("."u8);
             foreach (Watch watch in WatchesOf(change.Directory))
             {
@@ -319,8 +308,6 @@ public sealed unsafe class ChangeWatcher : IDisposable
                 }
             }
         }
-
-        return any;
     }
 
     private void FlushAll()

@@ -1,5 +1,5 @@
-using Dpu.Qtfs.Mount;
 using Dpu.Fuse.Wire;
+using Dpu.Qtfs.Mount;
 using Dpu.Qtfs.Mount.Coherence;
 using FsCheck;
 using FsCheck.Fluent;
