@@ -65,6 +65,7 @@ limit=$(budgets | awk -v category="$category" '(category == "" && $1 != "soak") 
 # --- run -------------------------------------------------------------------------------------------------------------
 # Short: unix socket addresses live below it.
 work=$(mktemp -d "${TMPDIR:-/tmp}/dpu-test.XXXXXX")
+chmod 711 "$work" # tests act as users who must reach their files
 export DPU_LAB=$work
 results=$work/results
 mkdir "$results" "$work/tmp"

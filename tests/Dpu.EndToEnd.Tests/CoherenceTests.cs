@@ -258,7 +258,7 @@ public sealed partial class CoherenceTests
         for (int n = 0; n < 3; n++)
         {
             writer.WaitForLine(line => line == $"{n}", Pair.Limit);
-            Assert.AreEqual($"{n}ontent\n{n}ontent\n", Shell.Check("cat disk.img volumes/v", mount));
+            Assert.AreEqual($"{n}ontent\n{n}ontent", Shell.Check("cat disk.img volumes/v", mount));
             File.WriteAllText(Path.Combine(pair.Folder, $"go{n}"), "");
         }
 

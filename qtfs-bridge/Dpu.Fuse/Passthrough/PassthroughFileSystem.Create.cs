@@ -27,7 +27,7 @@ public sealed unsafe partial class PassthroughFileSystem
             error = Result(mkdirat(directory.Descriptor, text, request.mode & ModeBits));
         }
 
-        return error < 0 ? error : Enter(directory.Descriptor, text, out entry);
+        return error < 0 ? error : EnterMade(directory.Descriptor, text, stat.S_IFDIR, out entry);
     }
 
     /// <inheritdoc/>
@@ -57,7 +57,7 @@ public sealed unsafe partial class PassthroughFileSystem
             error = Result(mknodat(directory.Descriptor, text, type | (request.mode & ModeBits), device));
         }
 
-        return error < 0 ? error : Enter(directory.Descriptor, text, out entry);
+        return error < 0 ? error : EnterMade(directory.Descriptor, text, type == 0 ? stat.S_IFREG : type, out entry);
     }
 
     /// <inheritdoc/>
@@ -80,7 +80,22 @@ public sealed unsafe partial class PassthroughFileSystem
             error = Result(symlinkat(content, directory.Descriptor, text));
         }
 
-        return error < 0 ? error : Enter(directory.Descriptor, text, out entry);
+        return error < 0 ? error : EnterMade(directory.Descriptor, text, stat.S_IFLNK, out entry);
+    }
+
+    // Somebody may have put another file in its place meanwhile. One of another type is EIO to the peer's kernel; ESTALE makes
+    // it look at the name again.
+    private int EnterMade(int directory, byte* name, uint type, out fuse_entry_out entry)
+    {
+        int error = Enter(directory, name, out entry);
+        if (error >= 0 && (entry.attr.mode & stat.S_IFMT) != type)
+        {
+            _nodes.Forget(entry.nodeid, 1);
+            entry = default;
+            return -errno.ESTALE;
+        }
+
+        return error;
     }
 
     /// <inheritdoc/>

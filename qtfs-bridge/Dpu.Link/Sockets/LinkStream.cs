@@ -125,10 +125,22 @@ internal sealed class LinkStream : Stream, IWholeReads
 
         while (!_asynchronous)
         {
-            // SAFETY: the span is pinned for the call and its length is passed with it; Dispose comes after the last call.
+            // SAFETY: the span is pinned for the call and its length is passed with it; the descriptor is held meanwhile, so
+            // that its number cannot become another file's.
             fixed (byte* pointer = buffer)
             {
-                long read = LibC.Result(sys_socket.recv(_descriptor, pointer, (nuint)buffer.Length, flags));
+                long read;
+                bool held = false;
+                try
+                {
+                    _socket.SafeHandle.DangerousAddRef(ref held);
+                    read = LibC.Result(sys_socket.recv(_descriptor, pointer, (nuint)buffer.Length, flags));
+                }
+                finally
+                {
+                    Release(held);
+                }
+
                 if (read >= 0)
                 {
                     return (int)read;
@@ -159,7 +171,18 @@ internal sealed class LinkStream : Stream, IWholeReads
             // SAFETY: as in Receive.
             fixed (byte* pointer = buffer)
             {
-                long sent = LibC.Result(sys_socket.send(_descriptor, pointer, (nuint)buffer.Length, sys_socket.MSG_NOSIGNAL));
+                long sent;
+                bool held = false;
+                try
+                {
+                    _socket.SafeHandle.DangerousAddRef(ref held);
+                    sent = LibC.Result(sys_socket.send(_descriptor, pointer, (nuint)buffer.Length, sys_socket.MSG_NOSIGNAL));
+                }
+                finally
+                {
+                    Release(held);
+                }
+
                 if (sent >= 0)
                 {
                     return (int)sent;
@@ -179,6 +202,14 @@ internal sealed class LinkStream : Stream, IWholeReads
         catch (SocketException e)
         {
             throw Failed(e);
+        }
+    }
+
+    private void Release(bool held)
+    {
+        if (held)
+        {
+            _socket.SafeHandle.DangerousRelease();
         }
     }
 

@@ -106,7 +106,6 @@ internal static unsafe class NativeSocket
         _ = sys_socket.setsockopt(socket, sys_socket.SOL_SOCKET, option, &value, (uint)sizeof(timeval));
     }
 
-    /// <summary>Sets an integer option: 0 or the errno.</summary>
     /// <summary>
     /// Room for a whole message of 1 MiB on its way, so that who sends one need not wait for who receives it piece by piece.
     /// As much as the system allows where we may not have it all.
@@ -121,6 +120,7 @@ internal static unsafe class NativeSocket
         }
     }
 
+    /// <summary>Sets an integer option: 0 or the errno.</summary>
     internal static int SetOption(SafeSocketHandle socket, int level, int option, int value) =>
         // SAFETY: the parameter lives on this stack for the call, and its own size is passed.
         sys_socket.setsockopt(socket, level, option, &value, sizeof(int)) < 0 ? Marshal.GetLastPInvokeError() : 0;

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Dpu.Fuse;
+using Dpu.Fuse.Ring;
 using Dpu.Fuse.Wire;
 using Dpu.Link;
 using Dpu.Linux;
@@ -67,6 +68,12 @@ public sealed partial class RemoteMount : IDisposable
             if (options.Locks == MountLocks.Host && !served.HostLocks)
             {
                 throw new IOException($"host '{options.Host}' cannot keep the locks of a mount; update its agent, or mount with locks \"local\"");
+            }
+
+            if (options.Transport == MountTransport.IoUring)
+            {
+                // Switches them on: the kernel offers what is on when it mounts. What is missing StartLanes says.
+                _ = FuseRingSupport.FindRefusal();
             }
 
             _device = FuseDevice.Mount(new FuseMountOptions

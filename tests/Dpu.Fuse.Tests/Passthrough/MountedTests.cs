@@ -105,6 +105,7 @@ public sealed class MountedTests
     internal static string WithMount(PeerExport export, string target, Func<string> work, FuseRingOptions? ring = null)
     {
         System.Collections.Concurrent.ConcurrentBag<Exception> bugs = [];
+        _ = ring is null ? null : FuseRingSupport.FindRefusal();
         using FuseDevice device = FuseDevice.Mount(new FuseMountOptions { Target = target, Subtype = "dpu-test", AllowDev = true, AllowSuid = true });
         var dispatcher = new FuseDispatcher(export.FileSystem, new FuseDispatcherOptions { OnBug = (_, _, bug) => bugs.Add(bug) });
         using FuseServer server = FuseServer.Start(device, dispatcher, new FuseServerOptions { Threads = 2, Name = "dpu-test", EnterThread = FuseWorkerThread.Enter, Ring = ring });

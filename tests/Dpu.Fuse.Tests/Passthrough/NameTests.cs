@@ -170,7 +170,9 @@ public sealed class NameTests
         }
 
         Assert.AreEqual(0, export.GetAttr(nodes[^1], out _));
-        Assert.AreEqual(0, export.Create(nodes[^1], "f", fcntl.O_RDWR, 0x1ff, out fuse_entry_out file, out _));
+        Assert.AreEqual(0, export.Create(nodes[^1], "f", fcntl.O_RDWR, 0x1ff, out fuse_entry_out file, out ulong opened));
+        Assert.AreEqual(0, export.GetAttr(file.nodeid, out _), "of an open file");
+        Assert.AreEqual(0, export.Release(file.nodeid, opened));
         Assert.AreEqual(-errno.ENAMETOOLONG, export.GetAttr(file.nodeid, out _), "documented: no text, no parent to climb");
         Assert.AreEqual(0, export.Unlink(nodes[^1], "f"));
         for (int depth = 39; depth >= 0; depth--)

@@ -10,6 +10,8 @@ internal sealed class TestMount : IDisposable
 
     internal TestMount(int threads = 2, TimeProvider? time = null, TimeSpan? stopLimit = null, Action? enterThread = null, FuseRingOptions? ring = null)
     {
+        // Switches rings on: the kernel offers what is on when it mounts.
+        _ = ring is null ? null : FuseRingSupport.FindRefusal();
         Device = FuseDevice.Mount(new FuseMountOptions { Target = _folder, Source = "test:/x", Subtype = "dpu-test" });
         try
         {
