@@ -70,11 +70,8 @@ public sealed partial class RemoteMount : IDisposable
                 throw new IOException($"host '{options.Host}' cannot keep the locks of a mount; update its agent, or mount with locks \"local\"");
             }
 
-            if (options.Transport == MountTransport.IoUring)
-            {
-                // Switches them on: the kernel offers what is on when it mounts. What is missing StartLanes says.
-                _ = FuseRingSupport.FindRefusal();
-            }
+            // Switches rings on: the kernel offers what is on when it mounts. What is missing StartLanes says.
+            _ = options.Transport == MountTransport.IoUring ? FuseRingSupport.FindRefusal() : null;
 
             _device = FuseDevice.Mount(new FuseMountOptions
             {
