@@ -330,9 +330,9 @@ public sealed class WindowTests
     {
         var window = new DescriptorWindow(16);
 
-        // The file system of POSIX message queues: name_to_handle_at(2) is EOPNOTSUPP there.
+        // name_to_handle_at(2) is EOPNOTSUPP there.
         string queues = Directory.CreateTempSubdirectory("dpu-queues-").FullName;
-        Shell.Run("mount", "-t", "mqueue", "none", queues);
+        Shell.Run("mount", "-t", "ramfs", "none", queues);
         using var unmount = new AtEnd(() =>
         {
             Shell.Run("umount", "-l", queues);
