@@ -115,7 +115,7 @@ public sealed class ProcessViewTests
             echo $(($1 - 1)) > /proc/sys/kernel/ns_last_pid
             bash -c 'exec -a own-one sleep 77' &
             [ $! = "$1" ]
-            until grep -q own-one /proc/$!/cmdline; do :; done
+            until grep -aq ^own-one /proc/$!/cmdline; do :; done    # not the shell, whose arguments say it too
             tr '\0' ' ' < "$2/$1/cmdline"; echo; ls "$2" | grep -cx "$1"
             setsid --wait bash -c 'tr "\0" " " < "$2/$1/cmdline"; echo; ls "$2" | grep -cx "$1"' sh "$1" "$2"
             kill $!; wait $! || true
