@@ -35,7 +35,9 @@ internal static class ClientErrors
     private static StatusCode? Classify(Exception e) => e switch
     {
         HttpProtocolException reset => StatusMapping.FromReset(reset.ErrorCode),
-        HttpRequestException { HttpRequestError: HttpRequestError.Unknown } => null,
+        // So says .NET, without a cause, where the server closed the connection before its HTTP/2 settings: no call was sent. Where
+        // there is a cause, that counts.
+        HttpRequestException { HttpRequestError: HttpRequestError.Unknown } => StatusCode.Unavailable,
         HttpRequestException http => FromHttpError(http.HttpRequestError),
         HttpIOException http => FromHttpError(http.HttpRequestError),
         IOException or SocketException or AuthenticationException or TimeoutException => StatusCode.Unavailable,

@@ -14,6 +14,8 @@ public sealed class SpecialTreeTests
     private const string ReadAll = """
         import errno, hashlib, os, stat, sys
         tree, mount = sys.argv[1], sys.argv[2]
+        # They count what the host has open and caches: a read through the mount is one more.
+        READ_CHANGES = ['/proc/sys/fs/' + name for name in ('file-nr', 'inode-nr', 'inode-state', 'dentry-state')]
         def content(path):
             try:
                 fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -38,6 +40,7 @@ public sealed class SpecialTreeTests
             for name in folders + names:
                 path = os.path.join(folder, name)
                 there = mount + path[len(tree):]
+                if path in READ_CHANGES: continue
                 for again in range(5):
                     try: first = look(path); seen = look(there); second = look(path)
                     except FileNotFoundError: first = None

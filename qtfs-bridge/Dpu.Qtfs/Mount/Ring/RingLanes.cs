@@ -101,6 +101,9 @@ internal sealed class RingLanes : IDisposable
         }
     }
 
+    /// <summary>Waits until it is said whether they serve.</summary>
+    public void AwaitGo(TimeSpan limit) => _go.Wait(limit);
+
     /// <summary>A lane's request waits for a lock; false where the mount has ended.</summary>
     public bool TryHold(ulong unique, RingLane lane) => _held.TryAdd(unique, lane);
 
