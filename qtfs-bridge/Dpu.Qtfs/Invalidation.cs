@@ -5,7 +5,8 @@ namespace Dpu.Qtfs;
 
 /// <summary>
 /// What a host tells a DPU to forget: a FUSE notification (<c>linux/fuse.h</c>, <c>fuse_notify_code</c>), which crosses the
-/// link as it is. Its header has <c>unique</c> 0 and the code in <c>error</c>.
+/// link as it is. Its header has the code in <c>error</c>; in <c>unique</c>, which is 0 for the kernel, its number on the link: they
+/// count up, so that the answer to a lock can say which of them came before it.
 /// </summary>
 internal readonly struct Invalidation
 {
@@ -63,10 +64,11 @@ internal readonly struct Invalidation
     /// For the kernel: a name is asked for again, but what is mounted on it stays, and who is in it. Linux before 6.2 drops
     /// it all the same.
     /// </param>
-    public unsafe int Write(Span<byte> room, bool expireOnly = false)
+    /// <param name="number">For the link: its number.</param>
+    public unsafe int Write(Span<byte> room, bool expireOnly = false, ulong number = 0)
     {
         int size = Size;
-        var header = new fuse_out_header { len = (uint)size, error = Code };
+        var header = new fuse_out_header { len = (uint)size, error = Code, unique = number };
         MemoryMarshal.Write(room, in header);
         Span<byte> body = room[sizeof(fuse_out_header)..size];
         if (Code == (int)fuse_notify_code.FUSE_NOTIFY_INVAL_ENTRY)
@@ -91,9 +93,10 @@ internal readonly struct Invalidation
     }
 
     /// <summary>Checks a message of a host that is not trusted; false where it is none of these.</summary>
-    public static unsafe bool TryRead(ReadOnlySpan<byte> message, out Invalidation invalidation)
+    public static unsafe bool TryRead(ReadOnlySpan<byte> message, out Invalidation invalidation, out ulong number)
     {
         invalidation = default;
+        number = 0;
         if (message.Length < sizeof(fuse_out_header))
         {
             return false;
@@ -101,11 +104,12 @@ internal readonly struct Invalidation
 
         fuse_out_header header = MemoryMarshal.Read<fuse_out_header>(message);
         ReadOnlySpan<byte> body = message[sizeof(fuse_out_header)..];
-        if (header.len != message.Length || header.unique != 0)
+        if (header.len != message.Length)
         {
             return false;
         }
 
+        number = header.unique;
         switch (header.error)
         {
             case EpochCode when body.IsEmpty:

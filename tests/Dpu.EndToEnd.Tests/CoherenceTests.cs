@@ -201,14 +201,8 @@ public sealed partial class CoherenceTests
         string file = Path.Combine(mount, "d/f");
         Prime(file, Path.Combine(mount, "d/absent"));
 
-        // More events than the kernel's queue holds, while nobody takes them; the last one is of our file.
-        pair.Agent.Signal("STOP");
-        int queue = int.Parse(File.ReadAllText("/proc/sys/fs/fanotify/max_queued_events"), System.Globalization.CultureInfo.InvariantCulture);
-        Shell.Check($"python3 -c 'import os; [os.close(os.open(f\"d/n{{i}}\", os.O_CREAT)) for i in range({queue + 500})]'; echo unseen > d/f", pair.ExportRoot);
-        pair.Agent.Signal("CONT");
-
+        OverflowEvents(pair, "d", "echo unseen > d/f");
         Eventually.True(() => File.ReadAllText(file) == "unseen\n", Pair.Limit, "the change whose event was lost");
-        Eventually.True(() => pair.Agent.Log.Contains("overflowed", StringComparison.Ordinal), Pair.Limit, "the overflow in the agent's log");
     }
 
     [TestMethod]
@@ -305,7 +299,19 @@ public sealed partial class CoherenceTests
         }
     }
 
-    private static long Requests(Pair pair, string target) =>
+    // More events than the kernel's queue holds, while nobody takes them, and something else at the end.
+    private static void OverflowEvents(Pair pair, string directory, string last)
+    {
+        pair.Agent.Signal("STOP");
+        int queue = int.Parse(File.ReadAllText("/proc/sys/fs/fanotify/max_queued_events"), System.Globalization.CultureInfo.InvariantCulture);
+        Shell.Check($"python3 -c 'import os; [os.close(os.open(f\"{directory}/n{{i}}\", os.O_CREAT)) for i in range({queue + 500})]'; {last}", pair.ExportRoot);
+        pair.Agent.Signal("CONT");
+        Eventually.True(() => pair.Agent.Log.Contains("overflowed", StringComparison.Ordinal), Pair.Limit, "the overflow in the agent's log");
+    }
+
+    private static long Requests(Pair pair, string target) => Counter(pair, target, "requests");
+
+    private static long Counter(Pair pair, string target, string name) =>
         JsonNode.Parse(pair.Runtime.Ctl("mounts", "--json").EnsureSuccess().Output)!["mounts"]!.AsArray()
-            .Single(mount => mount!["target"]!.GetValue<string>() == target)!["counters"]!["requests"]!.GetValue<long>();
+            .Single(mount => mount!["target"]!.GetValue<string>() == target)!["counters"]![name]!.GetValue<long>();
 }

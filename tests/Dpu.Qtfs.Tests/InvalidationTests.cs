@@ -14,12 +14,13 @@ public sealed class InvalidationTests
         foreach (Invalidation told in (Invalidation[])[Invalidation.Everything, Invalidation.Attributes(7), Invalidation.Content(1UL << 40), Invalidation.Entry(3, "näme"u8)])
         {
             byte[] message = new byte[Invalidation.MaxSize];
-            int size = told.Write(message);
+            int size = told.Write(message, number: 1UL << 33);
             Assert.AreEqual(told.Size, size);
-            Assert.IsTrue(Invalidation.TryRead(message.AsSpan(0, size), out Invalidation read));
+            Assert.IsTrue(Invalidation.TryRead(message.AsSpan(0, size), out Invalidation read, out ulong number));
+            Assert.AreEqual(1UL << 33, number);
             Assert.AreEqual((told.Code, told.Node, told.Offset), (read.Code, read.Node, read.Offset));
             byte[] again = new byte[Invalidation.MaxSize];
-            CollectionAssert.AreEqual(message, read.Write(again) == size ? again : []);
+            CollectionAssert.AreEqual(message, read.Write(again, number: number) == size ? again : []);
         }
     }
 
@@ -31,7 +32,7 @@ public sealed class InvalidationTests
     {
         byte[] message = new byte[Invalidation.MaxSize + 16];
         int size = Invalidation.Entry(3, Enumerable.Repeat((byte)'x', length).ToArray()).Write(message);
-        Assert.IsFalse(Invalidation.TryRead(message.AsSpan(0, size), out _));
+        Assert.IsFalse(Invalidation.TryRead(message.AsSpan(0, size), out _, out _));
     }
 
     [TestMethod]
@@ -40,7 +41,7 @@ public sealed class InvalidationTests
     {
         byte[] message = new byte[Invalidation.MaxSize];
         int size = Invalidation.Entry(3, "a/b"u8).Write(message);
-        Assert.IsFalse(Invalidation.TryRead(message.AsSpan(0, size), out _));
+        Assert.IsFalse(Invalidation.TryRead(message.AsSpan(0, size), out _, out _));
     }
 
     [TestMethod]
@@ -51,7 +52,7 @@ public sealed class InvalidationTests
             byte[] message = new byte[Invalidation.MaxSize];
             int size = Invalidation.Entry(3, "a name"u8).Write(message);
             message[at % size] = (byte)value;
-            return !Invalidation.TryRead(message.AsSpan(0, Math.Min(size, length)), out Invalidation read)
+            return !Invalidation.TryRead(message.AsSpan(0, Math.Min(size, length)), out Invalidation read, out _)
                 || (read.Size <= Invalidation.MaxSize && read.Code is Invalidation.EpochCode or (int)fuse_notify_code.FUSE_NOTIFY_INVAL_ENTRY or (int)fuse_notify_code.FUSE_NOTIFY_INVAL_INODE);
         }).QuickCheckThrowOnFailure();
 }

@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Dpu.Fuse;
 using Dpu.Fuse.Wire;
 using Dpu.Link;
+using Dpu.Linux;
 using Dpu.Qtfs.Export.Coherence;
 
 namespace Dpu.Qtfs.Export;
@@ -18,6 +19,7 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
     private readonly FuseChannel _channel;
     private readonly Lock _dispatching = new();
     private readonly Lock _sending = new();
+    private readonly bool _numbered;
     private bool _fenced;
     private bool _ended;
     private byte* _reply;
@@ -31,6 +33,7 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
         _peer = peer;
         _time = time;
         Waits = connection.Hello.Fs.Waits;
+        _numbered = connection.Hello.Fs.NumberedGrants && mount.Changes is not null;
         _channel = new FuseChannel(connection.Stream, sizeof(fuse_in_header), FuseLimits.MaxMessageSize);
 
         // SAFETY: freed in Dispose, by the thread that runs Serve.
@@ -67,7 +70,8 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
     /// <summary>Sends the answer of a request that has waited. One that cannot be sent is lost: its peer asks again.</summary>
     public void Complete(ulong unique, int error)
     {
-        var header = new fuse_out_header { len = (uint)sizeof(fuse_out_header), error = error, unique = unique };
+        var answer = new GrantedLock { header = new fuse_out_header { len = (uint)sizeof(fuse_out_header), error = error, unique = unique } };
+        int length = _numbered && error == 0 ? Number((byte*)&answer) : sizeof(fuse_out_header);
         lock (_sending)
         {
             if (_ended)
@@ -77,7 +81,7 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
 
             try
             {
-                _channel.Send((byte*)&header, sizeof(fuse_out_header));
+                _channel.Send((byte*)&answer, length);
             }
             catch (Exception e) when (e is IOException or ObjectDisposedException)
             {
@@ -150,6 +154,7 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
             if (replyLength > 0)
             {
                 replyLength = grants?.Grant(request, ticket, _reply, replyLength) ?? replyLength;
+                replyLength = Number((fuse_in_header*)request, _reply, replyLength);
                 Send(replyLength);
                 lastReply = replyLength;
             }
@@ -168,6 +173,25 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
     // What answers at once or later, and what goes before it: whoever takes the connection's place waits for the call under way.
     private static bool MayWait(fuse_opcode opcode) =>
         opcode is fuse_opcode.FUSE_SETLKW or fuse_opcode.FUSE_SETLK or fuse_opcode.FUSE_INTERRUPT or fuse_opcode.FUSE_INIT;
+
+    // Whoever is given a lock must know of what its earlier holders did: the answer gets the number of the last notification of
+    // that. Returns its length.
+    private int Number(fuse_in_header* request, byte* reply, int length)
+    {
+        // SAFETY: the dispatcher has served the request, so that it is whole; the reply's room is far larger.
+        bool granted = _numbered && ((fuse_out_header*)reply)->error == 0
+            && (fuse_opcode)request->opcode is fuse_opcode.FUSE_SETLK or fuse_opcode.FUSE_SETLKW
+            && ((fuse_lk_in*)(request + 1))->lk.type != fcntl.F_UNLCK;
+        return granted ? Number(reply) : length;
+    }
+
+    private int Number(byte* reply)
+    {
+        var answer = (GrantedLock*)reply;
+        *answer = new GrantedLock { header = answer->header, after = _mount.Changes!.Settle() };
+        answer->header.len = (uint)sizeof(GrantedLock);
+        return sizeof(GrantedLock);
+    }
 
     private int DispatchUnlessFenced(byte* request, int length)
     {

@@ -62,8 +62,7 @@ internal sealed unsafe class MountGuard : IDisposable
         long stoppingSince = 0;
         while (!_stop.Wait(Tick))
         {
-            DeliverInterrupts();
-            _mount.TellOfSlowRequests();
+            LookAround();
             if (_mount.Stopping)
             {
                 // The mount is gone: nobody waits for the host any more, so a lane does not either.
@@ -80,8 +79,7 @@ internal sealed unsafe class MountGuard : IDisposable
             {
                 ReadOne(device);
                 _mount.Relief.Help(Overflow.Count);
-                DeliverInterrupts();
-                _mount.TellOfSlowRequests();
+                LookAround();
             }
 
             // Also where a lane is free again: it sleeps in the kernel and does not see the queue.
@@ -97,6 +95,13 @@ internal sealed unsafe class MountGuard : IDisposable
         // SAFETY: allocated by the constructor; the guard's thread has ended.
         NativeMemory.AlignedFree(_buffer);
         _buffer = null;
+    }
+
+    private void LookAround()
+    {
+        DeliverInterrupts();
+        _mount.TellOfSlowRequests();
+        _mount.Cache?.Look();
     }
 
     private bool AllStuck()

@@ -462,7 +462,7 @@ internal sealed unsafe partial class MountLane : IDisposable
         cache.Gate.Enter(_number);
         try
         {
-            cache.Check(header->opcode, header->nodeid, _sequence, reply, replyLength);
+            cache.Check(header, (int)header->len, _sequence, reply, replyLength);
             cache.Fresh.Answered((byte*)header, (int)header->len, reply, replyLength);
             return FuseDevice.WriteReply(device, reply, replyLength);
         }

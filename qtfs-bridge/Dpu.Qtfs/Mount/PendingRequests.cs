@@ -3,6 +3,7 @@ using Dpu.Fuse;
 using Dpu.Fuse.Wire;
 using Dpu.Link;
 using Dpu.Linux;
+using Dpu.Qtfs.Mount.Coherence;
 using Microsoft.Win32.SafeHandles;
 
 namespace Dpu.Qtfs.Mount;
@@ -250,7 +251,7 @@ internal sealed unsafe class PendingRequests : IDisposable
             while (true)
             {
                 int length = connection.ReceiveAny(out byte* reply);
-                Answered(*(fuse_out_header*)reply, length);
+                Answered(reply, length);
             }
         }
         catch (Exception e) when (IsBroken(e))
@@ -260,12 +261,14 @@ internal sealed unsafe class PendingRequests : IDisposable
         }
     }
 
-    private void Answered(fuse_out_header header, int length)
+    private void Answered(byte* reply, int length)
     {
+        fuse_out_header header = *(fuse_out_header*)reply;
         PendingRequest? request;
+        ulong after;
         lock (_lock)
         {
-            if (length != sizeof(fuse_out_header) || !_requests.TryGetValue(header.unique, out request) || !request.Sent)
+            if (!GrantedLocks.TryAfter(reply, length, out after) || !_requests.TryGetValue(header.unique, out request) || !request.Sent)
             {
                 throw new FuseChannelException($"the host answered request {header.unique}, which does not wait, in {length} bytes");
             }
@@ -294,7 +297,7 @@ internal sealed unsafe class PendingRequests : IDisposable
 
         if (error == 0 && _mount.Grants is { } grants)
         {
-            grants.Add(request.Device, request.Unique, request.Node);
+            grants.Add(request.Device, request.Unique, request.Node, after);
             return;
         }
 

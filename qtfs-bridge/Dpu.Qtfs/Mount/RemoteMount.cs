@@ -30,7 +30,6 @@ public sealed partial class RemoteMount : IDisposable
     private readonly SafeFileHandle _guardDevice;
     private readonly MountLane[] _lanes;
     private readonly Thread _guardThread;
-    private readonly Thread? _cacheThread;
     private readonly Thread? _grantsThread;
     private readonly bool _hostReadOnly;
 
@@ -49,7 +48,7 @@ public sealed partial class RemoteMount : IDisposable
         Slow = new SlowRequests(options, slow, logger);
         Guard = new MountGuard(this);
         Cache = options.Coherent ? new CacheKeeper(this, logger) : null;
-        Grants = options.Coherent ? new GrantedLocks(this) : null;
+        Grants = options.Coherent ? new GrantedLocks(this, Cache!) : null;
         Pending = new PendingRequests(this);
         Relief = new ReliefLanes(this);
         Polls = new PollWaits(this);
@@ -97,7 +96,7 @@ public sealed partial class RemoteMount : IDisposable
         }
 
         _guardThread = StartThread("guard", () => Guard.Run(_guardDevice));
-        _cacheThread = Cache is { } cache ? StartThread("cache", () => cache.Run(_device.Handle)) : null;
+        Cache?.Start(_device.Handle);
         _grantsThread = Grants is { } grants ? StartThread("grants", () => grants.Run(_device.Handle)) : null;
         StartLanes(devices, first);
         AwaitInit();
@@ -267,6 +266,7 @@ public sealed partial class RemoteMount : IDisposable
             Channel = channel,
             HostLocks = Options.Locks != MountLocks.Local,
             Waits = waits,
+            NumberedGrants = Grants is not null,
             ZeroMessageOpen = ZeroMessageOpen,
         };
         try
@@ -404,6 +404,7 @@ public sealed partial class RemoteMount : IDisposable
         bool answered = InitExchange.Answered.Wait(InitLimit);
         if (answered && InitExchange.Refusal is null)
         {
+            Rings?.AwaitGo(InitLimit);
             return;
         }
 
@@ -436,7 +437,6 @@ public sealed partial class RemoteMount : IDisposable
         _guardThread.Join();
         Relief.Stop();
         Cache?.Stop();
-        _cacheThread?.Join();
         Pending.Stop();
         Grants?.Stop();
         _grantsThread?.Join();

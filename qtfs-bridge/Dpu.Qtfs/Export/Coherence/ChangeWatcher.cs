@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
+using Dpu.Fuse;
 using Dpu.Linux;
 using Microsoft.Extensions.Logging;
 using Microsoft.Win32.SafeHandles;
@@ -25,10 +26,14 @@ public sealed unsafe class ChangeWatcher : IDisposable
     private const ulong DirectoryEvents = FileEvents | fanotify.FAN_CREATE | fanotify.FAN_DELETE | fanotify.FAN_MOVED_FROM | fanotify.FAN_MOVED_TO
         | fanotify.FAN_MOVE_SELF | fanotify.FAN_ONDIR | fanotify.FAN_EVENT_ON_CHILD;
 
+    // Some 500 changes each: as many as wait when the kernel's queue is full.
+    private const int MaxBatches = 32;
+
     private static readonly TimeSpan StopCheck = TimeSpan.FromSeconds(1);
 
     private readonly ILogger _logger;
     private readonly Lock _lock = new();
+    private readonly Lock _telling = new();
     private readonly Dictionary<byte[], List<Watch>> _watches = new(KeyComparer.Instance);
     private readonly ConcurrentDictionary<int, MountChanges> _threads = [];
     private readonly HashSet<MountChanges> _mounts = [];
@@ -40,6 +45,7 @@ public sealed unsafe class ChangeWatcher : IDisposable
     private readonly HashSet<ulong> _marked = [];
     private readonly SafeFileHandle? _group;
     private readonly Thread? _thread;
+    private byte* _buffer;
     private volatile bool _stopping;
     private long _events;
     private long _overflows;
@@ -58,6 +64,9 @@ public sealed unsafe class ChangeWatcher : IDisposable
         }
 
         _group = new SafeFileHandle(group, ownsHandle: true);
+
+        // SAFETY: freed in Dispose, when nobody tells any more.
+        _buffer = (byte*)NativeMemory.Alloc(BufferSize);
         _thread = new Thread(Run) { IsBackground = true, Name = "qtfs-changes" };
         _thread.Start();
     }
@@ -88,7 +97,12 @@ public sealed unsafe class ChangeWatcher : IDisposable
     {
         _stopping = true;
         _thread?.Join();
-        _group?.Dispose();
+        lock (_telling)
+        {
+            _group?.Dispose();
+            NativeMemory.Free(_buffer);
+            _buffer = null;
+        }
     }
 
     internal void Join(MountChanges mount)
@@ -220,41 +234,74 @@ public sealed unsafe class ChangeWatcher : IDisposable
     private IEnumerable<KeyValuePair<byte[], List<Watch>>> Only(byte[] key) =>
         _watches.TryGetValue(key, out List<Watch>? watches) ? [new(key, watches)] : [];
 
-    [SuppressMessage("Design", "CA1031", Justification = "Without this thread caches would go stale unseen; a bug must not end it.")]
+    /// <summary>
+    /// Tells the mounts of everything that has happened until now, on the calling thread, which acts as the agent afterwards.
+    /// </summary>
+    /// <returns>False where changes come faster than they can be told.</returns>
+    internal bool Settle()
+    {
+        if (_group is null)
+        {
+            return true;
+        }
+
+        lock (_telling)
+        {
+            for (int batch = 0; _buffer is not null && batch < MaxBatches; batch++)
+            {
+                if (!TellSome())
+                {
+                    return true;
+                }
+            }
+
+            return _buffer is null;
+        }
+    }
+
     private void Run()
     {
-        // SAFETY: freed when the loop has ended; the kernel writes at most BufferSize bytes.
-        byte* buffer = (byte*)NativeMemory.Alloc(BufferSize);
-        try
+        while (!_stopping)
         {
-            while (!_stopping)
+            if (Dpu.Linux.poll.WaitReadable(_group!, StopCheck))
             {
-                if (!Dpu.Linux.poll.WaitReadable(_group!, StopCheck))
+                lock (_telling)
                 {
-                    continue;
-                }
-
-                long size = Result(read((int)_group!.DangerousGetHandle(), buffer, BufferSize));
-                if (size <= 0)
-                {
-                    continue;
-                }
-
-                try
-                {
-                    Tell(new ReadOnlySpan<byte>(buffer, (int)size));
-                }
-                catch (Exception e)
-                {
-                    Log.ChangeBug(_logger, e);
-                    FlushAll();
+                    _ = TellSome();
                 }
             }
         }
-        finally
+    }
+
+    // Under the lock, so that who finds nothing queued knows that nothing is being told either.
+    [SuppressMessage("Design", "CA1031", Justification = "Without its threads caches would go stale unseen; a bug must not end them.")]
+    private bool TellSome()
+    {
+        // SAFETY: the kernel writes at most BufferSize bytes, and the lock gives the buffer to one thread.
+        long size = Result(read((int)_group!.DangerousGetHandle(), _buffer, BufferSize));
+        if (size <= 0)
         {
-            NativeMemory.Free(buffer);
+            return false;
         }
+
+        // Files are found by the agent's own privilege; a lane may be somebody else at the moment.
+        if (FuseWorkerThread.Leave() < 0)
+        {
+            FlushAll();
+            return true;
+        }
+
+        try
+        {
+            Tell(new ReadOnlySpan<byte>(_buffer, (int)size));
+        }
+        catch (Exception e)
+        {
+            Log.ChangeBug(_logger, e);
+            FlushAll();
+        }
+
+        return true;
     }
 
     private void Tell(ReadOnlySpan<byte> events)

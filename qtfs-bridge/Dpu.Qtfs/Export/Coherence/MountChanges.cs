@@ -28,6 +28,10 @@ internal sealed class MountChanges : INodeWatcher
     private int _refusalTold;
     private long _moves;
 
+    // The number of the newest notification, and of the oldest that waits; both count on over connections.
+    private ulong _number;
+    private ulong _oldest = 1;
+
     public MountChanges(ChangeWatcher watcher, string export, ILogger logger)
     {
         _watcher = watcher;
@@ -47,6 +51,23 @@ internal sealed class MountChanges : INodeWatcher
 
     /// <inheritdoc/>
     public void Remove(ulong node, int descriptor) => _watcher.Remove(this, node, descriptor);
+
+    /// <summary>
+    /// Makes sure that what has happened until now is told, by notifications up to the number that is returned; 0 where nobody
+    /// takes them.
+    /// </summary>
+    public ulong Settle()
+    {
+        if (!_watcher.Settle())
+        {
+            Lost();
+        }
+
+        lock (_lock)
+        {
+            return _lane is null ? 0 : _number;
+        }
+    }
 
     public void EnterThread() => _watcher.EnterThread(this);
 
@@ -115,8 +136,7 @@ internal sealed class MountChanges : INodeWatcher
         {
             if (_lane is not null)
             {
-                _lost = true;
-                _waiting.Clear();
+                LoseAll();
                 Monitor.PulseAll(_lock);
             }
         }
@@ -129,8 +149,7 @@ internal sealed class MountChanges : INodeWatcher
         lock (_lock)
         {
             _lane = lane;
-            _lost = true;
-            _waiting.Clear();
+            LoseAll();
             Monitor.PulseAll(_lock);
             return !_ended;
         }
@@ -144,6 +163,7 @@ internal sealed class MountChanges : INodeWatcher
             {
                 _lane = null;
                 _waiting.Clear();
+                _oldest = _number + 1;
             }
         }
     }
@@ -173,12 +193,12 @@ internal sealed class MountChanges : INodeWatcher
             if (_lost)
             {
                 _lost = false;
-                size = Invalidation.Everything.Write(room);
+                size = Invalidation.Everything.Write(room, number: _oldest++);
             }
 
             while (_waiting.TryPeek(out Invalidation next) && next.Size <= room.Length - size)
             {
-                size += _waiting.Dequeue().Write(room[size..]);
+                size += _waiting.Dequeue().Write(room[size..], number: _oldest++);
             }
 
             return size;
@@ -224,6 +244,14 @@ internal sealed class MountChanges : INodeWatcher
         return handle.IsEmpty ? 0 : FileSystem.FindNode(near, type, handle, out links);
     }
 
+    // Under the lock. One notification stands for all that waited, under the newest number.
+    private void LoseAll()
+    {
+        _lost = true;
+        _waiting.Clear();
+        _oldest = ++_number;
+    }
+
     private bool IsOver(object lane) => _ended || _lane != lane;
 
     private void Queue(in Invalidation invalidation)
@@ -237,11 +265,11 @@ internal sealed class MountChanges : INodeWatcher
 
             if (_waiting.Count >= MaxWaiting)
             {
-                _lost = true;
-                _waiting.Clear();
+                LoseAll();
             }
             else
             {
+                _number++;
                 _waiting.Enqueue(invalidation);
             }
 

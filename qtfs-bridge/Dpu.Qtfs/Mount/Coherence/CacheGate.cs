@@ -96,8 +96,9 @@ internal sealed class CacheGate
         _open = true;
     }
 
-    // A lane is inside for one write(2) to /dev/fuse, which waits for nobody.
-    private void AwaitLanes()
+    /// <summary>Returns when each lane that was inside has left once.</summary>
+    /// <remarks>A lane is inside for one write(2) to /dev/fuse, which waits for nobody.</remarks>
+    public void AwaitLanes()
     {
         for (int lane = 0; lane < _lanes; lane++)
         {

@@ -1,9 +1,6 @@
-using System.Buffers;
 using Dpu.Fuse;
 using Dpu.Fuse.Wire;
 using Dpu.Link;
-using Dpu.Linux;
-using Dpu.Proto.V1;
 using Microsoft.Extensions.Logging;
 using Microsoft.Win32.SafeHandles;
 
@@ -13,10 +10,14 @@ namespace Dpu.Qtfs.Mount.Coherence;
 /// Keeps what the kernel has cached of a mount right: takes the host's notifications on a connection of their own, and
 /// gives them to the kernel. Where that connection is missing nothing new is cached, and after a while all is forgotten.
 /// </summary>
-/// <remarks>A thread of its own: telling the kernel may wait for a request that a lane is serving.</remarks>
+/// <remarks>
+/// A thread of its own, the keeper: telling the kernel may wait for a request that a lane is serving. Where the host
+/// does not answer that request, another thread becomes the keeper (<see cref="KernelTeller"/>), so that one file that hangs
+/// leaves the caches of the others right.
+/// </remarks>
 internal sealed unsafe class CacheKeeper : IDisposable
 {
-    /// <summary>How long names are believed on a kernel that cannot forget them all at once (before Linux 6.16).</summary>
+    /// <summary>How long a name is believed for which there is no room among <see cref="KnownNames"/>.</summary>
     private const ulong BoundedNameSeconds = 1;
 
     private static readonly TimeSpan WaitSlice = TimeSpan.FromMilliseconds(50);
@@ -24,11 +25,20 @@ internal sealed unsafe class CacheKeeper : IDisposable
     private readonly RemoteMount _mount;
     private readonly ILogger _logger;
     private readonly KnownIds _nodes = new();
+    private readonly KnownNames _names = new();
     private readonly ManualResetEventSlim _stop = new();
+    private readonly KernelTeller _teller;
     private LinkConnection? _connection;
-    private ulong _nameSeconds = BoundedNameSeconds;
+
+    // The keeper's alone, whichever thread that is.
+    private FuseChannel? _channel;
+    private IEnumerator<Invalidation>? _forgetting;
+    private ulong _everything;
+    private long _lostAt;
     private bool _forgotten = true;
     private bool _refusalTold;
+
+    private int _noRoom;
     private long _received;
     private long _flushes;
 
@@ -36,7 +46,7 @@ internal sealed unsafe class CacheKeeper : IDisposable
     {
         _mount = mount;
         _logger = logger;
-
+        _teller = new KernelTeller(mount, Keep);
         Gate = new CacheGate(mount.Options.Lanes + ReliefLanes.Most + Ring.RingLanes.CountFor(mount.Options));
     }
 
@@ -52,41 +62,92 @@ internal sealed unsafe class CacheKeeper : IDisposable
     public long Flushes => Interlocked.Read(ref _flushes);
 
     /// <summary>Takes away from a reply what must not be cached; call it inside the gate.</summary>
-    public void Check(uint opcode, ulong asked, long since, byte* reply, int length)
+    /// <param name="request">A whole request of the kernel.</param>
+    /// <param name="requestLength">Its length in bytes.</param>
+    /// <param name="since">The gate's sequence before the request was sent.</param>
+    /// <param name="reply">The host's answer.</param>
+    /// <param name="length">Its length in bytes.</param>
+    public void Check(fuse_in_header* request, int requestLength, long since, byte* reply, int length)
     {
         // SAFETY: the lane's reply, whole and of that length.
-        if (((fuse_out_header*)reply)->error != 0 || !GrantedReply.IsGrant(opcode))
+        if (((fuse_out_header*)reply)->error != 0)
         {
             return;
         }
 
-        GrantedReply.Remember(opcode, reply, length, _nodes);
-        bool holds = Gate.Holds(since, asked, GrantedReply.NodeOf(opcode, reply, length), opcode == (uint)fuse_opcode.FUSE_READDIRPLUS);
-        ulong seconds = holds ? Volatile.Read(ref _nameSeconds) : 0;
-        if (seconds != ulong.MaxValue)
+        uint opcode = request->opcode;
+        if (!GrantedReply.IsGrant(opcode))
         {
-            GrantedReply.Bound(opcode, reply, length, seconds);
+            _ = GrantedReply.Remember(request, requestLength, reply, length, _names);
+            return;
+        }
+
+        GrantedReply.Remember(opcode, reply, length, _nodes);
+        if (!Gate.Holds(since, request->nodeid, GrantedReply.NodeOf(opcode, reply, length), opcode == (uint)fuse_opcode.FUSE_READDIRPLUS))
+        {
+            GrantedReply.Bound(opcode, reply, length, 0);
+        }
+        else if (!GrantedReply.Remember(request, requestLength, reply, length, _names))
+        {
+            GrantedReply.Bound(opcode, reply, length, BoundedNameSeconds);
+            Volatile.Write(ref _noRoom, 1);
         }
     }
 
-    /// <summary>Runs until <see cref="Stop"/>; on a thread of its own.</summary>
-    public void Run(SafeFileHandle device)
+    /// <summary>Waits until the kernel has been told of the notifications up to a number.</summary>
+    /// <param name="number">The number; 0 for none.</param>
+    /// <param name="deadline">Until when, in ms of <see cref="Environment.TickCount64"/>.</param>
+    /// <returns>False where it has not been, or one of them waits for a request of the kernel's.</returns>
+    public bool AwaitTold(ulong number, long deadline) => number != 0 && _teller.AwaitTold(number, deadline);
+
+    /// <summary>Starts the keeper.</summary>
+    /// <param name="device">Where the kernel is told.</param>
+    public void Start(SafeFileHandle device)
+    {
+        _lostAt = Environment.TickCount64;
+        _teller.Start(device);
+    }
+
+    /// <summary>Looks after the keeper, and makes room for names; from time to time, on a thread that waits for nobody.</summary>
+    public void Look()
+    {
+        _teller.Look();
+        if (Volatile.Read(ref _noRoom) != 0 && _teller.TryRun("names", MakeRoom))
+        {
+            Volatile.Write(ref _noRoom, 0);
+        }
+    }
+
+    /// <summary>Ends the threads; returns when they have ended.</summary>
+    public void Stop()
+    {
+        _stop.Set();
+        Volatile.Read(ref _connection)?.Abort();
+        _teller.Stop();
+        Hang();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _stop.Dispose();
+
+    // The keeper's loop; another thread goes on with it where this one is held up.
+    private void Keep(KernelTeller.Turn turn)
     {
         while (!_stop.IsSet && !_mount.InitExchange.Answered.Wait(WaitSlice))
         {
             // Nothing can be cached yet.
         }
 
-        long lostAt = Environment.TickCount64;
         while (!_stop.IsSet)
         {
             try
             {
-                if (_mount.Connector.WaitUp(WaitSlice) && !_stop.IsSet)
+                if (!Forget(turn) || !Receive(turn))
                 {
-                    Receive(device);
-                    lostAt = Environment.TickCount64;
+                    return;
                 }
+
+                continue;
             }
             catch (LinkException e)
             {
@@ -96,38 +157,69 @@ internal sealed unsafe class CacheKeeper : IDisposable
             catch (Exception e) when (e is IOException or FuseChannelException or ObjectDisposedException or OperationCanceledException)
             {
                 // Expected when the link breaks.
-                lostAt = Environment.TickCount64;
                 if (e is FuseChannelException)
                 {
                     _mount.HostViolated(e.Message);
                 }
             }
 
-            Gate.Close();
-            if (!_forgotten && Environment.TickCount64 - lostAt >= (long)_mount.Options.StaleAfter.TotalMilliseconds)
-            {
-                Forget(device);
-            }
-
+            Hang();
             _stop.Wait(WaitSlice);
         }
     }
 
-    /// <summary>Ends <see cref="Run"/> soon.</summary>
-    public void Stop()
+    /// <summary>Waits for a notification, and for the connection where there is none; false where another thread is the keeper.</summary>
+    private bool Receive(KernelTeller.Turn turn)
     {
-        _stop.Set();
-        Volatile.Read(ref _connection)?.Abort();
+        if (_channel is null)
+        {
+            if (!_forgotten && Environment.TickCount64 - _lostAt >= (long)_mount.Options.StaleAfter.TotalMilliseconds)
+            {
+                _forgotten = true;
+                _forgetting = Known().GetEnumerator();
+            }
+            else if (!_mount.Connector.WaitUp(WaitSlice) || !Connect())
+            {
+                _stop.Wait(WaitSlice);
+            }
+
+            return true;
+        }
+
+        int length = _channel.Receive(out byte* received);
+        if (length == 0)
+        {
+            throw new IOException("the host closed the connection");
+        }
+
+        if (!Invalidation.TryRead(new ReadOnlySpan<byte>(received, length), out Invalidation invalidation, out ulong number))
+        {
+            throw new FuseChannelException($"the host sent a notification of {length} bytes that is none");
+        }
+
+        Interlocked.Increment(ref _received);
+        if (invalidation.Code == Invalidation.EpochCode)
+        {
+            Gate.Close();
+            _everything = number;
+            _forgetting = Known().GetEnumerator();
+            return true;
+        }
+
+        bool isName = invalidation.Code == (int)fuse_notify_code.FUSE_NOTIFY_INVAL_ENTRY;
+        Gate.Record(isName ? 0 : invalidation.Node, isName ? invalidation.Node : 0);
+        Fresh.Changed(invalidation.Node);
+        return turn.Tell(invalidation, number);
     }
 
-    /// <inheritdoc/>
-    public void Dispose() => _stop.Dispose();
-
-    private void Receive(SafeFileHandle device)
+    private bool Connect()
     {
-        using LinkConnection connection = _mount.DialNotifications();
+        // A host that was restarted counts anew, and begins with "everything".
+        _teller.Restart();
+        LinkConnection connection = _mount.DialNotifications();
         if (!connection.Reply.Fs.Coherent)
         {
+            connection.Dispose();
             if (!_refusalTold)
             {
                 _refusalTold = true;
@@ -136,102 +228,105 @@ internal sealed unsafe class CacheKeeper : IDisposable
 
             // An older host, or an export that is not cached. It may change with the host's configuration.
             _stop.Wait(TimeSpan.FromSeconds(10));
-            return;
+            return false;
         }
 
         Volatile.Write(ref _connection, connection);
-        try
+        _channel = new FuseChannel(connection.Stream, sizeof(fuse_out_header), Invalidation.MaxSize);
+        if (_stop.IsSet)
         {
-            if (!_stop.IsSet)
-            {
-                Take(connection, device);
-            }
+            connection.Abort();
         }
-        finally
-        {
-            Volatile.Write(ref _connection, null);
-            Gate.Close();
-        }
+
+        return true;
     }
 
-    private void Take(LinkConnection connection, SafeFileHandle device)
+    // Without the connection nothing may be cached.
+    private void Hang()
     {
-        using var channel = new FuseChannel(connection.Stream, sizeof(fuse_out_header), Invalidation.MaxSize);
-        byte[] message = ArrayPool<byte>.Shared.Rent(Invalidation.MaxSize);
-        try
+        Gate.Close();
+        if (_channel is { } channel)
         {
-            while (!_stop.IsSet)
+            _lostAt = Environment.TickCount64;
+            _channel = null;
+            channel.Dispose();
+            Volatile.Read(ref _connection)?.Dispose();
+            Volatile.Write(ref _connection, null);
+        }
+
+        _teller.Restart();
+    }
+
+    /// <summary>Goes on with what is to be forgotten; false where another thread is the keeper.</summary>
+    private bool Forget(KernelTeller.Turn turn)
+    {
+        while (_forgetting is { } forgetting)
+        {
+            if (_stop.IsSet || !forgetting.MoveNext())
             {
-                int length = channel.Receive(out byte* received);
-                if (length == 0)
+                _forgetting = null;
+                Interlocked.Increment(ref _flushes);
+                if (_everything != 0 && _channel is not null)
                 {
-                    return;
-                }
-
-                if (!Invalidation.TryRead(new ReadOnlySpan<byte>(received, length), out Invalidation invalidation))
-                {
-                    throw new FuseChannelException($"the host sent a notification of {length} bytes that is none");
-                }
-
-                Interlocked.Increment(ref _received);
-                if (invalidation.Code == Invalidation.EpochCode)
-                {
-                    Gate.Close();
-                    Forget(device);
                     _forgotten = false;
                     Gate.Open();
+                    _teller.Told(_everything);
                 }
-                else if (Gate.IsOpen)
-                {
-                    bool isName = invalidation.Code == (int)fuse_notify_code.FUSE_NOTIFY_INVAL_ENTRY;
-                    Gate.Record(isName ? 0 : invalidation.Node, isName ? invalidation.Node : 0);
-                    Fresh.Changed(invalidation.Node);
-                    Tell(device, invalidation, message);
-                }
+
+                _everything = 0;
+                return true;
+            }
+
+            Fresh.Changed(forgetting.Current.Node);
+            if (!turn.Tell(forgetting.Current, 0))
+            {
+                return false;
             }
         }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(message);
-        }
+
+        return true;
     }
 
-    // Contents and attributes node by node, names by a new epoch where the kernel has epochs; elsewhere names are believed
-    // for a second only.
-    private void Forget(SafeFileHandle device)
+    // Contents first: telling of a name waits for requests in its directory, and without its attributes nobody uses a name
+    // without asking the host.
+    private IEnumerable<Invalidation> Known()
     {
-        byte[] message = new byte[Invalidation.MaxSize];
-        bool hasEpochs = Tell(device, Invalidation.Everything, message) == 0;
-        Volatile.Write(ref _nameSeconds, hasEpochs ? ulong.MaxValue : BoundedNameSeconds);
+        yield return Invalidation.Content(FuseConstants.FUSE_ROOT_ID);
         foreach (ulong node in _nodes.All())
         {
-            if (_stop.IsSet)
-            {
-                return;
-            }
-
-            Fresh.Changed(node);
-            Tell(device, Invalidation.Content(node), message);
+            yield return Invalidation.Content(node);
         }
 
-        Tell(device, Invalidation.Content(FuseConstants.FUSE_ROOT_ID), message);
-        _forgotten = true;
-        Interlocked.Increment(ref _flushes);
+        foreach (ReadOnlyMemory<byte> arena in _names.Take(onlyFull: false))
+        {
+            for (int at = 0; at < arena.Length;)
+            {
+                yield return Name(arena, ref at);
+            }
+        }
     }
 
-    /// <summary>Tells the kernel to forget something; waits for pages of it that are under way.</summary>
-    /// <param name="device">Where to.</param>
-    /// <param name="invalidation">What.</param>
-    /// <param name="message">Room for it.</param>
-    /// <returns>0, also where the kernel had nothing of it, or a negated errno.</returns>
-    internal static int Tell(SafeFileHandle device, in Invalidation invalidation, byte[] message)
+    // What the kernel believed of names for which there was no room is asked for again, and remembered then.
+    private void MakeRoom(KernelTeller.Turn turn)
     {
-        int length = invalidation.Write(message, expireOnly: true);
-        fixed (byte* bytes = message)
+        IReadOnlyList<ReadOnlyMemory<byte>> arenas = _names.Take(onlyFull: true);
+
+        // Replies by which they were remembered may be on their way to the kernel.
+        Gate.AwaitLanes();
+        foreach (ReadOnlyMemory<byte> arena in arenas)
         {
-            // SAFETY: pinned, and longer than any notification. ENOENT: the kernel has nothing of it.
-            int result = FuseDevice.WriteReply(device, bytes, length);
-            return result is -errno.ENOENT || result >= 0 ? 0 : result;
+            for (int at = 0; at < arena.Length && !_stop.IsSet;)
+            {
+                _ = turn.Tell(Name(arena, ref at), 0);
+            }
         }
+    }
+
+    private static Invalidation Name(ReadOnlyMemory<byte> arena, ref int at)
+    {
+        ReadOnlySpan<byte> rest = arena.Span[at..];
+        _ = KnownNames.Read(ref rest, out ulong directory, out ReadOnlySpan<byte> name);
+        at = arena.Length - rest.Length;
+        return Invalidation.Entry(directory, name);
     }
 }

@@ -6,22 +6,30 @@ using Microsoft.Win32.SafeHandles;
 namespace Dpu.Qtfs.Mount.Coherence;
 
 /// <summary>
-/// Whoever has got a lock must see what its last holder wrote. The host's answer to the lock and its notification of that
-/// write come by two connections, in any order. So before the caller is told that it has the lock, the kernel forgets what it
-/// has cached of the file, as NFS clients do (RFC 7530, section 10.3.2).
+/// Whoever has got a lock must see what its earlier holders did. The host's answer to the lock and its notifications of that
+/// come by two connections, in any order. So the caller is told that it has the lock once the kernel has been told of the
+/// notifications that came before. Where they do not come, the kernel forgets what it has cached of the locked file, as NFS
+/// clients do (RFC 7530, section 10.3.2).
 /// </summary>
 /// <remarks>
-/// A thread of its own: the kernel waits for pages that are being read or written meanwhile, for which lanes must be free.
+/// A thread of its own: the kernel may wait, before it forgets a page or a name, for requests that lanes are to serve.
+/// A notification that came after the caller knows would be worse than late: the kernel drops what a FUSE_GETATTR under way
+/// tells of a file that it is told to forget (fuse_change_attributes), and the caller would read no further than the old size.
 /// Thread-safe.
 /// </remarks>
 internal sealed unsafe class GrantedLocks
 {
     private readonly RemoteMount _mount;
+    private readonly CacheKeeper _cache;
     private readonly object _lock = new();
     private readonly Queue<Grant> _waiting = new();
     private bool _stopped;
 
-    public GrantedLocks(RemoteMount mount) => _mount = mount;
+    public GrantedLocks(RemoteMount mount, CacheKeeper cache)
+    {
+        _mount = mount;
+        _cache = cache;
+    }
 
     /// <summary>Takes over the host's reply where it grants a lock; the caller has the claim to answer.</summary>
     /// <param name="device">Where the request was read.</param>
@@ -36,21 +44,29 @@ internal sealed unsafe class GrantedLocks
             || request->len < sizeof(fuse_in_header) + sizeof(fuse_lk_in)
             || ((fuse_lk_in*)(request + 1))->lk.type == fcntl.F_UNLCK
             || ((fuse_out_header*)reply)->error != 0
-            || replyLength != sizeof(fuse_out_header))
+            || !TryAfter(reply, replyLength, out ulong after))
         {
             return false;
         }
 
-        Add(device, request->unique, request->nodeid);
+        Add(device, request->unique, request->nodeid, after);
         return true;
     }
 
+    /// <summary>What the host's answer to a lock says: the number of the last notification before; 0 where it says none.</summary>
+    /// <returns>False where it is no such answer.</returns>
+    public static bool TryAfter(byte* reply, int replyLength, out ulong after)
+    {
+        after = replyLength == sizeof(GrantedLock) ? ((GrantedLock*)reply)->after : 0;
+        return replyLength == sizeof(fuse_out_header) || replyLength == sizeof(GrantedLock);
+    }
+
     /// <summary>Answers a lock that was granted.</summary>
-    public void Add(SafeFileHandle device, ulong unique, ulong node)
+    public void Add(SafeFileHandle device, ulong unique, ulong node, ulong after)
     {
         lock (_lock)
         {
-            _waiting.Enqueue(new Grant(device, unique, node));
+            _waiting.Enqueue(new Grant(device, unique, node, after, Environment.TickCount64));
             Monitor.Pulse(_lock);
         }
     }
@@ -62,7 +78,11 @@ internal sealed unsafe class GrantedLocks
         byte[] message = new byte[Invalidation.MaxSize];
         while (TryTake(out Grant grant))
         {
-            _ = CacheKeeper.Tell(device, Invalidation.Content(grant.Node), message);
+            if (!_cache.AwaitTold(grant.After, grant.At + (long)_mount.Options.StaleAfter.TotalMilliseconds))
+            {
+                KernelTeller.Tell(device, Invalidation.Content(grant.Node), message);
+            }
+
             _mount.Reply(grant.Device, grant.Unique, 0);
         }
     }
@@ -91,5 +111,5 @@ internal sealed unsafe class GrantedLocks
         }
     }
 
-    private readonly record struct Grant(SafeFileHandle Device, ulong Unique, ulong Node);
+    private readonly record struct Grant(SafeFileHandle Device, ulong Unique, ulong Node, ulong After, long At);
 }

@@ -1,4 +1,5 @@
 using Dpu.Fuse.Wire;
+using Dpu.Linux;
 using static Dpu.Fuse.Wire.fuse_opcode;
 
 namespace Dpu.Qtfs.Mount.Coherence;
@@ -29,6 +30,41 @@ internal static unsafe class GrantedReply
             {
                 nodes.Add(line->entry_out.nodeid);
             }
+        }
+    }
+
+    /// <summary>Tells the set each name that the kernel believes by the reply; false where there was no room for all of them.</summary>
+    /// <param name="request">A whole request of the kernel.</param>
+    /// <param name="requestLength">Its length in bytes.</param>
+    /// <param name="reply">The host's answer, without an error.</param>
+    /// <param name="length">Its length in bytes.</param>
+    /// <param name="names">The set.</param>
+    public static bool Remember(fuse_in_header* request, int requestLength, byte* reply, int length, KnownNames names)
+    {
+        switch ((fuse_opcode)request->opcode)
+        {
+            case FUSE_LOOKUP or FUSE_SYMLINK or FUSE_MKNOD or FUSE_MKDIR or FUSE_LINK or FUSE_CREATE:
+                var entry = (fuse_entry_out*)(reply + sizeof(fuse_out_header));
+                return length < sizeof(fuse_out_header) + sizeof(fuse_entry_out) || entry->entry_valid == 0
+                    || names.Add(request->nodeid, NameAt(request, requestLength, ArgumentSize((fuse_opcode)request->opcode), out _));
+
+            case FUSE_READDIRPLUS:
+                bool all = true;
+                for (fuse_direntplus* line = First(reply, length, out int left); line is not null; line = Next(line, ref left))
+                {
+                    all &= line->entry_out.entry_valid == 0 || names.Add(request->nodeid, NameOf(line, left));
+                }
+
+                return all;
+
+            case FUSE_RENAME or FUSE_RENAME2 when requestLength >= sizeof(fuse_in_header) + sizeof(fuse_rename_in):
+                // The kernel moves what it believed of the old name to the new one, and of the new one to the old (RENAME_EXCHANGE).
+                ReadOnlySpan<byte> old = NameAt(request, requestLength, ArgumentSize((fuse_opcode)request->opcode), out int next);
+                return names.Add(request->nodeid, old, always: true)
+                    & names.Add(((fuse_rename_in*)(request + 1))->newdir, NameAt(request, requestLength, next, out _), always: true);
+
+            default:
+                return true;
         }
     }
 
@@ -78,6 +114,32 @@ internal static unsafe class GrantedReply
     private static bool HasEntry(uint opcode, int length) =>
         (fuse_opcode)opcode is FUSE_LOOKUP or FUSE_SYMLINK or FUSE_MKNOD or FUSE_MKDIR or FUSE_LINK or FUSE_CREATE or FUSE_TMPFILE
         && length >= sizeof(fuse_out_header) + sizeof(fuse_entry_out);
+
+    private static int ArgumentSize(fuse_opcode opcode) => opcode switch
+    {
+        FUSE_MKNOD => sizeof(fuse_mknod_in),
+        FUSE_MKDIR => sizeof(fuse_mkdir_in),
+        FUSE_LINK => sizeof(fuse_link_in),
+        FUSE_CREATE => sizeof(fuse_create_in),
+        FUSE_RENAME => sizeof(fuse_rename_in),
+        FUSE_RENAME2 => sizeof(fuse_rename2_in),
+        _ => 0,
+    };
+
+    // SAFETY: the kernel's request; whatever it holds, nothing behind its length is read.
+    private static ReadOnlySpan<byte> NameAt(fuse_in_header* request, int requestLength, int at, out int next)
+    {
+        ReadOnlySpan<byte> body = new((byte*)(request + 1), requestLength - sizeof(fuse_in_header));
+        ReadOnlySpan<byte> name = at < body.Length ? body[at..] : default;
+        int end = name.IndexOf((byte)0);
+        name = end is >= 0 and <= limits.NAME_MAX ? name[..end] : default;
+        next = at + name.Length + 1;
+        return name;
+    }
+
+    // SAFETY: First and Next give lines with a whole head, of which so many bytes are left with what follows it.
+    private static ReadOnlySpan<byte> NameOf(fuse_direntplus* line, int left) =>
+        new((byte*)(line + 1), (int)Math.Min(Math.Min(line->dirent.namelen, limits.NAME_MAX), (uint)(left - sizeof(fuse_direntplus))));
 
     private static void Bound(fuse_entry_out* entry, ulong nameSeconds)
     {

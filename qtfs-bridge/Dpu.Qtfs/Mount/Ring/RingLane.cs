@@ -260,17 +260,17 @@ internal sealed unsafe class RingLane : IDisposable
             return;
         }
 
-        if (error == 0 && !ReplySize.Fits(request.Message, request.Length, length - sizeof(fuse_out_header)))
-        {
-            _mount.HostViolated($"its answer of {length} bytes to opcode {header->opcode} is none that the kernel takes");
-            Answer(request, -errno.EIO);
-            return;
-        }
-
         request.Current!.Outcome(request.Length, length, error != 0);
         if (error == 0 && (fuse_opcode)header->opcode is fuse_opcode.FUSE_SETLK or fuse_opcode.FUSE_SETLKW && _mount.Grants is { } grants
             && TryHandOver(request, grants, reply, length))
         {
+            return;
+        }
+
+        if (error == 0 && !ReplySize.Fits(request.Message, request.Length, length - sizeof(fuse_out_header)))
+        {
+            _mount.HostViolated($"its answer of {length} bytes to opcode {header->opcode} is none that the kernel takes");
+            Answer(request, -errno.EIO);
             return;
         }
 
@@ -282,7 +282,7 @@ internal sealed unsafe class RingLane : IDisposable
                 _inGate = true;
             }
 
-            cache.Check(header->opcode, header->nodeid, request.Sequence, reply, length);
+            cache.Check(header, request.Length, request.Sequence, reply, length);
             cache.Fresh.Answered((byte*)header, request.Length, reply, length);
         }
 
@@ -460,7 +460,7 @@ internal sealed unsafe class RingLane : IDisposable
         }
     }
 
-    // A lock that was granted: its caller is answered once the kernel has forgotten what it cached of the file.
+    // A lock that was granted: its caller is answered once the kernel has been told what happened before.
     private bool TryHandOver(RingRequest request, GrantedLocks grants, byte* reply, int length)
     {
         ulong unique = request.Unique;
