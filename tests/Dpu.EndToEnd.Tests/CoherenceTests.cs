@@ -50,6 +50,34 @@ public sealed partial class CoherenceTests
         Assert.AreEqual(before, Requests(pair, mount), "the time of birth is known");
     }
 
+    // Neither the directory's attributes nor the close, of which the host's file system has nothing to say, cost a message.
+    [TestMethod]
+    [TestCategory("root")]
+    public void FilesMadeAndRemoved_CostOneMessageForEachThingThatIsSaid()
+    {
+        using var pair = new Pair();
+        Shell.Check("mkdir d", pair.ExportRoot);
+        string mount = Up(pair);
+        Shell.Check("for i in 1 2 3; do echo $i > w$i; rm w$i; done; ls", Path.Combine(mount, "d"));
+        Dictionary<string, long> before = Messages(pair);
+        Shell.Python(
+            """
+            for i in range(100):
+                f = os.open('f%d' % i, os.O_CREAT | os.O_WRONLY)
+                os.write(f, b'content')
+                os.close(f)
+            for i in range(100): os.unlink('f%d' % i)
+            say(os.stat('.').st_nlink, len(os.listdir('.')))
+            """,
+            Path.Combine(mount, "d"));
+        Dictionary<string, long> after = Messages(pair);
+        string spent = string.Join(", ", after.Select(line => $"{line.Key} {line.Value - before.GetValueOrDefault(line.Key)}").Where(line => !line.EndsWith(" 0", StringComparison.Ordinal)));
+        Console.WriteLine(spent);
+        Assert.AreEqual(0, after.GetValueOrDefault("FLUSH") - before.GetValueOrDefault("FLUSH"), spent);
+        Assert.IsLessThanOrEqualTo(10, after.GetValueOrDefault("GETATTR") - before.GetValueOrDefault("GETATTR"), spent);
+        Assert.AreEqual(100, after["CREATE"] - before["CREATE"], spent);
+    }
+
     [TestMethod]
     [TestCategory("root")]
     public void FileMadeHere_IsWrittenWithoutAskingForCapabilities_AndTheHostsAreSeen()
@@ -308,6 +336,11 @@ public sealed partial class CoherenceTests
         pair.Agent.Signal("CONT");
         Eventually.True(() => pair.Agent.Log.Contains("overflowed", StringComparison.Ordinal), Pair.Limit, "the overflow in the agent's log");
     }
+
+    // What the host was asked, by opcode.
+    private static Dictionary<string, long> Messages(Pair pair) =>
+        JsonNode.Parse(pair.Agent.Ctl("stats", "data", "--json").EnsureSuccess().Output)!["mounts"]!.AsArray().Single()!["operations"]!.AsArray()
+            .ToDictionary(operation => operation!["operation"]!.GetValue<string>()["FUSE_".Length..], operation => operation!["requests"]!.GetValue<long>());
 
     private static long Requests(Pair pair, string target) => Counter(pair, target, "requests");
 

@@ -33,6 +33,7 @@ internal unsafe ref struct DirectoryStream
         {
             Error = (int)Result((nint)Math.Min(0, lseek(handle.Descriptor, position, unistd.SEEK_SET)));
             (handle.Start, handle.End, handle.Position) = (0, 0, Error == 0 ? position : -1);
+            handle.Listed = position == 0 ? 0 : handle.Listed;
         }
     }
 
@@ -65,6 +66,13 @@ internal unsafe ref struct DirectoryStream
         Name = MemoryMarshal.CreateReadOnlySpanFromNullTerminated(record + NameOffset);
         _nextStart = _handle.Start + Entry.d_reclen;
         return true;
+    }
+
+    /// <summary>Counts an entry that is handed out with its file; false where there have been so many already.</summary>
+    public readonly bool TryCount(int most)
+    {
+        _handle.Listed++;
+        return _handle.Listed <= most;
     }
 
     /// <summary>The current entry is in the reply: the next read begins behind it.</summary>

@@ -33,6 +33,9 @@ internal struct HandleRecord : ISlot
     /// <summary>Directories: the host's position of the entry at <see cref="Start"/>.</summary>
     public long Position;
 
+    /// <summary>Directories: entries handed out with their files since the start.</summary>
+    public int Listed;
+
     ulong ISlot.State { readonly get => State; set => State = value; }
 
     int ISlot.NextFree { readonly get => Next; set => Next = value; }

@@ -8,6 +8,9 @@ namespace Dpu.Fuse;
 // Directories.
 public sealed unsafe partial class PassthroughFileSystem
 {
+    /// <summary>Files of one listing that a peer gets references to, which cost memory at both ends.</summary>
+    public const int MostListed = 16_384;
+
     /// <inheritdoc/>
     public override int OpenDir(in FuseCaller caller, ulong node, in fuse_open_in request, out fuse_open_out reply)
     {
@@ -182,9 +185,10 @@ public sealed unsafe partial class PassthroughFileSystem
             return 0;
         }
 
-        // The dots take no reference; neither does what cannot be looked up now: the peer asks for it when it needs it.
+        // The dots take no reference; neither does what cannot be looked up now, or comes late in a long list: the peer asks for it
+        // when it needs it.
         fuse_entry_out entry = default;
-        if (!dots)
+        if (!dots && stream.TryCount(MostListed))
         {
             int error = EnterListed(caller, directory, node, stream.Name, out entry);
             if (error == -errno.ESTALE)

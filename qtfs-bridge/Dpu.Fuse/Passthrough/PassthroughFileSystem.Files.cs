@@ -355,4 +355,16 @@ public sealed unsafe partial class PassthroughFileSystem
 
         return error;
     }
+
+    /// <summary>
+    /// Whether closing a file cannot fail or tell anything: it lies on a file system of this machine whose file operations
+    /// (Linux, <c>struct file_operations</c>) have no flush. Of others, such as network file systems, it can.
+    /// </summary>
+    public bool ClosesQuietly(ulong node)
+    {
+        using NodePin file = _nodes.Pin(node);
+        statfs state;
+        return file.Valid && fstatfs(file.Descriptor, &state) == 0
+            && state.f_type is magic.EXT4_SUPER_MAGIC or magic.XFS_SUPER_MAGIC or magic.BTRFS_SUPER_MAGIC or magic.TMPFS_MAGIC or magic.RAMFS_MAGIC;
+    }
 }

@@ -25,6 +25,11 @@ public unsafe struct statfs
 [CConstants("linux/magic.h")]
 public static class magic
 {
+    public const long EXT4_SUPER_MAGIC = 0xef53;
+    public const long XFS_SUPER_MAGIC = 0x58465342;
+    public const long BTRFS_SUPER_MAGIC = 0x9123683e;
+    public const long TMPFS_MAGIC = 0x01021994;
+    public const long RAMFS_MAGIC = 0x858458f6;
     public const long PROC_SUPER_MAGIC = 0x9fa0;
     public const long NFS_SUPER_MAGIC = 0x6969;
     public const long SMB_SUPER_MAGIC = 0x517b;

@@ -20,6 +20,8 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
     private readonly Lock _dispatching = new();
     private readonly Lock _sending = new();
     private readonly bool _numbered;
+    private readonly bool _sendsDirectories;
+    private readonly bool _marksQuiet;
     private bool _fenced;
     private bool _ended;
     private byte* _reply;
@@ -34,6 +36,8 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
         _time = time;
         Waits = connection.Hello.Fs.Waits;
         _numbered = connection.Hello.Fs.NumberedGrants && mount.Changes is not null;
+        _marksQuiet = connection.Hello.Fs.QuietCloses;
+        _sendsDirectories = connection.Hello.Fs.DirectoryAttributes && mount.Grants is not null;
         _channel = new FuseChannel(connection.Stream, sizeof(fuse_in_header), FuseLimits.MaxMessageSize);
 
         // SAFETY: freed in Dispose, by the thread that runs Serve.
@@ -155,6 +159,8 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
             {
                 replyLength = grants?.Grant(request, ticket, _reply, replyLength) ?? replyLength;
                 replyLength = Number((fuse_in_header*)request, _reply, replyLength);
+                MarkQuiet((fuse_in_header*)request, _reply, replyLength);
+                replyLength = _sendsDirectories ? grants!.AddDirectory(request, _reply, replyLength) : replyLength;
                 Send(replyLength);
                 lastReply = replyLength;
             }
@@ -183,6 +189,17 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
             && (fuse_opcode)request->opcode is fuse_opcode.FUSE_SETLK or fuse_opcode.FUSE_SETLKW
             && ((fuse_lk_in*)(request + 1))->lk.type != fcntl.F_UNLCK;
         return granted ? Number(reply) : length;
+    }
+
+    // The peer's runtime need not tell of the closes of such a file.
+    private void MarkQuiet(fuse_in_header* request, byte* reply, int length)
+    {
+        fuse_open_out* opened = _marksQuiet ? OpenedReply.Find(request->opcode, reply, length) : null;
+        if (opened != null
+            && _mount.ClosesQuietly(request->opcode == (uint)fuse_opcode.FUSE_OPEN ? request->nodeid : ((fuse_entry_out*)(reply + sizeof(fuse_out_header)))->nodeid))
+        {
+            opened->open_flags |= FuseConstants.FOPEN_NOFLUSH;
+        }
     }
 
     private int Number(byte* reply)

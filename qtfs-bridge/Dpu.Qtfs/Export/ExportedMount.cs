@@ -109,6 +109,9 @@ internal sealed class ExportedMount
         }
     }
 
+    /// <summary>Whether closing a file has nothing to tell.</summary>
+    public bool ClosesQuietly(ulong node) => _fileSystem.ClosesQuietly(node);
+
     /// <summary>Adds a lane; false where the mount has ended.</summary>
     public bool TryAttach(ExportLane lane)
     {

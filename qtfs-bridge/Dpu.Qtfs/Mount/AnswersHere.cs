@@ -17,5 +17,6 @@ internal static unsafe class AnswersHere
     {
         mount.Flushes.Sending(request, length);
         mount.Cache?.Fresh.Sending(request);
+        mount.Cache?.Directories.Sending(request, length);
     }
 }

@@ -5,13 +5,14 @@ namespace Dpu.Qtfs.Mount;
 
 /// <summary>
 /// Which FUSE_FLUSH the host need not hear of. A close has two things to tell it: that data was written by that file, and
-/// that the POSIX locks of its process go. A file that was opened for reading has not been written, and of a node that this
-/// mount has never locked there are none. Written by lanes without a lock.
+/// that the POSIX locks of its process go. A file that was opened for reading has not been written, on most file systems of
+/// the host a close says nothing of what was (the host marks them), and of a node that this mount has never locked there are
+/// no locks. Written by lanes without a lock.
 /// </summary>
 internal sealed unsafe class FlushRules
 {
     // Ids are generation << 32 | index, of handles as of nodes; the last of an index is kept.
-    private readonly KnownIds _readers = new();
+    private readonly KnownIds _quiet = new();
     private readonly KnownIds _locked = new();
 
     /// <summary>A request is about to be sent; call it before.</summary>
@@ -31,31 +32,35 @@ internal sealed unsafe class FlushRules
                 break;
 
             case fuse_opcode.FUSE_RELEASE when length >= sizeof(fuse_in_header) + sizeof(fuse_release_in):
-                _readers.Remove(((fuse_release_in*)body)->fh);
+                _quiet.Remove(((fuse_release_in*)body)->fh);
                 break;
         }
     }
 
-    /// <summary>A request was answered; call it before the kernel is.</summary>
+    /// <summary>A request was answered; call it before the kernel is. Takes the host's mark away.</summary>
     public void Answered(byte* request, int length, byte* reply, int replyLength)
     {
         var header = (fuse_in_header*)request;
-        if (header->opcode != (uint)fuse_opcode.FUSE_OPEN || ((fuse_out_header*)reply)->error != 0
-            || length < sizeof(fuse_in_header) + sizeof(fuse_open_in) || replyLength < sizeof(fuse_out_header) + sizeof(fuse_open_out))
+        fuse_open_out* opened = OpenedReply.Find(header->opcode, reply, replyLength);
+        if (opened == null)
         {
             return;
         }
 
-        // SAFETY: both were compared with their lengths.
-        uint flags = ((fuse_open_in*)(request + sizeof(fuse_in_header)))->flags;
-        ulong handle = ((fuse_open_out*)(reply + sizeof(fuse_out_header)))->fh;
-        if ((flags & (fcntl.O_ACCMODE | fcntl.O_TRUNC)) == fcntl.O_RDONLY)
+        // The kernel would not even tell us, and its locks would stay.
+        bool marked = (opened->open_flags & FuseConstants.FOPEN_NOFLUSH) != 0;
+        opened->open_flags &= ~FuseConstants.FOPEN_NOFLUSH;
+
+        // SAFETY: the length is compared before.
+        bool reads = header->opcode == (uint)fuse_opcode.FUSE_OPEN && length >= sizeof(fuse_in_header) + sizeof(fuse_open_in)
+            && (((fuse_open_in*)(request + sizeof(fuse_in_header)))->flags & (fcntl.O_ACCMODE | fcntl.O_TRUNC)) == fcntl.O_RDONLY;
+        if (marked || reads)
         {
-            _readers.Add(handle);
+            _quiet.Add(opened->fh);
         }
         else
         {
-            _readers.Remove(handle);
+            _quiet.Remove(opened->fh);
         }
     }
 
@@ -65,7 +70,7 @@ internal sealed unsafe class FlushRules
         var header = (fuse_in_header*)request;
         return header->opcode == (uint)fuse_opcode.FUSE_FLUSH
             && length >= sizeof(fuse_in_header) + sizeof(fuse_flush_in)
-            && _readers.Contains(((fuse_flush_in*)(request + sizeof(fuse_in_header)))->fh)
+            && _quiet.Contains(((fuse_flush_in*)(request + sizeof(fuse_in_header)))->fh)
             && KnownIds.CanHold(header->nodeid) && !_locked.Contains(header->nodeid);
     }
 }

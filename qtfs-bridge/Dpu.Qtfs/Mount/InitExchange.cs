@@ -30,6 +30,9 @@ internal sealed unsafe class InitExchange
     /// <summary>Whether it may be agreed on that files are used without being opened; set before the first request.</summary>
     public bool AllowZeroMessageOpen { get; set; }
 
+    /// <summary>Whether directories are always listed with the attributes of what is in them; set before the first request.</summary>
+    public bool ListAttributes { get; set; }
+
     /// <summary>Whether rings are ready for the kernel; set before the first request.</summary>
     public bool AllowRings { get; set; }
 
@@ -69,6 +72,9 @@ internal sealed unsafe class InitExchange
         bool hasFlags2 = length >= sizeof(fuse_in_header) + sizeof(fuse_init_in);
         body->minor = Math.Min(body->minor, asked->minor);
         body->flags &= asked->flags & ~(AllowLocks ? 0 : (uint)FuseFeatures.Locks) & ~(AllowZeroMessageOpen ? 0 : FuseConstants.FUSE_NO_OPEN_SUPPORT);
+
+        // Else the kernel lists most of a directory without, and looks at each file on its own.
+        body->flags &= ~(ListAttributes ? FuseConstants.FUSE_READDIRPLUS_AUTO : 0);
 
         // Rings are between the kernel and us: a host that could ask for them would stop the mount, which waits for them.
         const uint Rings = (uint)(FuseUringConstants.FUSE_OVER_IO_URING >> 32);

@@ -4,6 +4,7 @@ using Dpu.Fuse.Wire;
 using Dpu.Link;
 using Dpu.Linux;
 using Dpu.Proto.V1;
+using Dpu.Qtfs.Mount.Coherence;
 using Dpu.Qtfs.Mount.Processes;
 using Microsoft.Win32.SafeHandles;
 
@@ -237,6 +238,11 @@ internal sealed unsafe partial class MountLane : IDisposable
         ulong unique = header->unique;
         bool hasReply = ReplayRules.HasReply(header->opcode);
         bool mayRepeat = ReplayRules.MayRepeat(request, length);
+        if (TryAnswerAttributes(device, header))
+        {
+            return;
+        }
+
         if (AnswersHere.TryAnswer(_mount, request, length, out int known))
         {
             Answer(device, header, known);
@@ -408,6 +414,8 @@ internal sealed unsafe partial class MountLane : IDisposable
     private void Deliver(SafeFileHandle device, fuse_in_header* header, int length, byte* reply, int replyLength)
     {
         int error = ((fuse_out_header*)reply)->error;
+        fuse_attr_out directory = default;
+        bool hasDirectory = error == 0 && DirectoryAttributes.TryTakeOff(header, reply, ref replyLength, out directory);
         if (error == -errno.EAGAIN && PendingRequests.Takes(header->opcode))
         {
             // It must wait, which a lane does not.
@@ -440,7 +448,7 @@ internal sealed unsafe partial class MountLane : IDisposable
         // then has its EIO already.
         int written = !Claim(header->unique) ? -errno.ENOENT
             : _mount.Grants?.TryAdd(device, header, reply, replyLength) == true ? replyLength
-            : Write(device, header, reply, replyLength);
+            : Write(device, header, reply, replyLength, hasDirectory ? &directory : null);
         _mount.Delivered(header->opcode);
         if (written == -errno.ENOENT)
         {
@@ -449,26 +457,6 @@ internal sealed unsafe partial class MountLane : IDisposable
         else if (written == -errno.EINVAL)
         {
             _mount.HostViolated($"its answer of {replyLength} bytes to opcode {header->opcode} was refused by the kernel");
-        }
-    }
-
-    private int Write(SafeFileHandle device, fuse_in_header* header, byte* reply, int replyLength)
-    {
-        if (_mount.Cache is not { } cache)
-        {
-            return FuseDevice.WriteReply(device, reply, replyLength);
-        }
-
-        cache.Gate.Enter(_number);
-        try
-        {
-            cache.Check(header, (int)header->len, _sequence, reply, replyLength);
-            cache.Fresh.Answered((byte*)header, (int)header->len, reply, replyLength);
-            return FuseDevice.WriteReply(device, reply, replyLength);
-        }
-        finally
-        {
-            cache.Gate.Leave(_number);
         }
     }
 

@@ -62,6 +62,7 @@ public sealed partial class RemoteMount : IDisposable
             _hostReadOnly = served.ReadOnly;
             Relief.Allowed = (int)Math.Clamp((long)served.MaxLanes - options.Lanes, 0, ReliefLanes.Most);
             InitExchange.AllowZeroMessageOpen = ZeroMessageOpen;
+            InitExchange.ListAttributes = options.Coherent;
             InitExchange.AllowLocks = options.Locks != MountLocks.Local && served.HostLocks;
             RequireKind(served);
             if (options.Locks == MountLocks.Host && !served.HostLocks)
@@ -267,6 +268,8 @@ public sealed partial class RemoteMount : IDisposable
             HostLocks = Options.Locks != MountLocks.Local,
             Waits = waits,
             NumberedGrants = Grants is not null,
+            QuietCloses = true,
+            DirectoryAttributes = Cache is not null && Options.Transport == MountTransport.Fuse,
             ZeroMessageOpen = ZeroMessageOpen,
         };
         try

@@ -36,6 +36,17 @@ public sealed class FlushRulesTests
 
     [TestMethod]
     [TestCategory("unit")]
+    public void Flush_OfAFileThatTheHostMarks_IsNeedless_AndTheKernelDoesNotSeeTheMark()
+    {
+        var rules = new FlushRules();
+        Assert.AreEqual(FuseConstants.FOPEN_KEEP_CACHE, Opened(rules, fcntl.O_RDWR, FuseConstants.FOPEN_KEEP_CACHE | FuseConstants.FOPEN_NOFLUSH));
+        Assert.IsTrue(IsNeedless(rules, Node, Handle));
+        Sending(rules, fuse_opcode.FUSE_SETLK, Node, default(fuse_lk_in));
+        Assert.IsFalse(IsNeedless(rules, Node, Handle), "its process may have locks");
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
     [DataRow(fuse_opcode.FUSE_SETLK, 0u, false)]
     [DataRow(fuse_opcode.FUSE_SETLKW, 0u, false)]
     [DataRow(fuse_opcode.FUSE_SETLK, FuseConstants.FUSE_LK_FLOCK, true)]
@@ -67,16 +78,18 @@ public sealed class FlushRulesTests
         Assert.IsFalse(IsNeedless(rules, Node, Handle));
     }
 
-    private static unsafe void Opened(FlushRules rules, int flags)
+    private static unsafe uint Opened(FlushRules rules, int flags, uint openFlags = 0)
     {
         byte[] request = Message(fuse_opcode.FUSE_OPEN, Node, new fuse_open_in { flags = (uint)flags });
         byte[] reply = new byte[sizeof(fuse_out_header) + sizeof(fuse_open_out)];
-        MemoryMarshal.Write(reply.AsSpan(sizeof(fuse_out_header)), new fuse_open_out { fh = Handle });
+        MemoryMarshal.Write(reply.AsSpan(sizeof(fuse_out_header)), new fuse_open_out { fh = Handle, open_flags = openFlags });
         fixed (byte* asked = request, answered = reply)
         {
             rules.Sending(asked, request.Length);
             rules.Answered(asked, request.Length, answered, reply.Length);
         }
+
+        return MemoryMarshal.Read<fuse_open_out>(reply.AsSpan(sizeof(fuse_out_header))).open_flags;
     }
 
     private static unsafe void Sending<T>(FlushRules rules, fuse_opcode opcode, ulong node, T body)

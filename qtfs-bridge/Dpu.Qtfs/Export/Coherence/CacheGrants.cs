@@ -117,6 +117,25 @@ internal sealed unsafe class CacheGrants(PassthroughFileSystem files, MountChang
         return replyLength;
     }
 
+    /// <summary>Puts behind the answer to a change of a directory what the peer's kernel asks for next: the directory's attributes.</summary>
+    /// <returns>The reply's length.</returns>
+    public int AddDirectory(byte* request, byte* reply, int replyLength)
+    {
+        var header = (fuse_in_header*)request;
+        bool follows = (fuse_opcode)header->opcode is FUSE_CREATE or FUSE_MKNOD or FUSE_MKDIR or FUSE_SYMLINK or FUSE_LINK or FUSE_UNLINK or FUSE_RMDIR;
+        if (!follows || ((fuse_out_header*)reply)->error != 0 || files.IsSpecial(header->nodeid)
+            || files.GetAttr(default, header->nodeid, default, out fuse_attr_out attributes) < 0 || !HasAttributesCovered(header->nodeid, attributes.attr))
+        {
+            return replyLength;
+        }
+
+        // SAFETY: the lane's reply has room for far more.
+        attributes.attr_valid = Unlimited;
+        *(fuse_attr_out*)(reply + replyLength) = attributes;
+        ((fuse_out_header*)reply)->len = (uint)(replyLength + sizeof(fuse_attr_out));
+        return replyLength + sizeof(fuse_attr_out);
+    }
+
     private static int GrantAbsence(fuse_out_header* answer)
     {
         // Node 0: there is nothing of that name, and the kernel may remember that.

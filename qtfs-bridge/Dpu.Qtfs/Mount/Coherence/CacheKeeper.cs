@@ -55,6 +55,9 @@ internal sealed unsafe class CacheKeeper : IDisposable
     /// <summary>Files of which the kernel need not ask the host everything.</summary>
     public FreshFiles Fresh { get; } = new();
 
+    /// <summary>Directories of which the kernel need not ask the host.</summary>
+    public DirectoryAttributes Directories { get; } = new();
+
     /// <summary>Notifications received.</summary>
     public long Received => Interlocked.Read(ref _received);
 
@@ -208,7 +211,7 @@ internal sealed unsafe class CacheKeeper : IDisposable
 
         bool isName = invalidation.Code == (int)fuse_notify_code.FUSE_NOTIFY_INVAL_ENTRY;
         Gate.Record(isName ? 0 : invalidation.Node, isName ? invalidation.Node : 0);
-        Fresh.Changed(invalidation.Node);
+        Changed(invalidation.Node);
         return turn.Tell(invalidation, number);
     }
 
@@ -239,6 +242,12 @@ internal sealed unsafe class CacheKeeper : IDisposable
         }
 
         return true;
+    }
+
+    private void Changed(ulong node)
+    {
+        Fresh.Changed(node);
+        Directories.Changed(node);
     }
 
     // Without the connection nothing may be cached.
@@ -277,7 +286,7 @@ internal sealed unsafe class CacheKeeper : IDisposable
                 return true;
             }
 
-            Fresh.Changed(forgetting.Current.Node);
+            Changed(forgetting.Current.Node);
             if (!turn.Tell(forgetting.Current, 0))
             {
                 return false;
