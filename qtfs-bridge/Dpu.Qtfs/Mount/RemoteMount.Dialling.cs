@@ -1,0 +1,50 @@
+using Dpu.Link;
+using Dpu.Proto.V1;
+
+namespace Dpu.Qtfs.Mount;
+
+// Connections to the host, and what the mount asks of them.
+public sealed partial class RemoteMount
+{
+    internal LinkConnection DialLane(uint number, bool waits = false) => Dial(number, FsChannel.Requests, waits);
+
+    internal LinkConnection DialNotifications() => Dial(0, FsChannel.Notifications, waits: false);
+
+    private LinkConnection Dial(uint number, FsChannel channel, bool waits)
+    {
+        ulong id = Volatile.Read(ref _id);
+        var parameters = new FsParameters
+        {
+            Export = Options.Export,
+            MountId = id,
+            Lane = number,
+            ReadOnly = Options.ReadOnly,
+            CacheTimeoutNs = (ulong)(Options.CacheTimeout.Ticks * 100),
+            Coherent = Options.Coherent,
+            Channel = channel,
+            HostLocks = Options.Locks != MountLocks.Local,
+            Waits = waits,
+            NumberedGrants = Grants is not null,
+            QuietCloses = true,
+            DirectoryAttributes = Cache is not null && Options.Transport == MountTransport.Fuse,
+            ZeroMessageOpen = ZeroMessageOpen,
+        };
+        try
+        {
+            LinkConnection lane = Connector.DialLane(parameters, _stopping.Token);
+            if (lane.Reply.Fs is not null)
+            {
+                return lane;
+            }
+
+            lane.Dispose();
+            throw new LinkException(LinkError.Protocol, $"host '{Options.Host}' accepted a lane without saying how it serves it");
+        }
+        catch (LinkException e) when (e.Status == HelloStatus.SessionInvalid)
+        {
+            // The host has ended the mount of that id. One lane renews it for all.
+            Interlocked.CompareExchange(ref _id, (ulong)Random.Shared.NextInt64(), id);
+            throw;
+        }
+    }
+}
