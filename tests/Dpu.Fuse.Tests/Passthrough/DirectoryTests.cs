@@ -37,6 +37,22 @@ public sealed class DirectoryTests
 
     [TestMethod]
     [TestCategory("root")]
+    [Timeout(60_000, CooperativeCancellation = true)]
+    public void LongListing_GivesReferencesToTheFirstFilesOnly()
+    {
+        using PeerExport export = new();
+        for (int i = 0; i < PassthroughFileSystem.MostListed + 100; i++)
+        {
+            File.OpenHandle(export.In($"entry-{i:D6}"), FileMode.CreateNew, FileAccess.Write).Dispose();
+        }
+
+        List<DirectoryLine> lines = export.List(Root, plus: true, 64 * 1024);
+        Assert.HasCount(PassthroughFileSystem.MostListed + 102, lines);
+        Assert.AreEqual(PassthroughFileSystem.MostListed, lines.Count(line => line.Entry.nodeid != 0));
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
     public void ReadDir_FromAnyOffsetInAnyOrder_GoesOnFromThere()
     {
         using PeerExport export = new();
