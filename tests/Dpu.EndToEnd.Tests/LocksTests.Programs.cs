@@ -77,46 +77,6 @@ public sealed partial class LocksTests
         Assert.AreEqual($"{3 * writes} ok", Shell.Python(read, mount).Single());
     }
 
-    // The lock and the news of the last holder's write come to the DPU by two ways; the lock must not be the first.
-    [TestMethod]
-    [TestCategory("root")]
-    public void NumberRaisedUnderALock_OnTheHostAndThroughTwoMounts_LosesNothing()
-    {
-        using var mounts = new ThreeMounts();
-        foreach (string how in (string[])["lockf", "flock"])
-        {
-            (string there, string onHost) = mounts.Place(ThreeMounts.Coherent, how);
-            File.WriteAllText(Path.Combine(onHost, "n"), "0");
-            string second = Path.Combine(mounts.SecondMount, Path.GetFileName(onHost));
-            Eventually.True(() => File.Exists(Path.Combine(second, "n")) && File.Exists(Path.Combine(there, "n")), Pair.Limit, "the file");
-            RunningProgram[] all = [.. new[] { onHost, there, second }.Select(where => Shell.StartPython(
-                $"""
-                import fcntl, random
-                f = os.open('n', os.O_RDWR)
-                end = time.monotonic() + 2
-                n = 0
-                while time.monotonic() < end:
-                    fcntl.{how}(f, fcntl.LOCK_EX)
-                    os.pwrite(f, b'%020d' % (int(os.pread(f, 100, 0)) + 1), 0)
-                    fcntl.{how}(f, fcntl.LOCK_UN)
-                    n += 1
-                    select.select([], [], [], random.random() * 0.0005)
-                say(n)
-                """,
-                where))];
-            try
-            {
-                long[] raised = [.. all.Select(program => long.Parse(Shell.End(program).Single(), CultureInfo.InvariantCulture))];
-                Console.WriteLine($"{how}: raised {string.Join(" + ", raised)}");
-                Assert.AreEqual(raised.Sum(), long.Parse(File.ReadAllText(Path.Combine(onHost, "n")), CultureInfo.InvariantCulture), how);
-            }
-            finally
-            {
-                Array.ForEach(all, program => program.Dispose());
-            }
-        }
-    }
-
     private static string[] Play(string file, Random random, string[] kinds)
     {
         const int processes = 3;

@@ -12,6 +12,21 @@ public sealed class OrderingTests
     private const string RaiseNumber =
         """
         import fcntl
+        f = os.open('n', os.O_RDWR)
+        end = time.monotonic() + 2
+        n = 0
+        while time.monotonic() < end:
+            fcntl.{0}(f, fcntl.LOCK_EX)
+            os.pwrite(f, b'%020d' % (int(os.pread(f, 100, 0)) + 1), 0)
+            fcntl.{0}(f, fcntl.LOCK_UN)
+            n += 1
+            select.select([], [], [], random.random() * 0.0005)
+        say(n)
+        """;
+
+    private const string ReplaceNumber =
+        """
+        import fcntl
         lock = os.open('lock', os.O_RDWR)
         end = time.monotonic() + 2
         n = 0
@@ -45,8 +60,13 @@ public sealed class OrderingTests
 
     [TestMethod]
     [TestCategory("root")]
-    public void NumberReplacedByRename_UnderALockOfAnotherFile_LosesNothing() =>
+    public void NumberRaisedUnderALock_OnTheHostAndThroughTwoMounts_LosesNothing() =>
         TakeTurns(RaiseNumber, "0", content => long.Parse(content, CultureInfo.InvariantCulture));
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void NumberReplacedByRename_UnderALockOfAnotherFile_LosesNothing() =>
+        TakeTurns(ReplaceNumber, "0", content => long.Parse(content, CultureInfo.InvariantCulture));
 
     [TestMethod]
     [TestCategory("root")]

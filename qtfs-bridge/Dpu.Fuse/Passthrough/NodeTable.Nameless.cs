@@ -19,23 +19,7 @@ internal sealed unsafe partial class NodeTable
         for (int left = Nameless; left > 0; left--)
         {
             int victim = NextNameless();
-            if (victim == 0)
-            {
-                continue;
-            }
-
-            bool shut;
-            try
-            {
-                shut = ShutNameless(ref _slots[victim], victim);
-            }
-            finally
-            {
-                _moves[victim % StripeCount].Exit();
-            }
-
-            Unpin(victim);
-            if (shut)
+            if (victim != 0 && ShutVictim(victim, nameless: true))
             {
                 return true;
             }

@@ -37,29 +37,30 @@ internal sealed unsafe partial class NodeTable
         while (left > 0)
         {
             int victim = NextVictim(ref left);
-            if (victim == 0)
-            {
-                continue;
-            }
-
-            bool shut;
-            try
-            {
-                shut = Shut(ref _slots[victim], victim);
-            }
-            finally
-            {
-                _moves[victim % StripeCount].Exit();
-            }
-
-            Unpin(victim);
-            if (shut)
+            if (victim != 0 && ShutVictim(victim, nameless: false))
             {
                 return true;
             }
         }
 
         return false;
+    }
+
+    // Takes the pin and the move lock away, with which a victim was found.
+    private bool ShutVictim(int victim, bool nameless)
+    {
+        bool shut;
+        try
+        {
+            shut = nameless ? ShutNameless(ref _slots[victim], victim) : Shut(ref _slots[victim], victim);
+        }
+        finally
+        {
+            _moves[victim % StripeCount].Exit();
+        }
+
+        Unpin(victim);
+        return shut;
     }
 
     // A shut node, pinned and with its move lock held; 0 where some steps found none.

@@ -21,6 +21,9 @@ public static class fanotify
     public const uint FAN_MARK_REMOVE = 0x2;
     public const uint FAN_MARK_INODE = 0x0;
     public const uint FAN_MARK_FILESYSTEM = 0x100;
+
+    /// <summary>The mark goes where the kernel wants the file's memory back (Linux 5.19).</summary>
+    public const uint FAN_MARK_EVICTABLE = 0x200;
     public const ulong FAN_MODIFY = 0x2;
     public const ulong FAN_ATTRIB = 0x4;
     public const ulong FAN_CLOSE_WRITE = 0x8;

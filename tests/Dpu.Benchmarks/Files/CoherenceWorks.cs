@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using Dpu.Benchmarks.Harness;
 using Dpu.Benchmarks.Targets;
+using Dpu.Linux;
 
 namespace Dpu.Benchmarks.Files;
 
@@ -25,6 +26,8 @@ internal static class CoherenceWorks
         new("again: open+read+close", "us", Better.Lower, target => Again(target, path => _ = File.ReadAllBytes(path))),
         new("again: list+stat", "us/file", Better.Lower, AgainList),
         new("host write 4K unknown", "us", Better.Lower, target => HostWrite(target, known: false)),
+        new("host write 4K, one mark on the file system", "us", Better.Lower, target => HostWriteBeside(target, fanotify.FAN_MARK_FILESYSTEM), ["host"]),
+        new("host write 4K, evictable marks on other directories", "us", Better.Lower, target => HostWriteBeside(target, fanotify.FAN_MARK_INODE | fanotify.FAN_MARK_EVICTABLE), ["host"]),
         new("host write 4K known", "us", Better.Lower, target => HostWrite(target, known: true)),
     ];
 
@@ -137,6 +140,23 @@ internal static class CoherenceWorks
         }
         while (elapsed < Duration);
         return elapsed.TotalMicroseconds / operations;
+    }
+
+    // What the writer would pay if the agent marked that way: somebody takes the events, as the agent's watcher does.
+    private static double HostWriteBeside(FileTarget target, uint kind)
+    {
+        using var events = new ChangeEvents();
+        if (kind == fanotify.FAN_MARK_FILESYSTEM)
+        {
+            events.Mark(kind, target.Backing);
+        }
+
+        for (int i = 0; kind != fanotify.FAN_MARK_FILESYSTEM && i < Names; i++)
+        {
+            events.Mark(kind, Path.Combine(target.Backing, target.FreshDirectory()));
+        }
+
+        return HostWrite(target, known: false);
     }
 
     private static void Fill(FileTarget target, string folder)
