@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json.Nodes;
 
 namespace Dpu.EndToEnd.Tests;
@@ -76,6 +77,82 @@ public sealed partial class CoherenceTests
         Assert.AreEqual(0, after.GetValueOrDefault("FLUSH") - before.GetValueOrDefault("FLUSH"), spent);
         Assert.IsLessThanOrEqualTo(10, after.GetValueOrDefault("GETATTR") - before.GetValueOrDefault("GETATTR"), spent);
         Assert.AreEqual(100, after["CREATE"] - before["CREATE"], spent);
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void SmallFileThatIsReadFirst_CostsItsOpeningAlone()
+    {
+        using var pair = new Pair();
+        Shell.Check("mkdir d; for i in $(seq 100); do echo $i > d/f$i; done; head -c 16384 /dev/urandom > d/most; head -c 16385 /dev/urandom > d/more; : > d/none", pair.ExportRoot);
+        string there = Path.Combine(Up(pair), "d");
+        Shell.Check("ls -l", there);
+        Dictionary<string, long> Reads(string what, string expected)
+        {
+            Dictionary<string, long> before = Messages(pair);
+            Assert.AreEqual(expected, Shell.Check(what, there), what);
+            return Messages(pair).ToDictionary(line => line.Key, line => line.Value - before.GetValueOrDefault(line.Key));
+        }
+
+        const string all = "for i in $(seq 100); do cat f$i; done | sha256sum";
+        string expected = Shell.Check(all, Path.Combine(pair.ExportRoot, "d"));
+        Dictionary<string, long> first = Reads(all, expected);
+        Assert.AreEqual(100, first["OPEN"]);
+        Assert.AreEqual(0, first.GetValueOrDefault("READ"), "sent with the openings");
+        Assert.AreEqual(0, Reads(all, expected).GetValueOrDefault("READ"), "the kernel has them");
+
+        foreach ((string file, long reads) in (IEnumerable<(string, long)>)[("most", 0), ("more", 1), ("none", 0)])
+        {
+            string sum = $"sha256sum {file}";
+            Assert.AreEqual(reads, Reads(sum, Shell.Check(sum, Path.Combine(pair.ExportRoot, "d"))).GetValueOrDefault("READ") > 0 ? 1 : 0, file);
+        }
+
+        Shell.Check("echo changed > f7", Path.Combine(pair.ExportRoot, "d"));
+        Eventually.True(() => Shell.Check("cat f7", there) == "changed", Pair.Limit, "the host's change");
+        Shell.Check("echo more >> f8", Path.Combine(pair.ExportRoot, "d"));
+        Eventually.True(() => Shell.Check("stat -c %s f8", there) == "7", Pair.Limit, "the host's change");
+        Assert.AreEqual(0, Reads("cat f8", "8\nmore").GetValueOrDefault("READ"), "sent anew after a change");
+    }
+
+    // What was sent with the opening is not what is read when it was changed in between.
+    [TestMethod]
+    [TestCategory("root")]
+    public void SmallFile_ChangedHereBetweenItsOpeningAndItsReading_IsReadAsItIs()
+    {
+        using var pair = new Pair();
+        string mount = Up(pair);
+        int number = 0;
+        foreach ((string change, string expected) in (IEnumerable<(string, string)>)
+        [
+            ("f = os.open('f', os.O_RDWR); os.pwrite(f, b'X', 1); os.close(f)", "fXrst"),
+            ("f = os.open('f', os.O_WRONLY | os.O_APPEND); os.write(f, b'more'); os.close(f)", "firstmore"),
+            ("os.truncate('f', 2)", "fi"),
+            ("os.close(os.open('f', os.O_WRONLY | os.O_TRUNC))", ""),
+            ("os.close(os.open('f', os.O_WRONLY | os.O_CREAT | os.O_TRUNC))", ""),
+            ("f = os.open('f', os.O_RDWR); g = os.open('g', os.O_RDONLY); say(os.copy_file_range(g, f, 3)); os.close(f)", "othst"),
+            ("f = os.open('f', os.O_RDWR); m = mmap.mmap(f, 5); m[0:2] = b'mm'; m.flush(); m.close(); os.close(f)", "mmrst"),
+            ("f = os.open('f', os.O_WRONLY); libc = ctypes.CDLL(None); say(libc.fallocate(f, 3, ctypes.c_long(0), ctypes.c_long(2))); os.close(f)", @"\x00\x00rst"),
+        ])
+        {
+            string folder = $"d{++number}";
+            Shell.Check($"mkdir {folder}; printf first > {folder}/f; printf other > {folder}/g", pair.ExportRoot);
+            string[] lines = Shell.Python($"r = os.open('f', os.O_RDONLY)\n{change}\nsay('read', os.read(r, 100))", Path.Combine(mount, folder));
+            Assert.AreEqual($"read b'{expected}'", lines[^1], change);
+        }
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void SmallFile_ChangedOnTheHostBetweenItsOpeningAndItsReading_IsReadAsItIs()
+    {
+        using var pair = new Pair();
+        Shell.Check("printf first > f", pair.ExportRoot);
+        string mount = Up(pair);
+        using FileStream opened = new(Path.Combine(mount, "f"), FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
+        Shell.Check("printf 'the second' > f", pair.ExportRoot);
+        Eventually.True(() => Shell.Check("stat -c %s f", mount) == "10", Pair.Limit, "the host's change");
+        byte[] read = new byte[100];
+        Assert.AreEqual("the second", Encoding.ASCII.GetString(read, 0, opened.Read(read)));
     }
 
     [TestMethod]

@@ -22,6 +22,7 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
     private readonly bool _numbered;
     private readonly bool _sendsDirectories;
     private readonly bool _marksQuiet;
+    private readonly bool _sendsContents;
     private bool _fenced;
     private bool _ended;
     private byte* _reply;
@@ -38,6 +39,7 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
         _numbered = connection.Hello.Fs.NumberedGrants && mount.Changes is not null;
         _marksQuiet = connection.Hello.Fs.QuietCloses;
         _sendsDirectories = connection.Hello.Fs.DirectoryAttributes && mount.Grants is not null;
+        _sendsContents = connection.Hello.Fs.OpenedContent && mount.Grants is not null;
         _channel = new FuseChannel(connection.Stream, sizeof(fuse_in_header), FuseLimits.MaxMessageSize);
 
         // SAFETY: freed in Dispose, by the thread that runs Serve.
@@ -161,6 +163,7 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
                 replyLength = Number((fuse_in_header*)request, _reply, replyLength);
                 MarkQuiet((fuse_in_header*)request, _reply, replyLength);
                 replyLength = _sendsDirectories ? grants!.AddDirectory(request, _reply, replyLength) : replyLength;
+                replyLength = _sendsContents ? grants!.AddContent(request, length, _reply, replyLength) : replyLength;
                 Send(replyLength);
                 lastReply = replyLength;
             }

@@ -16,7 +16,15 @@ internal static unsafe class AnswersHere
     public static void Sending(RemoteMount mount, byte* request, int length)
     {
         mount.Flushes.Sending(request, length);
-        mount.Cache?.Fresh.Sending(request);
-        mount.Cache?.Directories.Sending(request, length);
+        if (mount.Cache is { } cache)
+        {
+            cache.Fresh.Sending(request);
+            cache.Directories.Sending(request, length);
+            if (mount.AsksAhead)
+            {
+                cache.Contents.Passes(request, length);
+                cache.Contents.Ask(request, length);
+            }
+        }
     }
 }

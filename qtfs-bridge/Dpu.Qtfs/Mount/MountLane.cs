@@ -32,6 +32,7 @@ internal sealed unsafe partial class MountLane : IDisposable
     private volatile bool _sent;
     private long _interrupted;
     private long _sequence;
+    private int _changes;
 
     public MountLane(RemoteMount mount, uint number)
     {
@@ -238,7 +239,7 @@ internal sealed unsafe partial class MountLane : IDisposable
         ulong unique = header->unique;
         bool hasReply = ReplayRules.HasReply(header->opcode);
         bool mayRepeat = ReplayRules.MayRepeat(request, length);
-        if (TryAnswerAttributes(device, header))
+        if (_mount.Cache is { } kept && (TryAnswerAttributes(kept, device, header) || TryAnswerRead(kept, device, request, length)))
         {
             return;
         }
@@ -265,6 +266,7 @@ internal sealed unsafe partial class MountLane : IDisposable
             {
                 _sent = true;
                 _sequence = _mount.Cache?.Gate.Sequence ?? 0;
+                _changes = _mount.Cache?.Contents.ChangesOf(header->nodeid) ?? 0;
                 _connection!.Send(request, length);
                 sent = true;
                 if (!hasReply)
@@ -288,6 +290,7 @@ internal sealed unsafe partial class MountLane : IDisposable
                 Drop(e);
                 if (sent && !mayRepeat)
                 {
+                    _mount.Cache?.Contents.Passes(request, length);
                     _mount.Counters.CountUnknownOutcome();
                     _mount.OutcomeUnknown(header->opcode, header->nodeid);
                     Answer(device, header, -errno.EIO);
@@ -414,8 +417,9 @@ internal sealed unsafe partial class MountLane : IDisposable
     private void Deliver(SafeFileHandle device, fuse_in_header* header, int length, byte* reply, int replyLength)
     {
         int error = ((fuse_out_header*)reply)->error;
-        fuse_attr_out directory = default;
-        bool hasDirectory = error == 0 && DirectoryAttributes.TryTakeOff(header, reply, ref replyLength, out directory);
+        bool hasDirectory = ReplyTail.TryTakeDirectory(header, reply, ref replyLength, out fuse_attr_out directory);
+        ReadOnlySpan<byte> content = ReplyTail.TakeContent((byte*)header, length, reply, ref replyLength);
+        _mount.Cache?.Contents.Answered((byte*)header, length, reply, replyLength);
         if (error == -errno.EAGAIN && PendingRequests.Takes(header->opcode))
         {
             // It must wait, which a lane does not.
@@ -448,7 +452,7 @@ internal sealed unsafe partial class MountLane : IDisposable
         // then has its EIO already.
         int written = !Claim(header->unique) ? -errno.ENOENT
             : _mount.Grants?.TryAdd(device, header, reply, replyLength) == true ? replyLength
-            : Write(device, header, reply, replyLength, hasDirectory ? &directory : null);
+            : Write(device, header, reply, replyLength, hasDirectory ? &directory : null, content);
         _mount.Delivered(header->opcode);
         if (written == -errno.ENOENT)
         {

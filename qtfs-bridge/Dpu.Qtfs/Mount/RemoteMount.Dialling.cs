@@ -26,7 +26,8 @@ public sealed partial class RemoteMount
             Waits = waits,
             NumberedGrants = Grants is not null,
             QuietCloses = true,
-            DirectoryAttributes = Cache is not null && Options.Transport == MountTransport.Fuse,
+            DirectoryAttributes = AsksAhead,
+            OpenedContent = AsksAhead,
             ZeroMessageOpen = ZeroMessageOpen,
         };
         try

@@ -150,6 +150,9 @@ public sealed partial class RemoteMount : IDisposable
     /// <summary>What keeps the kernel's cache right; null where nothing is cached, or for a fixed time.</summary>
     internal CacheKeeper? Cache { get; }
 
+    /// <summary>Whether the host's answers may bring what the kernel asks for next, which lanes take off and rings do not.</summary>
+    internal bool AsksAhead => Cache is not null && Options.Transport == MountTransport.Fuse;
+
     /// <summary>Locks that the host has granted; null where nothing is cached.</summary>
     internal GrantedLocks? Grants { get; }
 

@@ -29,6 +29,7 @@ internal sealed class QtfsBenchmark : IBenchmark
         new(Remote, QtfsWorks.SequentialRead, Names.Remote, Names.Sshfs, 2, 4),
         new(Remote, QtfsWorks.SequentialRead, Names.Uring, Names.Sshfs, 3, 4),
         new(Remote, QtfsWorks.SequentialWrite, Names.Remote, Names.Sshfs, 2, 3),
+        new(Cached, QtfsWorks.OpenFirst, Names.Cached, Names.SshfsDefault, 0.8, 0.5),
         new(Cached, QtfsWorks.OpenAgain, Names.LocalLocks, Names.Native, 2, 1.5),
         new(Cached, QtfsWorks.OpenAgain, Names.Cached, Names.SshfsDefault, 0.6, 0.4),
         new(Cached, QtfsWorks.Create, Names.Cached, Names.SshfsDefault, 0.8, 0.5),

@@ -18,6 +18,7 @@ internal static unsafe class QtfsWorks
     public const string Read4K8 = "read 4K QD8";
     public const string SequentialRead = "seq read 1M";
     public const string SequentialWrite = "seq write 1M";
+    public const string OpenFirst = "open+read+close first";
     public const string OpenAgain = "open+read+close again";
     public const string Create = "create+write+close";
     public const string List = "readdir+stat";
@@ -40,6 +41,7 @@ internal static unsafe class QtfsWorks
         new(Read4K8, "us", Better.Lower, ReadDeep, [Names.Native, Names.Local, Names.Libfuse, Names.Remote, Names.Uring, Names.Sshfs]),
         new(SequentialRead, "MB/s", Better.Higher, t => FileWorks.PerSecond(t, FileWorks.Large, FileWorks.Read).Megabytes, Large),
         new(SequentialWrite, "MB/s", Better.Higher, t => FileWorks.PerSecond(t, FileWorks.Large, FileWorks.Write).Megabytes, Large),
+        new(OpenFirst, "us", Better.Lower, t => FileWorks.EachName(t, prepared: true, FileWorks.OpenReadClose, listed: true), ByName),
         new(OpenAgain, "us", Better.Lower, t => FileWorks.EachName(t, prepared: true, FileWorks.OpenReadClose, warmUps: 2), ByName),
         new(Create, "us", Better.Lower, t => FileWorks.EachName(t, prepared: false, FileWorks.Create), ByName),
         new(List, "us/file", Better.Lower, FileWorks.ReadDirectory, ByName),

@@ -122,8 +122,7 @@ internal sealed unsafe class CacheGrants(PassthroughFileSystem files, MountChang
     public int AddDirectory(byte* request, byte* reply, int replyLength)
     {
         var header = (fuse_in_header*)request;
-        bool follows = (fuse_opcode)header->opcode is FUSE_CREATE or FUSE_MKNOD or FUSE_MKDIR or FUSE_SYMLINK or FUSE_LINK or FUSE_UNLINK or FUSE_RMDIR;
-        if (!follows || ((fuse_out_header*)reply)->error != 0 || files.IsSpecial(header->nodeid)
+        if (!ReplyTail.MayHaveDirectory(header->opcode) || ((fuse_out_header*)reply)->error != 0 || files.IsSpecial(header->nodeid)
             || files.GetAttr(default, header->nodeid, default, out fuse_attr_out attributes) < 0 || !HasAttributesCovered(header->nodeid, attributes.attr))
         {
             return replyLength;
@@ -134,6 +133,31 @@ internal sealed unsafe class CacheGrants(PassthroughFileSystem files, MountChang
         *(fuse_attr_out*)(reply + replyLength) = attributes;
         ((fuse_out_header*)reply)->len = (uint)(replyLength + sizeof(fuse_attr_out));
         return replyLength + sizeof(fuse_attr_out);
+    }
+
+    /// <summary>Puts behind the answer to the opening of a small file what is in it, where the peer wants it and may keep it.</summary>
+    /// <returns>The reply's length.</returns>
+    public int AddContent(byte* request, int length, byte* reply, int replyLength)
+    {
+        var header = (fuse_in_header*)request;
+        fuse_open_out* opened = ReplyTail.IsContentWanted(request, length) ? OpenedReply.Find(header->opcode, reply, replyLength) : null;
+        if (opened == null || (opened->open_flags & FuseConstants.FOPEN_KEEP_CACHE) == 0
+            || files.GetAttr(default, header->nodeid, default, out fuse_attr_out attributes) < 0
+            || (attributes.attr.mode & TypeMask) != stat.S_IFREG || attributes.attr.size is 0 or > ReplyTail.MostContent)
+        {
+            return replyLength;
+        }
+
+        // SAFETY: the lane's reply has room for far more. One byte more than there should be: it may be growing.
+        int size = (int)attributes.attr.size;
+        var content = new iovec { iov_base = reply + replyLength, iov_len = (nuint)size + 1 };
+        if (files.Read(default, header->nodeid, new fuse_read_in { fh = opened->fh, size = (uint)size + 1 }, &content, 1) != size)
+        {
+            return replyLength;
+        }
+
+        ((fuse_out_header*)reply)->len = (uint)(replyLength + size);
+        return replyLength + size;
     }
 
     private static int GrantAbsence(fuse_out_header* answer)

@@ -58,6 +58,9 @@ internal sealed unsafe class CacheKeeper : IDisposable
     /// <summary>Directories of which the kernel need not ask the host.</summary>
     public DirectoryAttributes Directories { get; } = new();
 
+    /// <summary>Files of which the kernel need not ask the content.</summary>
+    public OpenedContents Contents { get; } = new();
+
     /// <summary>Notifications received.</summary>
     public long Received => Interlocked.Read(ref _received);
 
@@ -131,7 +134,11 @@ internal sealed unsafe class CacheKeeper : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _stop.Dispose();
+    public void Dispose()
+    {
+        _stop.Dispose();
+        Contents.Dispose();
+    }
 
     // The keeper's loop; another thread goes on with it where this one is held up.
     private void Keep(KernelTeller.Turn turn)
@@ -248,6 +255,7 @@ internal sealed unsafe class CacheKeeper : IDisposable
     {
         Fresh.Changed(node);
         Directories.Changed(node);
+        Contents.Changed(node);
     }
 
     // Without the connection nothing may be cached.

@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using Dpu.Fuse.Wire;
 
 namespace Dpu.Qtfs.Mount.Coherence;
@@ -21,37 +20,6 @@ internal sealed unsafe class DirectoryAttributes
     private readonly Lock _lock = new();
     private readonly ulong[] _nodes = new ulong[Places];
     private readonly fuse_attr_out[] _attributes = new fuse_attr_out[Places];
-
-    /// <summary>Whether the host may send a directory's attributes behind its answer to the opcode.</summary>
-    public static bool Follow(uint opcode) => (fuse_opcode)opcode is fuse_opcode.FUSE_CREATE or fuse_opcode.FUSE_MKNOD or fuse_opcode.FUSE_MKDIR
-        or fuse_opcode.FUSE_SYMLINK or fuse_opcode.FUSE_LINK or fuse_opcode.FUSE_UNLINK or fuse_opcode.FUSE_RMDIR;
-
-    /// <summary>Takes the attributes off the host's answer, if they are there.</summary>
-    /// <param name="request">The kernel's request.</param>
-    /// <param name="reply">The host's answer.</param>
-    /// <param name="length">Its length in bytes; afterwards without the attributes.</param>
-    /// <param name="attributes">The attributes.</param>
-    public static bool TryTakeOff(fuse_in_header* request, byte* reply, ref int length, out fuse_attr_out attributes)
-    {
-        attributes = default;
-        int size = (fuse_opcode)request->opcode switch
-        {
-            fuse_opcode.FUSE_CREATE => sizeof(fuse_entry_out) + sizeof(fuse_open_out),
-            fuse_opcode.FUSE_UNLINK or fuse_opcode.FUSE_RMDIR => 0,
-            _ => sizeof(fuse_entry_out),
-        };
-        int without = sizeof(fuse_out_header) + size;
-        if (!Follow(request->opcode) || length != without + sizeof(fuse_attr_out))
-        {
-            return false;
-        }
-
-        // SAFETY: the length says that it is there.
-        attributes = Unsafe.ReadUnaligned<fuse_attr_out>(reply + without);
-        ((fuse_out_header*)reply)->len = (uint)without;
-        length = without;
-        return true;
-    }
 
     /// <summary>A request is about to be sent; call it before.</summary>
     public void Sending(byte* request, int length)
