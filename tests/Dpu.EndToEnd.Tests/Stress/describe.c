@@ -45,13 +45,13 @@ static void print_attributes(const char *path)
 }
 
 // Everything but access times, blocks and device numbers.
-static void print_entry(const char *path)
+static int print_entry(const char *shown, const char *path)
 {
     struct stat status;
-    print_name(path);
+    print_name(shown);
     if (lstat(path, &status) < 0) {
         printf(" %s\n", strerrorname_np(errno));
-        return;
+        return 0;
     }
     printf(" inode %lu %06o %u:%u links %lu size %ld mtime %ld.%09ld ctime %ld.%09ld", (unsigned long)status.st_ino, status.st_mode, status.st_uid,
         status.st_gid, (unsigned long)status.st_nlink, (long)status.st_size, (long)status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
@@ -69,18 +69,20 @@ static void print_entry(const char *path)
     }
     print_attributes(path);
     printf("\n");
+    return S_ISDIR(status.st_mode);
 }
 
-static void describe(const char *path)
+// Goes into each directory: trees grow deeper than a path may be long, and where nothing is cached each name of a path costs a message.
+static void describe(const char *shown, const char *path)
 {
-    print_entry(path);
-    struct stat status;
-    if (lstat(path, &status) < 0 || !S_ISDIR(status.st_mode))
+    if (!print_entry(shown, path))
         return;
     DIR *stream = opendir(path);
-    if (!stream) {
-        print_name(path);
+    if (!stream || chdir(path) < 0) {
+        print_name(shown);
         printf(" (%s)\n", strerrorname_np(errno));
+        if (stream)
+            closedir(stream);
         return;
     }
     size_t count = 0, room = 0;
@@ -97,13 +99,17 @@ static void describe(const char *path)
         qsort(names, count, sizeof *names, compare_names);
     for (size_t i = 0; i < count; i++) {
         char *next;
-        if (asprintf(&next, "%s/%s", path, names[i]) < 0)
+        if (asprintf(&next, "%s/%s", shown, names[i]) < 0)
             abort();
-        describe(next);
+        describe(next, names[i]);
         free(next);
         free(names[i]);
     }
     free(names);
+    if (strcmp(path, ".") != 0 && chdir("..") < 0) {
+        printf("%s: no way back (%s)\n", shown, strerrorname_np(errno));
+        exit(1);
+    }
 }
 
-void describe_tree(void) { describe("."); }
+void describe_tree(void) { describe(".", "."); }
