@@ -20,6 +20,10 @@ public static class unistd
 
 public static unsafe partial class LibC
 {
+    /// <summary>pipe2(2): two descriptors, the first to read.</summary>
+    [LibraryImport(Library)]
+    public static partial int pipe2(int* descriptors, int flags);
+
     [LibraryImport(Library)]
     public static partial int close(int fd);
 

@@ -9,7 +9,7 @@ internal sealed class Floors
     /// <summary>The floors as designed. Dpu.Proto stands on Dpu.Rpc: generated stubs need the Grpc.Core types.</summary>
     public static readonly Floors Designed = new(
         ["Dpu.Linux", "Dpu.Rpc"],
-        ["Dpu.Proto", "Dpu.Fuse", "Dpu.Flows", "Dpu.Systemd"],
+        ["Dpu.Proto", "Dpu.Fuse", "Dpu.Flows", "Dpu.Systemd", "Dpu.Keeper"],
         ["Dpu.Link", "Dpu.Virtio"],
         ["Dpu.Relay", "Dpu.Qtfs", "Dpu.Hosting"],
         ["Dpu.HostAgent", "Dpu.Runtime", "Dpu.Run", "Dpu.Ctl"]);

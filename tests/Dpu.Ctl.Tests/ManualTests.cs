@@ -46,6 +46,7 @@ public sealed class ManualTests
     [DataRow("dpuctl.1")]
     [DataRow("dpu-host-agent.8")]
     [DataRow("dpu-runtime.8")]
+    [DataRow("dpu-keeper.8")]
     [DataRow("dpu-host-agent.json.5")]
     [DataRow("dpu-runtime.json.5")]
     public void Manual_Formatted_HasNoWarning(string page)

@@ -7,8 +7,11 @@ namespace Dpu.Linux;
 [CConstants("sys/socket.h")]
 public static class msg_flags
 {
+    public const int MSG_CTRUNC = 0x8;
+    public const int MSG_TRUNC = 0x20;
     public const int MSG_DONTWAIT = 0x40;
     public const int MSG_NOSIGNAL = 0x4000;
+    public const int MSG_CMSG_CLOEXEC = 0x40000000;
 }
 
 /// <summary>A message of sendmsg(2).</summary>
@@ -24,8 +27,51 @@ public unsafe struct msghdr
     public int msg_flags;
 }
 
+/// <summary>The head of what comes beside a message's bytes (cmsg(3)); its data follow.</summary>
+[CStruct("struct cmsghdr", "sys/socket.h")]
+public struct cmsghdr
+{
+    public nuint cmsg_len;
+    public int cmsg_level;
+    public int cmsg_type;
+}
+
+/// <summary>One descriptor beside a message (unix(7), SCM_RIGHTS): the macros of cmsg(3) for that case.</summary>
+[CConstants("sys/socket.h")]
+public static unsafe class cmsg
+{
+    public const int SCM_RIGHTS = 1;
+
+    /// <summary>CMSG_SPACE(sizeof(int)): a multiple of the machine's word.</summary>
+    public static int SpaceOfDescriptor => (sizeof(cmsghdr) + sizeof(int) + sizeof(nuint) - 1) & ~(sizeof(nuint) - 1);
+
+    /// <summary>Writes it.</summary>
+    /// <param name="control"><see cref="SpaceOfDescriptor"/> bytes.</param>
+    /// <param name="descriptor">The descriptor.</param>
+    public static void PutDescriptor(byte* control, int descriptor)
+    {
+        new Span<byte>(control, SpaceOfDescriptor).Clear();
+        *(cmsghdr*)control = new cmsghdr { cmsg_len = (nuint)(sizeof(cmsghdr) + sizeof(int)), cmsg_level = sys_socket.SOL_SOCKET, cmsg_type = SCM_RIGHTS };
+        *(int*)(control + sizeof(cmsghdr)) = descriptor;
+    }
+
+    /// <summary>The descriptor that came with a message; -1 for none.</summary>
+    public static int TakeDescriptor(msghdr* message)
+    {
+        var head = (cmsghdr*)message->msg_control;
+        return message->msg_controllen >= (nuint)(sizeof(cmsghdr) + sizeof(int)) && head->cmsg_level == sys_socket.SOL_SOCKET
+            && head->cmsg_type == SCM_RIGHTS && head->cmsg_len >= (nuint)(sizeof(cmsghdr) + sizeof(int))
+            ? *(int*)(head + 1)
+            : -1;
+    }
+}
+
 public static unsafe partial class LibC
 {
+    /// <summary>recvmsg(2).</summary>
+    [LibraryImport(Library)]
+    public static partial nint recvmsg(int socket, msghdr* message, int flags);
+
     /// <summary>sendmsg(2).</summary>
     [LibraryImport(Library)]
     public static partial nint sendmsg(int socket, msghdr* message, int flags);

@@ -1,5 +1,6 @@
 using System.Reflection;
 using Dpu.Fuse.Wire;
+using Dpu.Keeper;
 
 namespace Dpu.Linux.Tests.Layout;
 
@@ -7,7 +8,7 @@ namespace Dpu.Linux.Tests.Layout;
 [TestClass]
 public sealed class LayoutTests
 {
-    private static readonly Assembly[] Assemblies = [typeof(errno).Assembly, typeof(fuse_attr).Assembly];
+    private static readonly Assembly[] Assemblies = [typeof(errno).Assembly, typeof(fuse_attr).Assembly, typeof(KeeperClient).Assembly];
 
     [TestMethod, TestCategory("unit")]
     [DataRow("x64")]

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Builds the programs in C (qtfs-bridge/native) into FOLDER: './cross-build/native.sh x64|arm64 FOLDER'.
+set -euo pipefail
+
+die() {
+    printf 'native: %s\n' "$1" >&2
+    exit 2
+}
+
+ROOT=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
+[ $# -eq 2 ] || die "usage: native.sh x64|arm64 FOLDER"
+case $1 in
+    x64) compiler=x86_64-linux-gnu-gcc package=gcc ;;
+    arm64) compiler=aarch64-linux-gnu-gcc package=gcc-aarch64-linux-gnu ;;
+    *) die "'$1' is no architecture: x64 or arm64" ;;
+esac
+command -v "$compiler" >/dev/null || die "'$compiler' is missing: install $package"
+version=$(sed -n 's:.*<Version>\(.*\)</Version>.*:\1:p' "$ROOT/Directory.Build.props")
+[ -n "$version" ] || die "Directory.Build.props has no Version"
+
+mkdir -p "$2"
+timeout 120 "$compiler" -std=gnu17 -O2 -g -Wall -Wextra -Werror -fstack-protector-strong -D_FORTIFY_SOURCE=2 -pie -fPIE -Wl,-z,relro,-z,now \
+    -DKEEPER_PROGRAM_VERSION="\"$version\"" -pthread -o "$2/dpu-keeper" "$ROOT"/qtfs-bridge/native/{keeper,held,requests}.c

@@ -1,0 +1,2 @@
+global using Dpu.Keeper.Tests.Lab;
+global using Dpu.TestSupport;
