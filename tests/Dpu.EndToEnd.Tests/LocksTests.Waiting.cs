@@ -198,7 +198,7 @@ public sealed partial class LocksTests
     public void LinkCut_WhileALockIsAwaited_ItIsAskedAgain()
     {
         using var pair = new Pair();
-        using LinkProxy proxy = UpThroughProxy(pair, out string mount);
+        using LinkProxy proxy = LinkProxy.Up(pair, out string mount);
         File.WriteAllText(Path.Combine(pair.ExportRoot, "f"), "");
         using var host = new Locker(Path.Combine(pair.ExportRoot, "f"));
         foreach (string kind in s_kinds)
@@ -232,20 +232,5 @@ public sealed partial class LocksTests
         Assert.AreEqual("EAGAIN", host.Ask("set 0 posix w 0 0"));
         Assert.AreEqual("0", holder.Ask("set 0 ofd u 0 0"));
         Assert.AreEqual("0", host.Ask("set 0 posix w 0 0"));
-    }
-
-    private static LinkProxy UpThroughProxy(Pair pair, out string target)
-    {
-        pair.StartAgent();
-        string path = Path.Combine(pair.Folder, "proxy.sock");
-        var proxy = new LinkProxy(path, pair.Endpoint["unix://".Length..]);
-        JsonObject configuration = pair.RuntimeConfiguration();
-        configuration["hosts"]![0]!["endpoint"] = $"unix://{path}";
-        JsonObject mount = pair.Mount("data", "data");
-        configuration["mounts"]!.AsArray().Add(mount);
-        pair.StartRuntime(configuration);
-        target = mount["target"]!.GetValue<string>();
-        Pair.WaitMounted(target);
-        return proxy;
     }
 }

@@ -3,7 +3,9 @@ using Dpu.Fuse;
 using Dpu.Fuse.Wire;
 using Dpu.Link;
 using Dpu.Linux;
+using Dpu.Proto.V1;
 using Dpu.Qtfs.Export.Coherence;
+using Dpu.Qtfs.Mount;
 
 namespace Dpu.Qtfs.Export;
 
@@ -23,6 +25,7 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
     private readonly bool _sendsDirectories;
     private readonly bool _marksQuiet;
     private readonly bool _sendsContents;
+    private readonly ReplySlot? _slot;
     private bool _fenced;
     private bool _ended;
     private byte* _reply;
@@ -40,6 +43,7 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
         _marksQuiet = connection.Hello.Fs.QuietCloses;
         _sendsDirectories = connection.Hello.Fs.DirectoryAttributes && mount.Grants is not null;
         _sendsContents = connection.Hello.Fs.OpenedContent && mount.Grants is not null;
+        _slot = SlotOf(mount, connection.Hello.Fs);
         _channel = new FuseChannel(connection.Stream, sizeof(fuse_in_header), FuseLimits.MaxMessageSize);
 
         // SAFETY: freed in Dispose, by the thread that runs Serve.
@@ -53,6 +57,10 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
 
     /// <summary>The opcode of the request that is being served; null between requests.</summary>
     public uint? OpcodeInFlight => Volatile.Read(ref _opcode) is >= 0 and long opcode ? (uint)opcode : null;
+
+    /// <summary>Where the answers of such a lane are kept; null where they are not.</summary>
+    public static ReplySlot? SlotOf(ExportedMount mount, FsParameters asked) =>
+        asked is { NumberedRequests: true, Waits: false } ? mount.SlotOf(asked.Lane) : null;
 
     public bool HasStalled(TimeSpan limit)
     {
@@ -142,13 +150,10 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
                 throw new FuseChannelException($"the peer sent opcode {opcode} on the connection for requests that wait");
             }
 
-            CacheGrants.Ticket ticket = grants?.Prepare(request, length) ?? default;
-            int replyLength = Waits
-                ? DispatchUnlessFenced(request, length)
-                : _mount.Dispatcher.Dispatch(request, length, _reply, FuseLimits.MaxMessageSize);
-            if (replyLength == FuseDispatcher.Violation)
+            int replyLength = Answer(request, length, out bool again, stopping);
+            if (replyLength < 0)
             {
-                throw new FuseChannelException($"the peer sent a malformed FUSE message (opcode {opcode}, {length} bytes)");
+                return;
             }
 
             if (opcode == (uint)fuse_opcode.FUSE_INIT)
@@ -157,11 +162,12 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
                 _mount.Initialized = true;
             }
 
-            if (replyLength > 0)
+            if (again)
             {
-                replyLength = grants?.Grant(request, ticket, _reply, replyLength) ?? replyLength;
-                replyLength = Number((fuse_in_header*)request, _reply, replyLength);
-                MarkQuiet((fuse_in_header*)request, _reply, replyLength);
+                Send(replyLength);
+            }
+            else if (replyLength > 0)
+            {
                 replyLength = _sendsDirectories ? grants!.AddDirectory(request, _reply, replyLength) : replyLength;
                 replyLength = _sendsContents ? grants!.AddContent(request, length, _reply, replyLength) : replyLength;
                 Send(replyLength);
@@ -177,6 +183,65 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
                 return;
             }
         }
+    }
+
+    /// <summary>Executes a request, or finds its answer if it was executed before; the answer's length, 0 for none, below 0 where nobody waits for it.</summary>
+    private int Answer(byte* request, int length, out bool again, CancellationToken stopping)
+    {
+        again = false;
+        var header = (fuse_in_header*)request;
+        ReplySlot? slot = header->unique == LostReply.InternalUnique ? null : _slot;
+        if (slot is not null && (fuse_opcode)header->opcode is fuse_opcode.FUSE_FORGET or fuse_opcode.FUSE_BATCH_FORGET)
+        {
+            return slot.BeginForget(header->unique) ? Execute(request, length) : 0;
+        }
+
+        if (slot is null || !ReplayRules.IsKept(header->opcode))
+        {
+            return Execute(request, length);
+        }
+
+        switch (slot.Begin(header->unique, _reply, out int known, stopping))
+        {
+            case SlotTurn.Old:
+                return -1;
+            case SlotTurn.Answered:
+                again = true;
+                return known;
+        }
+
+        ulong number = header->unique;
+        int replyLength = 0;
+        try
+        {
+            return replyLength = Execute(request, length);
+        }
+        finally
+        {
+            slot.End(number, _reply, replyLength);
+        }
+    }
+
+    private int Execute(byte* request, int length)
+    {
+        CacheGrants? grants = _mount.Grants;
+        CacheGrants.Ticket ticket = grants?.Prepare(request, length) ?? default;
+        int replyLength = Waits
+            ? DispatchUnlessFenced(request, length)
+            : _mount.Dispatcher.Dispatch(request, length, _reply, FuseLimits.MaxMessageSize);
+        if (replyLength == FuseDispatcher.Violation)
+        {
+            throw new FuseChannelException($"the peer sent a malformed FUSE message (opcode {((fuse_in_header*)request)->opcode}, {length} bytes)");
+        }
+
+        if (replyLength > 0)
+        {
+            replyLength = grants?.Grant(request, ticket, _reply, replyLength) ?? replyLength;
+            replyLength = Number((fuse_in_header*)request, _reply, replyLength);
+            MarkQuiet((fuse_in_header*)request, _reply, replyLength);
+        }
+
+        return replyLength;
     }
 
     // What answers at once or later, and what goes before it: whoever takes the connection's place waits for the call under way.

@@ -283,6 +283,7 @@ public sealed partial class ExportService : ILinkService, IDisposable
                 NeedsInit = !mount.Initialized,
                 Coherent = mount.Changes is not null,
                 HostLocks = mount.HostLocks,
+                Life = ExportLane.SlotOf(mount, hello.Fs) is null ? 0 : mount.Life,
                 Kind = export.Processes ? ExportKind.Proc : ExportKind.Plain,
             },
         };

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Dpu.Fuse;
 using Dpu.Link;
 using Dpu.Qtfs.Export.Coherence;
@@ -10,9 +11,13 @@ namespace Dpu.Qtfs.Export;
 /// </summary>
 internal sealed class ExportedMount
 {
+    /// <summary>Lanes whose answers are kept: as many as there may be at a time, and those that come for relief.</summary>
+    private const uint MostSlots = 2 * ExportService.MaxLanesPerMount;
+
     private readonly Lock _lock = new();
     private readonly PassthroughFileSystem _fileSystem;
     private readonly List<ExportLane> _lanes = [];
+    private readonly ConcurrentDictionary<uint, ReplySlot> _slots = new();
     private readonly TimeProvider _time;
     private long _idleSince;
     private bool _ended;
@@ -54,6 +59,9 @@ internal sealed class ExportedMount
     public bool HostLocks => (Dispatcher.Features & FuseFeatures.Locks) != 0;
 
     public FuseDispatcher Dispatcher { get; }
+
+    /// <summary>Which life of its answers this is; never 0.</summary>
+    public ulong Life { get; } = (ulong)Random.Shared.NextInt64(1, long.MaxValue);
 
     /// <summary>When it was made.</summary>
     public DateTimeOffset Started { get; }
@@ -111,6 +119,9 @@ internal sealed class ExportedMount
 
     /// <summary>Whether closing a file has nothing to tell.</summary>
     public bool ClosesQuietly(ulong node) => _fileSystem.ClosesQuietly(node);
+
+    /// <summary>The last answer of a lane; null where it has too high a number.</summary>
+    public ReplySlot? SlotOf(uint lane) => lane < MostSlots ? _slots.GetOrAdd(lane, _ => new ReplySlot()) : null;
 
     /// <summary>Adds a lane; false where the mount has ended.</summary>
     public bool TryAttach(ExportLane lane)

@@ -22,6 +22,9 @@ internal sealed unsafe class LaneConnection : IDisposable
 
     public LinkConnection Link => _connection;
 
+    /// <summary>In which life of its answers the host serves the lane; 0 where it keeps none, and requests have the kernel's numbers.</summary>
+    public ulong Life => _connection.Reply.Fs?.Life ?? 0;
+
     /// <summary>Whether the host has closed it already; costs a system call.</summary>
     public bool IsClosedByPeer
     {

@@ -16,13 +16,10 @@ namespace Dpu.Qtfs.Mount;
 /// </summary>
 internal sealed unsafe partial class MountLane : IDisposable
 {
-    // A request that breaks its connection this often breaks the host: it ends with EIO, so that it cannot do so for ever.
-    private const int MaxRepeats = 5;
-    private static readonly TimeSpan WaitSlice = TimeSpan.FromMilliseconds(50);
-
     private readonly RemoteMount _mount;
     private readonly uint _number;
     private readonly ProcessListing? _listing;
+    private readonly UnsureForgets _forgets = new();
     private byte* _request;
     private LaneConnection? _connection;
     private SafeFileHandle? _device;
@@ -164,6 +161,7 @@ internal sealed unsafe partial class MountLane : IDisposable
     {
         _connection?.Dispose();
         _listing?.Dispose();
+        _forgets.Dispose();
 
         // SAFETY: allocated by the constructor; the lane's thread has ended.
         NativeMemory.AlignedFree(_request);
@@ -231,187 +229,6 @@ internal sealed unsafe partial class MountLane : IDisposable
             Volatile.Write(ref _busySince, 0);
             Current.End();
         }
-    }
-
-    private void Exchange(byte* request, int length, SafeFileHandle device)
-    {
-        var header = (fuse_in_header*)request;
-        ulong unique = header->unique;
-        bool hasReply = ReplayRules.HasReply(header->opcode);
-        bool mayRepeat = ReplayRules.MayRepeat(request, length);
-        if (_mount.Cache is { } kept && (TryAnswerAttributes(kept, device, header) || TryAnswerRead(kept, device, request, length)))
-        {
-            return;
-        }
-
-        if (AnswersHere.TryAnswer(_mount, request, length, out int known))
-        {
-            Answer(device, header, known);
-            return;
-        }
-
-        AnswersHere.Sending(_mount, request, length);
-        long started = Environment.TickCount64;
-        for (int attempt = 0; ; attempt++)
-        {
-            int error = EnsureConnection(header->opcode, started, mayRepeat);
-            if (error != 0)
-            {
-                Answer(device, header, error);
-                return;
-            }
-
-            bool sent = false;
-            try
-            {
-                _sent = true;
-                _sequence = _mount.Cache?.Gate.Sequence ?? 0;
-                _changes = _mount.Cache?.Contents.ChangesOf(header->nodeid) ?? 0;
-                _connection!.Send(request, length);
-                sent = true;
-                if (!hasReply)
-                {
-                    Current.Outcome(length, 0, failed: false);
-                    return;
-                }
-
-                int replyLength = _connection.Receive(unique, out byte* reply);
-                if (_listing is not null)
-                {
-                    replyLength = Merge(request, length, ref reply, replyLength);
-                }
-
-                Deliver(device, header, length, reply, replyLength);
-                return;
-            }
-            catch (Exception e) when (IsBroken(e))
-            {
-                // Expected when the link breaks, or when the host breaks the protocol.
-                Drop(e);
-                if (sent && !mayRepeat)
-                {
-                    _mount.Cache?.Contents.Passes(request, length);
-                    _mount.Counters.CountUnknownOutcome();
-                    _mount.OutcomeUnknown(header->opcode, header->nodeid);
-                    Answer(device, header, -errno.EIO);
-                    return;
-                }
-
-                if (attempt == MaxRepeats && header->opcode != (uint)fuse_opcode.FUSE_INIT)
-                {
-                    Answer(device, header, -errno.EIO);
-                    return;
-                }
-
-                _sent = false;
-                _mount.Counters.CountRepeated();
-            }
-        }
-    }
-
-    /// <summary>Returns 0 with a connection, or the negated errno that the request ends with.</summary>
-    private int EnsureConnection(uint opcode, long started, bool mayRepeat)
-    {
-        while (true)
-        {
-            // Not to send on a connection that is dead already spares a request that must not be repeated its EIO.
-            if (_connection is not null
-                && _connection.Epoch == _mount.Connector.Epoch
-                && (mayRepeat || !_connection.IsClosedByPeer))
-            {
-                return 0;
-            }
-
-            Drop(null);
-            if (_mount.Stopping)
-            {
-                return -errno.EIO;
-            }
-
-            if (Volatile.Read(ref _interrupted) is not 0 and long interrupted && interrupted == Volatile.Read(ref _unclaimed))
-            {
-                _mount.Counters.CountInterrupted();
-                return -errno.EINTR;
-            }
-
-            try
-            {
-                if (_mount.Connector.WaitUp(WaitSlice))
-                {
-                    // Without another look whether it is closed: a host that closes each connection at once would be
-                    // dialled for ever, and Exchange counts its attempts.
-                    _ = Dial();
-                    _mount.Connected();
-                    return 0;
-                }
-            }
-            catch (LinkException e)
-            {
-                _mount.DialFailed(e);
-            }
-            catch (Exception e) when (IsBroken(e))
-            {
-                // Expected: the link broke during FUSE_INIT.
-                _mount.LaneBroke(e.Message);
-            }
-
-            // FUSE_INIT never gives up: an error would break the mount for good. Without a caller that waits, what the
-            // host keeps for us ends with its grace time.
-            long limit = (long)_mount.Options.GiveUpAfter.TotalMilliseconds;
-            bool waits = ReplayRules.HasReply(opcode) && Environment.TickCount64 - started <= limit && !_mount.HasGivenUp;
-            if (!waits && opcode != (uint)fuse_opcode.FUSE_INIT)
-            {
-                return -errno.EIO;
-            }
-
-            if (_mount.Connector.IsUp)
-            {
-                // Up, but the lane was refused: do not dial in a tight loop.
-                _mount.PauseAfterRefusal(WaitSlice);
-            }
-        }
-    }
-
-    private LaneConnection Dial()
-    {
-        Drop(null);
-        long epoch = _mount.Connector.Epoch;
-        var connection = new LaneConnection(_mount.DialLane(_number), epoch);
-
-        // Before the host is asked anything, so that a cut reaches it.
-        _connection = connection;
-        try
-        {
-            _mount.InitExchange.Restore(connection);
-        }
-        catch
-        {
-            _connection = null;
-            connection.Dispose();
-            throw;
-        }
-
-        return connection;
-    }
-
-    private void Drop(Exception? why)
-    {
-        if (_connection is null)
-        {
-            return;
-        }
-
-        if (why is FuseChannelException)
-        {
-            _mount.HostViolated(why.Message);
-        }
-        else if (why is not null)
-        {
-            _mount.LaneBroke(why.Message);
-        }
-
-        _connection.Dispose();
-        _connection = null;
     }
 
     private void Deliver(SafeFileHandle device, fuse_in_header* header, int length, byte* reply, int replyLength)

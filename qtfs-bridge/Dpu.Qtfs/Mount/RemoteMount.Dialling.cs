@@ -29,6 +29,7 @@ public sealed partial class RemoteMount
             DirectoryAttributes = AsksAhead,
             OpenedContent = AsksAhead,
             ZeroMessageOpen = ZeroMessageOpen,
+            NumberedRequests = channel == FsChannel.Requests && !waits && Options.Transport == MountTransport.Fuse,
         };
         try
         {

@@ -36,6 +36,7 @@ public sealed partial class RemoteMount : IDisposable
     // The guard's thread alone.
     private readonly List<RequestUnderWay> _pending = [];
     private ulong _id = (ulong)Random.Shared.NextInt64();
+    private ulong _lastNumber;
     private int _lanesRunning;
     private string? _fault;
 
@@ -142,6 +143,9 @@ public sealed partial class RemoteMount : IDisposable
     public string? Fault => Volatile.Read(ref _fault);
 
     internal IHostConnector Connector { get; }
+
+    /// <summary>The next number of a request, for the host that keeps answers.</summary>
+    internal ulong NextNumber() => Interlocked.Increment(ref _lastNumber);
 
     internal SlowRequests Slow { get; }
 

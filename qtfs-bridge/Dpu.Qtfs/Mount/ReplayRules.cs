@@ -6,8 +6,9 @@ namespace Dpu.Qtfs.Mount;
 /// Which requests may be sent again when a connection broke after they were sent and before their answer came. Pure.
 /// </summary>
 /// <remarks>
-/// A request that is executed twice must leave what one execution leaves. Everything else ends with EIO and is counted
-/// as an unknown outcome: never twice, never false success. Sessions with a reply cache will replace this rule.
+/// A request that is executed twice must leave what one execution leaves. This rule is for a host that does not know any more what it has
+/// answered (an agent that was restarted, or is older): everything else ends with EIO there and is counted as an unknown outcome.
+/// In the same life of its answers (<c>FsResult.life</c>) everything is sent again and executed once.
 /// </remarks>
 public static unsafe class ReplayRules
 {
@@ -67,6 +68,15 @@ public static unsafe class ReplayRules
                 return false;
         }
     }
+
+    /// <summary>
+    /// Whether the host keeps the answer, for a request that comes again. Not of what only reads, which is executed again: its answers
+    /// are long. An fsync does not only read: it reports an error once; nor does a listing with attributes: it gives references.
+    /// </summary>
+    public static bool IsKept(uint opcode) => HasReply(opcode) && (fuse_opcode)opcode
+        is not (fuse_opcode.FUSE_INIT or fuse_opcode.FUSE_DESTROY or fuse_opcode.FUSE_GETATTR or fuse_opcode.FUSE_STATX or fuse_opcode.FUSE_READLINK
+            or fuse_opcode.FUSE_READ or fuse_opcode.FUSE_READDIR or fuse_opcode.FUSE_STATFS or fuse_opcode.FUSE_GETXATTR or fuse_opcode.FUSE_LISTXATTR
+            or fuse_opcode.FUSE_ACCESS or fuse_opcode.FUSE_GETLK or fuse_opcode.FUSE_LSEEK or fuse_opcode.FUSE_POLL);
 
     /// <summary>Whether the kernel waits for an answer.</summary>
     public static bool HasReply(uint opcode) =>

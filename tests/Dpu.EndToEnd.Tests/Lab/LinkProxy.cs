@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net.Sockets;
+using System.Text.Json.Nodes;
 
 namespace Dpu.EndToEnd.Tests.Lab;
 
@@ -9,7 +10,11 @@ internal sealed class LinkProxy : IDisposable
     private readonly string _host;
     private readonly Socket _listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
     private readonly ConcurrentBag<Socket> _sockets = [];
+    private readonly Lock _lock = new();
     private volatile bool _closed;
+    private Random? _random;
+    private int _most;
+    private long _left;
 
     /// <summary>Listens at <paramref name="path"/> for the host at <paramref name="host"/>.</summary>
     public LinkProxy(string path, string host)
@@ -25,6 +30,37 @@ internal sealed class LinkProxy : IDisposable
     {
         get => _closed;
         set => _closed = value;
+    }
+
+    /// <summary>How often it has cut by itself.</summary>
+    public int Cuts { get; private set; }
+
+    /// <summary>Starts agent and runtime with a proxy between, and a mount of all that is exported.</summary>
+    public static LinkProxy Up(Pair pair, out string target, string cache = ThreeMounts.None)
+    {
+        string path = Path.Combine(pair.Folder, "proxy.sock");
+        LinkProxy? proxy = null;
+        target = pair.Up(
+            mount => mount["cache"] = cache,
+            runtime =>
+            {
+                proxy = new LinkProxy(path, pair.Endpoint["unix://".Length..]);
+                runtime["hosts"]![0]!["endpoint"] = $"unix://{path}";
+            });
+        return proxy!;
+    }
+
+    /// <summary>Cuts all connections from now on whenever so many bytes have crossed, wherever in a message that is.</summary>
+    /// <param name="seed">Of the random numbers.</param>
+    /// <param name="most">How many bytes at most lie between two cuts; 0 ends it.</param>
+    public void CutAtRandom(int seed, int most)
+    {
+        lock (_lock)
+        {
+            _random = most == 0 ? null : new Random(seed);
+            _most = most;
+            _left = _random?.Next(1, most) ?? 0;
+        }
     }
 
     /// <summary>Breaks every connection.</summary>
@@ -69,14 +105,36 @@ internal sealed class LinkProxy : IDisposable
         }
     }
 
-    private static async Task CopyAsync(Socket from, Socket to)
+    private int PassedBeforeCut(int length)
+    {
+        lock (_lock)
+        {
+            _left -= length;
+            if (_random is null || _left >= 0)
+            {
+                return length;
+            }
+
+            int passed = (int)(length + _left);
+            _left = _random.Next(1, _most);
+            Cuts++;
+            return Math.Max(0, passed);
+        }
+    }
+
+    private async Task CopyAsync(Socket from, Socket to)
     {
         byte[] buffer = new byte[64 * 1024];
         try
         {
             while (await from.ReceiveAsync(buffer) is > 0 and int length)
             {
-                await to.SendAsync(buffer.AsMemory(0, length));
+                int passed = PassedBeforeCut(length);
+                await to.SendAsync(buffer.AsMemory(0, passed));
+                if (passed < length)
+                {
+                    Cut();
+                }
             }
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)

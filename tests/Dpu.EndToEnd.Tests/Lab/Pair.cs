@@ -160,13 +160,14 @@ public sealed class Pair : IDisposable
     }
 
     /// <summary>Starts both, mounts export <c>data</c> and returns the mount point.</summary>
-    public string Up(Action<JsonObject>? changeMount = null)
+    public string Up(Action<JsonObject>? changeMount = null, Action<JsonObject>? changeRuntime = null)
     {
         StartAgent();
         JsonObject mount = Mount("data", "data");
         changeMount?.Invoke(mount);
         JsonObject configuration = RuntimeConfiguration();
         configuration["mounts"]!.AsArray().Add(mount);
+        changeRuntime?.Invoke(configuration);
         Runtime = StartRuntime(configuration);
         string target = mount["target"]!.GetValue<string>();
         WaitMounted(target);
