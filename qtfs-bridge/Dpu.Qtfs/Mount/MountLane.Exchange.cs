@@ -15,7 +15,6 @@ internal sealed unsafe partial class MountLane
     private void Exchange(byte* request, int length, SafeFileHandle device)
     {
         var header = (fuse_in_header*)request;
-        ulong unique = header->unique;
         bool hasReply = ReplayRules.HasReply(header->opcode);
         bool mayRepeat = ReplayRules.MayRepeat(request, length);
         if (_mount.Cache is { } kept && (TryAnswerAttributes(kept, device, header) || TryAnswerRead(kept, device, request, length)))
@@ -31,7 +30,7 @@ internal sealed unsafe partial class MountLane
 
         AnswersHere.Sending(_mount, request, length);
         long started = Environment.TickCount64;
-        ulong number = _mount.NextNumber();
+        _requestNumber = _mount.NextNumber();
 
         // As of the first sending: the answer may be that one's.
         _sequence = _mount.Cache?.Gate.Sequence ?? 0;
@@ -58,18 +57,16 @@ internal sealed unsafe partial class MountLane
             try
             {
                 _sent = true;
-                Send(request, length, number);
+                Send(request, length);
                 sentIn = _connection!.Life;
                 if (!hasReply)
                 {
-                    _forgets.Sent(request, length, number, _connection.Life);
+                    _forgets.Sent(request, length, _requestNumber, _connection.Life);
                     Current.Outcome(length, 0, failed: false);
                     return;
                 }
 
-                int replyLength = _connection.Receive(sentIn == 0 ? unique : number, out byte* reply);
-                ((fuse_out_header*)reply)->unique = unique;
-                _forgets.Arrived();
+                int replyLength = Receive(header, out byte* reply);
                 if (_listing is not null)
                 {
                     replyLength = Merge(request, length, ref reply, replyLength);
@@ -106,11 +103,11 @@ internal sealed unsafe partial class MountLane
     }
 
     // A host that keeps its answers knows the request by its number.
-    private void Send(byte* request, int length, ulong number)
+    private void Send(byte* request, int length)
     {
         var header = (fuse_in_header*)request;
         ulong unique = header->unique;
-        header->unique = _connection!.Life == 0 ? unique : number;
+        header->unique = _connection!.Life == 0 ? unique : _requestNumber;
         try
         {
             _connection.Send(request, length);
@@ -119,6 +116,14 @@ internal sealed unsafe partial class MountLane
         {
             header->unique = unique;
         }
+    }
+
+    private int Receive(fuse_in_header* header, out byte* reply)
+    {
+        int length = _connection!.Receive(_connection.Life == 0 ? header->unique : _requestNumber, out reply);
+        ((fuse_out_header*)reply)->unique = header->unique;
+        _forgets.Arrived();
+        return length;
     }
 
     // It may have been executed, and nobody can say: never again, and never as if it had.
@@ -149,7 +154,7 @@ internal sealed unsafe partial class MountLane
                 return -errno.EIO;
             }
 
-            if (Volatile.Read(ref _interrupted) is not 0 and long interrupted && interrupted == Volatile.Read(ref _unclaimed))
+            if (!_sent && Volatile.Read(ref _interrupted) is not 0 and long interrupted && interrupted == Volatile.Read(ref _unclaimed))
             {
                 _mount.Counters.CountInterrupted();
                 return -errno.EINTR;

@@ -58,8 +58,9 @@ internal sealed unsafe partial class MountLane
             }
 
             // Nothing of that was for the reader, and no entries at all would be the end of the list.
-            _connection!.Send(request, length);
-            merged = _listing.Take(request, reply, _connection.Receive(header->unique, out reply));
+            _requestNumber = _mount.NextNumber();
+            Send(request, length);
+            merged = _listing.Take(request, reply, Receive(header, out reply));
         }
 
         reply = _listing.Reply;

@@ -30,6 +30,7 @@ internal sealed unsafe partial class MountLane : IDisposable
     private long _interrupted;
     private long _sequence;
     private int _changes;
+    private ulong _requestNumber;
 
     public MountLane(RemoteMount mount, uint number)
     {
