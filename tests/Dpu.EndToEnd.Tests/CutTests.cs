@@ -46,7 +46,7 @@ public sealed class CutTests
     [TestCategory("root")]
     [DataRow(ThreeMounts.None)]
     [DataRow(ThreeMounts.Coherent)]
-    public void LinkCutAtAnyByte_EachOperationHappensOnce(string cache) => Work(cache, seconds: 12, seed: Environment.TickCount);
+    public void LinkCutAtAnyByte_EachOperationHappensOnce(string cache) => Work(cache, seconds: 7, seed: Environment.TickCount);
 
     [TestMethod]
     [TestCategory("soak")]

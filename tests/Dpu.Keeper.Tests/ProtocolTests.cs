@@ -81,6 +81,9 @@ public sealed unsafe class ProtocolTests
             _ = Ask(socket, head, body);
             return true;
         }).QuickCheckThrowOnFailure();
+
+        // Some of them were good requests for memory.
+        Assert.AreEqual(0, Ask(socket, Head(Wire.KEEPER_DROP) with { flags = Wire.KEEPER_PREFIX }, []).error);
         Eventually.True(() => Status(socket).closing == 0, KeeperProcess.Limit, "the closes");
         Assert.IsLessThanOrEqualTo(descriptors, keeper.Descriptors);
     }
