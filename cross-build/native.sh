@@ -18,6 +18,15 @@ command -v "$compiler" >/dev/null || die "'$compiler' is missing: install $packa
 version=$(sed -n 's:.*<Version>\(.*\)</Version>.*:\1:p' "$ROOT/Directory.Build.props")
 [ -n "$version" ] || die "Directory.Build.props has no Version"
 
+# build PROGRAM SOURCE…
+build() {
+    local program=$1
+    shift
+    timeout 120 "$compiler" -std=gnu17 -O2 -g -Wall -Wextra -Werror -fstack-protector-strong -D_FORTIFY_SOURCE=2 -pie -fPIE -Wl,-z,relro,-z,now \
+        -DKEEPER_PROGRAM_VERSION="\"$version\"" -pthread -o "$program" "$@"
+}
+
 mkdir -p "$2"
-timeout 120 "$compiler" -std=gnu17 -O2 -g -Wall -Wextra -Werror -fstack-protector-strong -D_FORTIFY_SOURCE=2 -pie -fPIE -Wl,-z,relro,-z,now \
-    -DKEEPER_PROGRAM_VERSION="\"$version\"" -pthread -o "$2/dpu-keeper" "$ROOT"/qtfs-bridge/native/{keeper,held,requests}.c
+build "$2/dpu-keeper" "$ROOT"/qtfs-bridge/native/{keeper,held,requests}.c
+build "$2/dpu-teller" "$ROOT"/qtfs-bridge/native/teller.c
+build "$2/dpu-binder" "$ROOT"/qtfs-bridge/native/binder.c

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # './dev test': sets up, builds, runs the test programs one after the other, each with a time limit, and judges them.
 #   run-tests.sh [NAME…] [--category CATEGORY] [--no-build]     all but the long tests
-#   run-tests.sh soak                                           the long ones
+#   run-tests.sh soak [NAME…]                                   the long ones, or a part: soak survival
 # NAME is a test project ('Fuse', 'Dpu.Fuse.Tests'), or part of a test's full name (class, method).
 # A failure is: a failed test; a program that crashes, hangs, or has no test to run; a category over its budget
 # (tests/README.md); anything left behind. The last line is 'N passed, N failed, N skipped'.
@@ -91,12 +91,14 @@ run_program() {
     started=$SECONDS
     : >"$lines"
     # .NET's diagnostics sockets and pipes in the temporary folder would count as left over after a kill.
-    DPU_TEST_RESULTS=$lines TMPDIR=$work/tmp DOTNET_EnableDiagnostics=0 \
+    DPU_TEST_RESULTS=$lines DPU_TEST_REPORT=$results/$1.report TMPDIR=$work/tmp DOTNET_EnableDiagnostics=0 \
         timeout --kill-after=10 "$limit" "$program" --progress off --no-ansi --ignore-exit-code 8 --filter "$filter" \
         >"$log" 2>&1 </dev/null &
     # In the background, so that Ctrl-C is served at once.
     wait $! || status=$?
     judge_program "$project" "$status" "$lines" "$log" $((SECONDS - started))
+    # What tests have measured, which nobody would see where they pass.
+    if [ -e "$results/$project.report" ]; then sed 's/^/    /' "$results/$project.report"; fi
     end_leftovers "$project"
 }
 

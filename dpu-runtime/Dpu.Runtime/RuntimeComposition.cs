@@ -1,11 +1,16 @@
 using Dpu.Hosting.Configuration;
 using Dpu.Hosting.Control;
 using Dpu.Hosting.Lifetime;
+using Dpu.Keeper;
 using Dpu.Link;
+using Dpu.Qtfs.Mount.Sockets;
+using Dpu.Relay;
 using Dpu.Runtime.Control;
 using Dpu.Runtime.Events;
+using Dpu.Runtime.Flows;
 using Dpu.Runtime.Hosts;
 using Dpu.Runtime.Mounts;
+using Dpu.Runtime.Sockets;
 
 namespace Dpu.Runtime;
 
@@ -19,7 +24,14 @@ public static class RuntimeComposition
         services.AddSingleton<EventHub>();
         string name = daemon.Credentials?.Identity.Name ?? daemon.Configuration.Name ?? Environment.MachineName.ToLowerInvariant();
         services.AddSingleton(s => new DialerSource(daemon.Credentials, name, s.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(s =>
+        {
+            KeeperEvents told = new(s.GetRequiredService<EventHub>(), s.GetRequiredService<ILogger<KeeperEvents>>());
+            return new Keeping(daemon.Configuration.Keeper.Socket, $"runtime/{name}/", told.Changed);
+        });
         services.AddSingleton<HostLinks>();
+        services.AddSingleton<RelayHub>();
+        services.AddSingleton<ISocketRelays, SocketRelays>();
         services.AddSingleton<MountManager>();
         services.AddSingleton(s => new DaemonStatusSource(
             RuntimeConfiguration.Program, name, daemon.ConfigurationFile, daemon.Credentials, s.GetRequiredService<TimeProvider>()));
@@ -31,5 +43,9 @@ public static class RuntimeComposition
         daemon.AddHistograms<RuntimeMetrics>();
         services.AddSingleton<RuntimeService>();
         daemon.MapControl(endpoints => endpoints.MapGrpcService<RuntimeService>());
+        services.AddSingleton<FlowTableHost>();
+        services.AddHostedService(s => s.GetRequiredService<FlowTableHost>());
+        services.AddSingleton<FlowsService>();
+        daemon.MapControl(endpoints => endpoints.MapGrpcService<FlowsService>());
     }
 }

@@ -14,12 +14,18 @@ public sealed class RuntimeMetrics : IHistogramSource, IDisposable
     private readonly MountManager _mounts;
 
     /// <summary>Registers the instruments.</summary>
-    public RuntimeMetrics(HostLinks hosts, MountManager mounts)
+    public RuntimeMetrics(HostLinks hosts, MountManager mounts, Dpu.Relay.RelayHub relays)
     {
         _mounts = mounts;
         _meter.CreateObservableGauge("dpu.host.up", () => hosts.All.Select(host => Of(host, host.IsUp ? 1L : 0L)), null, "1 where the link to the host is up.");
         _meter.CreateObservableCounter("dpu.host.reconnects", () => hosts.All.Select(host => Of(host, (long)host.State.Reconnects)), "{reconnect}", "Times that the link came up again.");
         _meter.CreateObservableGauge("dpu.host.round_trip", () => hosts.All.Select(host => Of(host, host.State.RoundTrip.TotalSeconds)), "s", "Round trip of the last keep-alive.");
+        _meter.CreateObservableGauge("dpu.socket.relays", () => relays.Count, "{relay}", "Connections of programs here with sockets of hosts.");
+        _meter.CreateObservableCounter("dpu.socket.opened", () => relays.Opened, "{relay}", "Such connections begun.");
+        _meter.CreateObservableCounter("dpu.socket.broken", () => relays.Broken, "{relay}", "Such connections that neither program ended in order.");
+        _meter.CreateObservableCounter("dpu.socket.sent", () => relays.Sent, "By", "Bytes of programs here sent to sockets of hosts.");
+        _meter.CreateObservableCounter("dpu.socket.received", () => relays.Received, "By", "Bytes from sockets of hosts received by programs here.");
+        _meter.CreateObservableCounter("dpu.socket.dropped_descriptors", () => relays.DroppedDescriptors, "{descriptor}", "Descriptors that programs passed and that did not cross.");
         _meter.CreateObservableGauge("dpu.mount.mounted", () => mounts.All.Select(mount => Of(mount, mount.State == MountState.Mounted ? 1L : 0L)), null, "1 where the mount stands and its host is there.");
         _meter.CreateObservableGauge("dpu.mount.in_flight", () => Counters(mounts, static counters => counters.InFlight), "{request}", "Requests under way.");
         _meter.CreateObservableCounter("dpu.mount.requests", () => Counters(mounts, static counters => counters.Requests), "{request}", "FUSE requests.");

@@ -5,6 +5,7 @@ using Dpu.Qtfs.Mount;
 using Dpu.Runtime.Control;
 using Dpu.Runtime.Hosts;
 using Dpu.Runtime.Mounts;
+using Dpu.Systemd;
 using Microsoft.Extensions.Hosting;
 
 namespace Dpu.Runtime;
@@ -30,13 +31,22 @@ public sealed class RuntimeWorker(
             Log.NotProtected(logger, refused.ToString());
         }
 
-        Apply(services.GetRequiredService<ReloadCoordinator<RuntimeConfiguration>>().Current);
+        RuntimeConfiguration configuration = services.GetRequiredService<ReloadCoordinator<RuntimeConfiguration>>().Current;
+        _ = hosts.Configure(configuration.Hosts);
+        mounts.TakeOver();
+        Apply(configuration);
         return Task.CompletedTask;
     }
 
     /// <inheritdoc/>
     public async Task StopAsync(CancellationToken cancellationToken)
     {
+        if (SystemState.IsStopping())
+        {
+            // Nobody comes after this runtime, and what unmounts everything now must not wait for one.
+            mounts.KeepOnStop = false;
+        }
+
         // Mounts first: unmounting writes back what is dirty, which needs the links.
         await mounts.DisposeAsync().ConfigureAwait(false);
         await hosts.DisposeAsync().ConfigureAwait(false);
@@ -50,6 +60,7 @@ public sealed class RuntimeWorker(
     {
         RemoteMountOptions[] wanted = [.. configuration.Mounts.Select(MountRequest.From)];
 
+        mounts.KeepOnStop = configuration.Keeper.KeepOnStop;
         List<string> applied = [];
         if (mounts.SlowRequest != configuration.SlowRequest)
         {

@@ -1,11 +1,14 @@
 using Dpu.HostAgent.Control;
 using Dpu.HostAgent.Policy;
+using Dpu.HostAgent.Sockets;
 using Dpu.Hosting.Configuration;
 using Dpu.Hosting.Control;
 using Dpu.Hosting.Lifetime;
+using Dpu.Keeper;
 using Dpu.Link;
 using Dpu.Qtfs.Export;
 using Dpu.Qtfs.Export.Coherence;
+using Dpu.Relay;
 
 namespace Dpu.HostAgent;
 
@@ -16,10 +19,14 @@ public static class HostAgentComposition
     public static void Configure(DaemonBuilder<HostAgentConfiguration> daemon)
     {
         IServiceCollection services = daemon.Services;
-        services.AddSingleton(new ExportServiceOptions());
+        services.AddSingleton(new ExportServiceOptions { Grace = daemon.Configuration.SessionGrace, KeepOnStop = daemon.Configuration.Keeper.KeepOnStop });
+        services.AddSingleton(s => KeepingOf(daemon.Configuration.Keeper, s.GetRequiredService<ILogger<Keeping>>()));
         services.AddSingleton<ChangeWatcher>();
         services.AddSingleton<HostMounts>();
         services.AddSingleton<ExportService>();
+        services.AddSingleton<RelayHub>();
+        services.AddSingleton<SocketTargets>();
+        services.AddSingleton(s => new RelayService(s.GetRequiredService<RelayHub>(), s.GetRequiredService<SocketTargets>()));
         services.AddSingleton<ExportPolicy>();
         services.AddSingleton<PeerPolicy>();
         services.AddSingleton<ControlService>();
@@ -33,7 +40,7 @@ public static class HostAgentComposition
                 Time = s.GetRequiredService<TimeProvider>(),
                 Logger = s.GetRequiredService<ILogger<LinkListener>>(),
             },
-            [s.GetRequiredService<ExportService>(), s.GetRequiredService<ControlService>()]));
+            [s.GetRequiredService<ExportService>(), s.GetRequiredService<ControlService>(), s.GetRequiredService<RelayService>()]));
         services.AddSingleton(s => new DaemonStatusSource(
             HostAgentConfiguration.Program,
             daemon.Credentials?.Identity.Name ?? Environment.MachineName.ToLowerInvariant(),
@@ -51,4 +58,16 @@ public static class HostAgentComposition
         daemon.ServesStreams = true;
         daemon.MapControl(endpoints => endpoints.MapGrpcService<AgentService>());
     }
+
+    private static Keeping KeepingOf(KeeperConfiguration configuration, ILogger logger) => new(configuration.Socket, "agent/", (there, what) =>
+    {
+        if (there)
+        {
+            Log.KeeperThere(logger, what);
+        }
+        else
+        {
+            Log.KeeperGone(logger, what);
+        }
+    });
 }

@@ -13,10 +13,14 @@ public sealed class HostAgentMetrics : IHistogramSource, IDisposable
     private readonly ExportService _exports;
 
     /// <summary>Registers the instruments.</summary>
-    public HostAgentMetrics(ExportService exports, LinkListener listener)
+    public HostAgentMetrics(ExportService exports, LinkListener listener, Dpu.Relay.RelayHub relays)
     {
         _exports = exports;
         _meter.CreateObservableGauge("dpu.agent.connections", () => listener.Connections, "{connection}", "Connections of the link.");
+        _meter.CreateObservableGauge("dpu.agent.socket.relays", () => relays.Count, "{relay}", "Connections of DPUs with sockets of this host.");
+        _meter.CreateObservableCounter("dpu.agent.socket.opened", () => relays.Opened, "{relay}", "Such connections begun.");
+        _meter.CreateObservableCounter("dpu.agent.socket.broken", () => relays.Broken, "{relay}", "Such connections that neither program ended in order.");
+        _meter.CreateObservableCounter("dpu.agent.socket.refused", () => exports.SocketsRefused, "{relay}", "Such connections that policy has refused.");
         _meter.CreateObservableGauge("dpu.agent.sessions", () => Measure(exports, static _ => 1), "{session}", "Sessions.");
         _meter.CreateObservableGauge("dpu.agent.mounts", () => Measure(exports, static session => session.Mounts), "{mount}", "Mounts of exports.");
         _meter.CreateObservableGauge("dpu.agent.open_nodes", () => Measure(exports, static session => session.OpenNodes), "{node}", "Nodes that peers' kernels hold.");

@@ -24,7 +24,9 @@ public sealed class HostAgentWorker(
         FileDescriptorLimit.RaiseToHard();
 
         // Policy first: nobody must be let in under none.
+        exports.Serve();
         exports.Apply(configuration.Current);
+        exports.Restore();
         listener.Start();
         return Task.CompletedTask;
     }

@@ -47,6 +47,9 @@ public sealed class ResourceBudget(int limit)
         return false;
     }
 
+    /// <summary>Takes what was granted in an earlier life, beyond the limit too.</summary>
+    public void Take(int count = 1) => Interlocked.Add(ref _used, count);
+
     /// <summary>Gives one back.</summary>
     public void Return() => Interlocked.Decrement(ref _used);
 

@@ -31,7 +31,11 @@ public sealed unsafe class KeeperClient : IDisposable
     {
         _connection = KeeperConnection.Open(path, Limit);
         Greeting = StatusOf(_connection.Greeting);
+        Process = _connection.Process;
     }
+
+    /// <summary>The keeper's process id; 0 where it is in another pid namespace.</summary>
+    public int Process { get; }
 
     /// <summary>What the keeper said when it was greeted.</summary>
     public KeeperStatus Greeting { get; }
@@ -65,6 +69,45 @@ public sealed unsafe class KeeperClient : IDisposable
     /// <exception cref="KeeperException">The keeper is gone.</exception>
     public long DropAll(string prefix) => (long)Require(Ask(keeper.KEEPER_DROP, prefix, flags: keeper.KEEPER_PREFIX), $"let go of '{prefix}*'").Head.size;
 
+    /// <summary>As <see cref="Put"/>, without waiting: what the keeper refuses is in <see cref="TakeFailure"/> after the next call that waits.</summary>
+    /// <exception cref="KeeperException">The keeper is gone.</exception>
+    public void PutQuietly(ReadOnlySpan<byte> name, SafeFileHandle descriptor, ReadOnlySpan<byte> note = default)
+    {
+        ArgumentNullException.ThrowIfNull(descriptor);
+        bool held = false;
+        try
+        {
+            descriptor.DangerousAddRef(ref held);
+            PutQuietly(name, (int)descriptor.DangerousGetHandle(), note);
+        }
+        finally
+        {
+            if (held)
+            {
+                descriptor.DangerousRelease();
+            }
+        }
+    }
+
+    /// <summary>As above, of a descriptor that stays open during the call.</summary>
+    /// <exception cref="KeeperException">The keeper is gone.</exception>
+    public void PutQuietly(ReadOnlySpan<byte> name, int descriptor, ReadOnlySpan<byte> note) => Tell(keeper.KEEPER_PUT, name, note, descriptor);
+
+    /// <summary>As <see cref="Drop"/>, without waiting.</summary>
+    /// <exception cref="KeeperException">The keeper is gone.</exception>
+    public void DropQuietly(ReadOnlySpan<byte> name) => Tell(keeper.KEEPER_DROP, name, default, -1);
+
+    /// <summary>The errno with which the last quiet request failed that did, once; 0 where none did.</summary>
+    public int TakeFailure()
+    {
+        lock (_lock)
+        {
+            int failure = _connection.QuietFailure;
+            _connection.QuietFailure = 0;
+            return failure;
+        }
+    }
+
     /// <summary>Entries whose names begin so, by name.</summary>
     /// <exception cref="KeeperException">The keeper is gone.</exception>
     public IReadOnlyList<KeptEntry> List(string prefix = "")
@@ -94,8 +137,8 @@ public sealed unsafe class KeeperClient : IDisposable
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(size);
         KeeperAnswer answer = Require(Ask(keeper.KEEPER_MEMORY, name, note, size: (ulong)size), $"share {size} bytes as '{name}'");
         made = (answer.Head.flags & keeper.KEEPER_MADE) != 0;
-        using Kept kept = KeptOf(name, answer);
-        return new KeptMemory(kept);
+        Kept kept = KeptOf(name, answer);
+        return new KeptMemory(kept.Entry, kept.Descriptor);
     }
 
     /// <summary>What the keeper says of itself now.</summary>
@@ -164,6 +207,21 @@ public sealed unsafe class KeeperClient : IDisposable
     private static KeeperAnswer Require(KeeperAnswer answer, string what) => answer.Head.error == 0
         ? answer
         : throw new KeeperException($"the keeper cannot {what}: {KeeperConnection.NameOf(answer.Head.error)}", answer.Head.error);
+
+    private void Tell(ushort operation, ReadOnlySpan<byte> name, ReadOnlySpan<byte> note, int descriptor)
+    {
+        lock (_lock)
+        {
+            if (_broken)
+            {
+                throw new KeeperException("the connection to the keeper is broken: connect anew");
+            }
+
+            _broken = true;
+            _connection.Tell(operation, name, note, descriptor);
+            _broken = false;
+        }
+    }
 
     private KeeperAnswer Ask(ushort operation, string name, ReadOnlySpan<byte> note = default, SafeFileHandle? descriptor = null, uint flags = 0, ulong size = 0)
     {

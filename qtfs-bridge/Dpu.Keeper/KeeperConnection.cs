@@ -13,6 +13,7 @@ internal sealed unsafe class KeeperConnection : IDisposable
 {
     private const uint OldestVersion = 1;
     private const uint NewestVersion = 1;
+    private const ulong QuietTag = 0;
 
     private readonly string _path;
     private readonly SafeFileHandle _socket;
@@ -27,6 +28,17 @@ internal sealed unsafe class KeeperConnection : IDisposable
 
     /// <summary>What the keeper said when it was greeted.</summary>
     public keeper_status Greeting { get; private set; }
+
+    /// <summary>The keeper's process id; 0 where it is in another pid namespace.</summary>
+    public int Process
+    {
+        get
+        {
+            ucred credentials = default;
+            uint size = (uint)sizeof(ucred);
+            return sys_socket.getsockopt(_socket, sys_socket.SOL_SOCKET, sys_socket.SO_PEERCRED, &credentials, &size) == 0 ? credentials.pid : 0;
+        }
+    }
 
     /// <summary>Connects and agrees on a version.</summary>
     /// <exception cref="KeeperException">Nobody serves that path, it refuses, or speaks no version of ours.</exception>
@@ -89,8 +101,15 @@ internal sealed unsafe class KeeperConnection : IDisposable
     public KeeperAnswer Ask(ushort operation, string name = "", ReadOnlySpan<byte> note = default, SafeFileHandle? descriptor = null, uint flags = 0, ulong size = 0)
     {
         ulong tag = ++_tag;
-        Send(new keeper_message { operation = operation, flags = flags, tag = tag, size = size }, name, note, descriptor);
+        Send(new keeper_message { operation = operation, flags = flags, tag = tag, size = size }, Encoding.UTF8.GetBytes(name), note, descriptor);
         KeeperAnswer answer = Receive(operation);
+        for (; answer.Head.tag == QuietTag; answer = Receive(operation))
+        {
+            // What was refused of the requests that nobody waits for.
+            QuietFailure = answer.Head.error;
+            answer.Descriptor?.Dispose();
+        }
+
         if (answer.Head.tag == tag && answer.Head.operation == operation)
         {
             return answer;
@@ -99,6 +118,19 @@ internal sealed unsafe class KeeperConnection : IDisposable
         answer.Descriptor?.Dispose();
         throw new KeeperException($"the keeper at '{_path}' answered another request than the one asked (operation {answer.Head.operation} for {operation})");
     }
+
+    /// <summary>Sends a request that is answered only where it fails, which the next <see cref="Ask"/> finds.</summary>
+    /// <param name="operation">What is asked.</param>
+    /// <param name="name">The entry's name, in UTF-8.</param>
+    /// <param name="note">Its note.</param>
+    /// <param name="descriptor">A descriptor to send, which the caller keeps; -1 for none.</param>
+    /// <param name="flags">More flags of the request.</param>
+    /// <exception cref="KeeperException">It could not be sent.</exception>
+    public void Tell(ushort operation, ReadOnlySpan<byte> name, ReadOnlySpan<byte> note, int descriptor, uint flags = 0) =>
+        Send(new keeper_message { operation = operation, flags = flags | keeper.KEEPER_QUIET, tag = QuietTag }, name, note, descriptor);
+
+    /// <summary>The errno of the last quiet request that failed; 0 while none has.</summary>
+    public int QuietFailure { get; set; }
 
     /// <inheritdoc/>
     public void Dispose() => _socket.Dispose();
@@ -147,48 +179,52 @@ internal sealed unsafe class KeeperConnection : IDisposable
         Greeting = MemoryMarshal.Read<keeper_status>(answer.Note.Span);
     }
 
-    private void Send(keeper_message head, string name, ReadOnlySpan<byte> note, SafeFileHandle? descriptor)
+    private void Send(keeper_message head, ReadOnlySpan<byte> name, ReadOnlySpan<byte> note, SafeFileHandle? descriptor)
     {
-        byte[] names = Encoding.UTF8.GetBytes(name);
-        (head.header, head.name, head.note) = ((ushort)sizeof(keeper_message), (uint)names.Length, (uint)note.Length);
-        byte* control = stackalloc byte[cmsg.SpaceOfDescriptor];
         bool held = false;
         try
         {
-            fixed (byte* namePointer = names, notePointer = note)
-            {
-                iovec* parts = stackalloc iovec[3];
-                parts[0] = new iovec { iov_base = &head, iov_len = (nuint)sizeof(keeper_message) };
-                parts[1] = new iovec { iov_base = namePointer, iov_len = (nuint)names.Length };
-                parts[2] = new iovec { iov_base = notePointer, iov_len = (nuint)note.Length };
-                var message = new msghdr { msg_iov = parts, msg_iovlen = 3 };
-                if (descriptor is not null)
-                {
-                    descriptor.DangerousAddRef(ref held);
-                    cmsg.PutDescriptor(control, (int)descriptor.DangerousGetHandle());
-                    message.msg_control = control;
-                    message.msg_controllen = (nuint)cmsg.SpaceOfDescriptor;
-                }
-
-                long sent;
-                do
-                {
-                    // SAFETY: all that it points to lives until the call returns.
-                    sent = LibC.Result(LibC.sendmsg((int)_socket.DangerousGetHandle(), &message, msg_flags.MSG_NOSIGNAL));
-                }
-                while (sent == -errno.EINTR);
-
-                if (sent < 0)
-                {
-                    throw Broken((int)-sent);
-                }
-            }
+            descriptor?.DangerousAddRef(ref held);
+            Send(head, name, note, held ? (int)descriptor!.DangerousGetHandle() : -1);
         }
         finally
         {
             if (held)
             {
                 descriptor!.DangerousRelease();
+            }
+        }
+    }
+
+    private void Send(keeper_message head, ReadOnlySpan<byte> name, ReadOnlySpan<byte> note, int descriptor)
+    {
+        (head.header, head.name, head.note) = ((ushort)sizeof(keeper_message), (uint)name.Length, (uint)note.Length);
+        byte* control = stackalloc byte[cmsg.SpaceOfDescriptor];
+        fixed (byte* namePointer = name, notePointer = note)
+        {
+            iovec* parts = stackalloc iovec[3];
+            parts[0] = new iovec { iov_base = &head, iov_len = (nuint)sizeof(keeper_message) };
+            parts[1] = new iovec { iov_base = namePointer, iov_len = (nuint)name.Length };
+            parts[2] = new iovec { iov_base = notePointer, iov_len = (nuint)note.Length };
+            var message = new msghdr { msg_iov = parts, msg_iovlen = 3 };
+            if (descriptor >= 0)
+            {
+                cmsg.PutDescriptor(control, descriptor);
+                message.msg_control = control;
+                message.msg_controllen = (nuint)cmsg.SpaceOfDescriptor;
+            }
+
+            long sent;
+            do
+            {
+                // SAFETY: all that it points to lives until the call returns.
+                sent = LibC.Result(LibC.sendmsg((int)_socket.DangerousGetHandle(), &message, msg_flags.MSG_NOSIGNAL));
+            }
+            while (sent == -errno.EINTR);
+
+            if (sent < 0)
+            {
+                throw Broken((int)-sent);
             }
         }
     }

@@ -24,6 +24,7 @@ internal static class keeper
     public const uint KEEPER_NEW = 1;
     public const uint KEEPER_PREFIX = 2;
     public const uint KEEPER_MADE = 4;
+    public const uint KEEPER_QUIET = 8;
 
     public const uint KEEPER_NOTE_ALONE = 0;
     public const uint KEEPER_DESCRIPTOR = 1;

@@ -62,6 +62,17 @@ public sealed class LinkConnection : IDisposable
     /// <summary>Ends the connection under a thread that blocks on it: its read or write returns. The owner still disposes.</summary>
     public void Abort() => _transport.Abort();
 
+    /// <summary>
+    /// For a service that has accepted it: the connection goes on when <see cref="ILinkService.Serve"/> returns, without a thread, and
+    /// its new owner disposes it. The listener still cuts it where it would cut any other.
+    /// </summary>
+    public void Keep() => IsKept = true;
+
+    internal bool IsKept { get; private set; }
+
+    /// <summary>Called once when it is closed.</summary>
+    internal Action? Released { get; set; }
+
     /// <summary>Closes the connection. Not while another thread is in a read or write: <see cref="Abort"/> and join it first.</summary>
     public void Dispose()
     {
@@ -71,6 +82,7 @@ public sealed class LinkConnection : IDisposable
             _transport.Abort();
             Stream.Dispose();
             _transport.Dispose();
+            Released?.Invoke();
         }
     }
 }

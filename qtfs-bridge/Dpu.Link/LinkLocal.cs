@@ -46,5 +46,7 @@ public sealed record LinkLocal
         },
         PageSize = (uint)Environment.SystemPageSize,
         Kernel = File.Exists("/proc/sys/kernel/osrelease") ? File.ReadAllText("/proc/sys/kernel/osrelease").Trim() : "",
+        MachineId = MachineBoot.Machine(),
+        BootId = MachineBoot.Boot(),
     };
 }

@@ -20,6 +20,9 @@ public sealed class CStructAttribute(string cName, string header) : Attribute
 
     /// <summary>True where only a prefix of the C struct is declared (its size is then not compared).</summary>
     public bool Prefix { get; init; }
+
+    /// <summary><c>x64</c> or <c>arm64</c> where the layout is that of one architecture only.</summary>
+    public string? Architecture { get; init; }
 }
 
 /// <summary>

@@ -125,9 +125,11 @@ public static unsafe partial class LibC
 
     /// <summary>Makes an open file non-blocking: O_NONBLOCK belongs to the open file description, whoever shares it.</summary>
     /// <returns>0 or a negated errno.</returns>
-    public static int SetNonBlocking(Microsoft.Win32.SafeHandles.SafeFileHandle file)
+    public static int SetNonBlocking(Microsoft.Win32.SafeHandles.SafeFileHandle file) => SetNonBlocking((int)file.DangerousGetHandle());
+
+    /// <inheritdoc cref="SetNonBlocking(Microsoft.Win32.SafeHandles.SafeFileHandle)"/>
+    public static int SetNonBlocking(int descriptor)
     {
-        int descriptor = (int)file.DangerousGetHandle();
         int flags = Result(fcntl_int(descriptor, fcntl.F_GETFL, 0));
         return flags < 0 ? flags : Result(fcntl_int(descriptor, fcntl.F_SETFL, flags | fcntl.O_NONBLOCK));
     }

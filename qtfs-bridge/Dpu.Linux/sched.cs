@@ -23,4 +23,8 @@ public static unsafe partial class LibC
     /// <summary>unshare(2): concerns the calling thread only.</summary>
     [LibraryImport(Library)]
     public static partial int unshare(int flags);
+
+    /// <summary>setns(2): moves the calling thread into the namespace of a descriptor.</summary>
+    [LibraryImport(Library)]
+    public static partial int setns(int fd, int type);
 }

@@ -7,6 +7,7 @@ namespace Dpu.Linux;
 [CConstants("signal.h")]
 public static class signal
 {
+    public const int SIGKILL = 9;
     public const int SIGSTOP = 19;
 }
 

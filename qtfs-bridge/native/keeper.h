@@ -43,6 +43,7 @@ enum keeper_flags {
     KEEPER_NEW = 1,    // of PUT: fail with EEXIST instead of taking the place of what is there
     KEEPER_PREFIX = 2, // of DROP: all whose names begin with this
     KEEPER_MADE = 4,   // of MEMORY's answer
+    KEEPER_QUIET = 8,  // of PUT and DROP: answered only where it fails, so that the client need not wait
 };
 
 enum keeper_kind {

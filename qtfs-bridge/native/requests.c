@@ -140,7 +140,7 @@ static int memory(struct exchange *exchange)
 
 static uint32_t known_flags(uint16_t operation)
 {
-    return operation == KEEPER_PUT ? KEEPER_NEW : operation == KEEPER_DROP ? KEEPER_PREFIX : 0;
+    return operation == KEEPER_PUT ? KEEPER_NEW | KEEPER_QUIET : operation == KEEPER_DROP ? KEEPER_PREFIX | KEEPER_QUIET : 0;
 }
 
 static bool needs_name(const struct keeper_message *request)
@@ -287,6 +287,8 @@ void serve_client(void *which)
     status.requests++;
     status.refused += error != 0;
     let_go(exchange.given);
+    if (error == 0 && (exchange.request.flags & KEEPER_QUIET))
+        return;
     if (!answer(client, &exchange)) {
         say(WARNING, "a client does not take its answers, or is gone: its connection ends");
         end_client(client);

@@ -1,5 +1,6 @@
 using Dpu.Benchmarks;
 using Dpu.Benchmarks.Files;
+using Dpu.Benchmarks.Flows;
 using Dpu.Benchmarks.Targets;
 
 // The children of targets: each serves in a process of its own, as every peer does.
@@ -19,7 +20,7 @@ if (!BenchmarkOptions.TryParse(args, out BenchmarkOptions? options, out string? 
     return 2;
 }
 
-IBenchmark[] benchmarks = [new QtfsBenchmark(), new FuseBenchmark(), new CoherenceBenchmark()];
+IBenchmark[] benchmarks = [new QtfsBenchmark(), new FuseBenchmark(), new CoherenceBenchmark(), new FlowsBenchmark()];
 IBenchmark? benchmark = Array.Find(benchmarks, b => b.Name == options.Name);
 if (benchmark is null)
 {

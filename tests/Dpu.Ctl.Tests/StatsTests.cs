@@ -15,9 +15,9 @@ public sealed class StatsTests
         (int code, string output, string error) = fixture.Run("stats");
         Assert.AreEqual(ExitCodes.Success, code, error);
         string[] lines = output.TrimEnd('\n').Split('\n');
-        Assert.AreEqual("/mnt/waiting (host2:e): waiting, link down; unknown outcome 0, repeated 0, interrupted 0", lines[0]);
+        Assert.AreEqual("/mnt/waiting (host2:e): waiting, link down; unknown outcome 0, repeated 0, interrupted 0, recovered 0, taken over 0", lines[0]);
         string[] of = lines[(Array.IndexOf(lines, string.Empty) + 1)..];
-        Assert.AreEqual("/mnt/x (host1:evil\\x1b[31m): mounted, link up, 10s; unknown outcome 1, repeated 3, interrupted 2", of[0]);
+        Assert.AreEqual("/mnt/x (host1:evil\\x1b[31m): mounted, link up, 10s; unknown outcome 1, repeated 3, interrupted 2, recovered 0, taken over 0", of[0]);
         string[][] cells = [.. of[1..].Select(line => System.Text.RegularExpressions.Regex.Split(line, " {2,}"))];
         CollectionAssert.AreEqual(new[] { "OPERATION", "COUNT", "ERRORS", "RATE", "P50", "P99", "MAX", "TO-HOST", "FROM-HOST", "IN-FLIGHT" }, cells[0]);
         CollectionAssert.AreEqual(new[] { "READ", "30", "0", "3/s", "1ms", "2ms", "2ms", "2.9 KiB", "120 KiB", "1" }, cells[1]);

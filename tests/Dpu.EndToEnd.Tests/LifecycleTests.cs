@@ -175,6 +175,35 @@ public sealed class LifecycleTests
         Assert.IsTrue(Directory.Exists(Path.Combine(pair.ExportRoot, "made")), "the directory on the host");
     }
 
+    // On any other file system that is no pipe or terminal, a signal that does not kill ends no open(2).
+    [TestMethod]
+    [TestCategory("root")]
+    public void SignalWhileTheHostIsAway_LeavesACallerThatLivesWaiting()
+    {
+        using var pair = new Pair();
+        using LinkProxy proxy = LinkProxy.Up(pair, out string mount);
+        using RunningProgram program = Shell.StartPython(
+            $"new, go = b'{mount}/new', '{pair.Folder}/go'" +
+            """
+
+            import signal
+            c = ctypes.CDLL(None, use_errno=True)
+            signal.signal(signal.SIGALRM, lambda *_: None)
+            signal.siginterrupt(signal.SIGALRM, False)
+            say('ready')
+            wait(go)
+            signal.setitimer(signal.ITIMER_REAL, 0.5)
+            say(c.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600) >= 0 or errno.errorcode[ctypes.get_errno()])
+            """,
+            "/");
+        Eventually.True(() => program.Output.Contains("ready", StringComparison.Ordinal) || program.HasExited, Pair.Limit, "the program");
+        proxy.CloseNow();
+        File.WriteAllText(Path.Combine(pair.Folder, "go"), "");
+        Survival.FaultyPair.Pause(TimeSpan.FromSeconds(2));
+        proxy.Closed = false;
+        CollectionAssert.AreEqual(new[] { "ready", "True" }, Shell.End(program));
+    }
+
     [TestMethod]
     [TestCategory("root")]
     public void SilentHost_CallersAreKillable_AndTheMountCanBeDetached()

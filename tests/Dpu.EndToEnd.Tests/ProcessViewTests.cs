@@ -8,6 +8,7 @@ namespace Dpu.EndToEnd.Tests;
 /// under its own numbers, and everything else is the host's.
 /// </summary>
 [TestClass]
+[DoNotParallelize] // It chooses the next process numbers of the machine.
 public sealed class ProcessViewTests
 {
     private static Pair s_pair = null!;

@@ -3,37 +3,6 @@ namespace Dpu.EndToEnd.Tests;
 // fio(1): random writes in its four ways, and checksums of every block.
 public sealed partial class RealProgramsTests
 {
-    private const string Job =
-        """
-        [global]
-        size=8m
-        rw=randwrite
-        verify=crc32c
-        verify_pattern=%o
-        verify_fatal=1
-        verify_state_save=0
-        bsrange=4k-128k
-        blockalign=4k
-        [psync]
-        filename=psync
-        ioengine=psync
-        bsrange=512-64k
-        blockalign=512
-        [libaio]
-        filename=libaio
-        ioengine=libaio
-        iodepth=8
-        direct=1
-        [mmap]
-        filename=mmap
-        ioengine=mmap
-        [pvsync2]
-        filename=pvsync2
-        ioengine=pvsync2
-        fsync=32
-
-        """;
-
     [TestMethod]
     [TestCategory("interop")]
     [DataRow(ThreeMounts.None)]
@@ -44,13 +13,13 @@ public sealed partial class RealProgramsTests
         int seed = Random.Shared.Next();
         Console.WriteLine($"randseed {seed}");
         string job = Path.Combine(s_mounts.Folder, $"fio-{cache}.job");
-        File.WriteAllText(job, Job.Replace("[global]", $"[global]\nrandseed={seed}", StringComparison.Ordinal));
+        FioJob.Write(job, megabytes: 8, seed);
 
         Sh($"fio --output=/dev/null {job}", there);
         Sh($"fio --output=/dev/null --verify_only {job}", onHost);
 
         // The check is one: a byte that the host changes is found by it, through the mount.
-        foreach (string name in (string[])["psync", "libaio", "mmap", "pvsync2"])
+        foreach (string name in FioJob.Files)
         {
             Sh($"printf X | dd of={name} bs=1 seek=1048700 conv=notrunc status=none", onHost);
             Assert.IsTrue(

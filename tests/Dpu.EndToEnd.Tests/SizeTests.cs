@@ -5,6 +5,7 @@ namespace Dpu.EndToEnd.Tests;
 
 /// <summary>Directories and files that are large.</summary>
 [TestClass]
+[DoNotParallelize] // They use all of the memory and both processors.
 public sealed class SizeTests
 {
     private const int Million = 1_000_000;

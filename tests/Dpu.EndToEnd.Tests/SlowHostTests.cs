@@ -9,6 +9,7 @@ namespace Dpu.EndToEnd.Tests;
 /// is not held up, and who waits can be killed.
 /// </summary>
 [TestClass]
+[DoNotParallelize] // Times are compared with limits of seconds.
 public sealed class SlowHostTests
 {
     private const int Readers = 64;

@@ -22,11 +22,7 @@ public sealed class StressTests
     public static void Start(TestContext _) => s_mounts = new ThreeMounts();
 
     [ClassCleanup]
-    public static void Stop()
-    {
-        s_mounts.Dispose();
-        StressPrograms.Remove();
-    }
+    public static void Stop() => s_mounts.Dispose();
 
     [TestMethod]
     [TestCategory("root")]

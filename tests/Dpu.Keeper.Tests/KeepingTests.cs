@@ -23,7 +23,7 @@ public sealed unsafe class KeepingTests
         daemon.Kill();
         Assert.IsTrue(daemon.WaitForExit(KeeperProcess.Limit));
 
-        using KeeperClient client = keeper.Connect();
+        using KeeperClient client = new KeeperClient(keeper.Socket);
         using Kept kept = client.Get("test/pipe")!;
         Assert.AreEqual("left by 1", Encoding.UTF8.GetString(kept.Entry.Note.Span));
         Assert.AreEqual(KeptKind.Descriptor, kept.Entry.Kind);
@@ -38,7 +38,7 @@ public sealed unsafe class KeepingTests
     public void Put_OfANameThatIsThere_TakesItsPlaceOrFails()
     {
         using KeeperProcess keeper = new();
-        using KeeperClient client = keeper.Connect();
+        using KeeperClient client = new KeeperClient(keeper.Socket);
         using Pipe first = new(), second = new();
         client.Put("a", first.Write, "one"u8);
         Assert.AreEqual(errno.EEXIST, Assert.ThrowsExactly<KeeperException>(() => client.Put("a", second.Write, "two"u8, onlyNew: true)).Error);
@@ -69,7 +69,7 @@ public sealed unsafe class KeepingTests
     public void List_OfManyEntries_HasEachOnceInOrder()
     {
         using KeeperProcess keeper = new();
-        using KeeperClient client = keeper.Connect();
+        using KeeperClient client = new KeeperClient(keeper.Socket);
         byte[] note = new byte[KeeperClient.MostNote];
         string[] names = [.. Enumerable.Range(0, 2000).Select(i => $"runtime/{i}"), "runtime", "runtimf", "\u00e9", new string('n', 255)];
         foreach (string name in names.Reverse())
@@ -92,7 +92,7 @@ public sealed unsafe class KeepingTests
     public void Memory_OutlivesItsMaker_AndNeverChangesItsSize()
     {
         using KeeperProcess keeper = new("--memory", "1048576");
-        using (KeeperClient maker = keeper.Connect())
+        using (KeeperClient maker = new KeeperClient(keeper.Socket))
         using (KeptMemory memory = maker.OpenMemory("m", 8192, out bool made, "layout 1"u8))
         {
             Assert.IsTrue(made);
@@ -100,7 +100,7 @@ public sealed unsafe class KeepingTests
             "what was written"u8.CopyTo(new Span<byte>(memory.Address + 5000, 100));
         }
 
-        using KeeperClient client = keeper.Connect();
+        using KeeperClient client = new KeeperClient(keeper.Socket);
         using (KeptMemory memory = client.OpenMemory("m", 8192, out bool made, "another note"u8))
         {
             Assert.IsFalse(made);
@@ -129,7 +129,7 @@ public sealed unsafe class KeepingTests
     public void Full_Keeper_SaysSo_AndServesOn()
     {
         using KeeperProcess keeper = new("--entries", "3");
-        using KeeperClient client = keeper.Connect();
+        using KeeperClient client = new KeeperClient(keeper.Socket);
         using Pipe pipe = new();
         foreach (string name in (string[])["a", "b", "c"])
         {
@@ -154,7 +154,7 @@ public sealed unsafe class KeepingTests
         using RunningProgram daemon = RunningProgram.Start("python3", ["-c", Lingering, keeper.Socket]);
         Eventually.True(() => daemon.Output.Contains("put", StringComparison.Ordinal) || daemon.HasExited, KeeperProcess.Limit, "the daemon");
         Assert.IsFalse(daemon.HasExited, daemon.Error);
-        using KeeperClient client = keeper.Connect();
+        using KeeperClient client = new KeeperClient(keeper.Socket);
         using Pipe pipe = new();
         Assert.AreEqual(1, client.DropAll("lingers"));
         Eventually.True(() => client.Status().Closing == 1, KeeperProcess.Limit, "the close");
@@ -176,7 +176,7 @@ public sealed unsafe class KeepingTests
     public void HundredThousandOperations_LeaveNothing()
     {
         using KeeperProcess keeper = new();
-        using KeeperClient client = keeper.Connect();
+        using KeeperClient client = new KeeperClient(keeper.Socket);
         using Pipe pipe = new();
         byte[] note = new byte[1000];
         void Work(int operations)
@@ -210,7 +210,7 @@ public sealed unsafe class KeepingTests
                     default:
                         if (i % 50 == 0)
                         {
-                            keeper.Connect().Dispose();
+                            new KeeperClient(keeper.Socket).Dispose();
                         }
 
                         break;

@@ -94,7 +94,7 @@ public sealed unsafe class ProtocolTests
     {
         using KeeperProcess keeper = new();
         using Socket greedy = Greeted(keeper);
-        using KeeperClient other = keeper.Connect();
+        using KeeperClient other = new KeeperClient(keeper.Socket);
         byte[] status = Message(Head(Wire.KEEPER_STATUS), []);
         SocketException ended = Assert.ThrowsExactly<SocketException>(() =>
         {
@@ -116,13 +116,13 @@ public sealed unsafe class ProtocolTests
         List<KeeperClient> clients = [];
         for (int i = 0; i < 64; i++)
         {
-            clients.Add(keeper.Connect());
+            clients.Add(new KeeperClient(keeper.Socket));
         }
 
-        Assert.ThrowsExactly<KeeperException>(keeper.Connect);
+        Assert.ThrowsExactly<KeeperException>(() => new KeeperClient(keeper.Socket));
         clients[0].Dispose();
         Eventually.True(() => clients[1].Status().Clients == 63, KeeperProcess.Limit, "the end of one");
-        clients[0] = keeper.Connect();
+        clients[0] = new KeeperClient(keeper.Socket);
         clients.ForEach(client => client.Dispose());
     }
 

@@ -1,2 +1,1 @@
-global using Dpu.Keeper.Tests.Lab;
 global using Dpu.TestSupport;

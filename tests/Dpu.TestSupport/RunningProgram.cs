@@ -50,15 +50,17 @@ public sealed class RunningProgram : IDisposable
         IReadOnlyDictionary<string, string?>? environment = null)
     {
         string path = name.Contains('/', StringComparison.Ordinal) ? name : Requires.Tool(name);
-        ProcessStartInfo start = new(path)
+
+        // env(1) goes into the directory, and runs the program. Process.Start would wait for that, under a lock that every other start and
+        // exit of a program needs: one directory on a mount that hangs, and nothing could be started that ends the hang.
+        ProcessStartInfo start = new(directory is null ? path : "/usr/bin/env")
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
             UseShellExecute = false,
-            WorkingDirectory = directory ?? "",
         };
-        foreach (string argument in arguments)
+        foreach (string argument in directory is null ? arguments : ["-C", directory, path, .. arguments])
         {
             start.ArgumentList.Add(argument);
         }
@@ -76,7 +78,7 @@ public sealed class RunningProgram : IDisposable
         }
 
         Process process = Process.Start(start) ?? throw new ProgramException($"'{path}' did not start.");
-        RunningProgram program = new(process, string.Join(' ', start.ArgumentList.Prepend(path)));
+        RunningProgram program = new(process, string.Join(' ', arguments.Prepend(path)));
         try
         {
             process.StandardInput.Write(input);

@@ -21,6 +21,8 @@ internal static class HostCommands
         return new Command("host", "Show the hosts that this DPU serves") { list, show };
     }
 
+    private static string Number(ulong value) => value.ToString(CultureInfo.InvariantCulture);
+
     private static async Task<int> ListAsync(CtlContext context, CancellationToken cancellation)
     {
         List<Host> hosts = await Pages.HostsAsync(context.Connection, cancellation).ConfigureAwait(false);
@@ -57,7 +59,10 @@ internal static class HostCommands
 
         Line("round trip", Human.Duration(host.RoundTrip));
         Line("reconnects", host.Reconnects.ToString(CultureInfo.InvariantCulture));
-        Line("session", host.SessionId);
+        Line("session", $"{host.SessionId}, {Human.Age(host.SessionStartTime, context.Now)} old");
+        Line("replayed", $"{Number(host.Repeats)} requests sent again, {Number(host.UnknownOutcome)} ended with EIO for their outcome was unknown");
+        Line("taken over", $"{Number(host.TakenOver)} times by another runtime, with {Number(host.Recovered)} requests under way");
+        Line("returned", $"{Number(host.HostReturns)} times without what it had: {Number(host.Reopened)} open files went on, {Number(host.StaleFiles)} were lost, {Number(host.LostLocks)} lost their locks");
         Tables.Daemon(context, host.Agent);
         Tables.Notices(context, "agent", host.Agent?.Notices ?? []);
         return ExitCodes.Success;

@@ -27,6 +27,14 @@ internal static class Pages
             return (page.Mounts, page.NextPageToken);
         });
 
+    public static Task<List<SocketRelay>> SocketRelaysAsync(ControlConnection connection, CancellationToken cancellation) =>
+        AllAsync<SocketRelay>(async token =>
+        {
+            ListSocketRelaysResponse page = await connection.Runtime.ListSocketRelaysAsync(
+                new ListSocketRelaysRequest { PageSize = PageSize, PageToken = token }, connection.Options(cancellation));
+            return (page.SocketRelays, page.NextPageToken);
+        });
+
     public static Task<List<Export>> ExportsAsync(ControlConnection connection, CancellationToken cancellation) =>
         AllAsync<Export>(async token =>
         {

@@ -112,7 +112,7 @@ internal static class StatsCommand
         string state = sample.State is { } known ? $"{States.Word(known)}, link {States.Word(sample.Link)}" : $"link {States.Word(sample.Link)}";
         string time = sample.Since is null ? string.Empty : $", {Human.Duration(TimeSpan.FromSeconds(Math.Min(mount.Seconds, 1e10)))}";
         string link = sample.Counters is { } counters
-            ? string.Create(CultureInfo.InvariantCulture, $"; unknown outcome {counters.UnknownOutcome}, repeated {counters.Repeats}, interrupted {counters.Interrupts}")
+            ? string.Create(CultureInfo.InvariantCulture, $"; unknown outcome {counters.UnknownOutcome}, repeated {counters.Repeats}, interrupted {counters.Interrupts}, recovered {counters.Recovered}, taken over {counters.TakenOver}")
             : string.Empty;
         return $"{sample.Title} ({sample.Source}): {state}{time}{link}";
     }

@@ -35,12 +35,18 @@ internal static class StatusCommand
                 JsonOutput.Strings(json, "listening", status.Listening);
                 JsonOutput.Array(json, "sessions", status.Sessions, JsonOutput.Session);
                 JsonOutput.Array(json, "exports", exports, JsonOutput.Export);
+                json.WriteBoolean("protected", status.Protected);
+                json.WriteNumber("restoredSessions", status.RestoredSessions);
+                json.WriteNumber("unknownOutcomes", status.UnknownOutcomes);
+                json.WriteNumber("replayedAnswers", status.ReplayedAnswers);
             });
             return ExitCodes.Success;
         }
 
         Tables.Daemon(context, status.Daemon);
         context.Output.WriteLine(Human.Clean($"listening on {(status.Listening.Count == 0 ? "nothing" : string.Join(", ", status.Listening))}"));
+        context.Output.WriteLine(
+            $"sessions outlive the agent: {(status.Protected ? "yes" : "no")}; {status.RestoredSessions} went on, {status.UnknownOutcomes} outcomes unknown, {status.ReplayedAnswers} answers given again");
         Tables.Notices(context, "dpu-host-agent", status.Daemon?.Notices ?? []);
         context.Output.WriteLine();
         Tables.Sessions(context, status.Sessions);
@@ -58,6 +64,7 @@ internal static class StatusCommand
             context.WriteJson(json =>
             {
                 JsonOutput.Daemon(json, "runtime", status.Daemon);
+                JsonOutput.Keeper(json, status.Keeper);
                 JsonOutput.Array(json, "hosts", status.Hosts, JsonOutput.Host);
                 JsonOutput.Array(json, "mounts", status.Mounts, JsonOutput.Mount);
             });

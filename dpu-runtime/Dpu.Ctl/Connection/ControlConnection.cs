@@ -26,12 +26,15 @@ internal sealed class ControlConnection : IDisposable
         _parts.Add(_channel);
         Runtime = new Runtime.RuntimeClient(_channel);
         Agent = new Agent.AgentClient(_channel);
+        Flows = new Flows.FlowsClient(_channel);
         Health = new Grpc.Health.V1.Health.HealthClient(_channel);
     }
 
     public Runtime.RuntimeClient Runtime { get; }
 
     public Agent.AgentClient Agent { get; }
+
+    public Flows.FlowsClient Flows { get; }
 
     public Grpc.Health.V1.Health.HealthClient Health { get; }
 

@@ -101,7 +101,29 @@ internal static class JsonOutput
         json.WriteString("sessionId", host.SessionId);
         json.WriteNumber("reconnects", host.Reconnects);
         Seconds(json, "roundTrip", host.RoundTrip);
+        Time(json, "sessionStartTime", host.SessionStartTime);
+        json.WriteNumber("repeated", host.Repeats);
+        json.WriteNumber("unknownOutcome", host.UnknownOutcome);
+        json.WriteNumber("recovered", host.Recovered);
+        json.WriteNumber("takenOver", host.TakenOver);
+        json.WriteNumber("hostReturns", host.HostReturns);
+        json.WriteNumber("reopened", host.Reopened);
+        json.WriteNumber("staleFiles", host.StaleFiles);
+        json.WriteNumber("lostLocks", host.LostLocks);
         Daemon(json, "agent", host.Agent);
+    }
+
+    public static void Keeper(Utf8JsonWriter json, Keeper? keeper)
+    {
+        json.WriteStartObject("keeper");
+        json.WriteString("socket", keeper?.Socket ?? "");
+        json.WriteBoolean("connected", keeper is { Connected: true });
+        json.WriteBoolean("keepOnStop", keeper is { KeepOnStop: true });
+        json.WriteNumber("entries", keeper?.Entries ?? 0);
+        json.WriteNumber("maxEntries", keeper?.MaxEntries ?? 0);
+        json.WriteNumber("memoryBytes", keeper?.MemoryBytes ?? 0);
+        json.WriteNumber("maxMemoryBytes", keeper?.MaxMemoryBytes ?? 0);
+        json.WriteEndObject();
     }
 
     public static void Mount(Utf8JsonWriter json, Mount mount)
@@ -124,6 +146,7 @@ internal static class JsonOutput
         json.WriteString("kind", mount.Kind.Length == 0 ? "plain" : mount.Kind);
         json.WriteString("processes", mount.Processes);
         json.WriteString("transport", mount.Transport);
+        json.WriteString("notKept", mount.NotKept);
         Time(json, "mountTime", mount.MountTime);
         MountCounters counters = mount.Counters ?? new MountCounters();
         json.WriteStartObject("counters");

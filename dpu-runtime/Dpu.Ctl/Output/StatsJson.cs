@@ -29,6 +29,8 @@ internal static class StatsJson
             json.WriteNumber("unknownOutcome", counters.UnknownOutcome);
             json.WriteNumber("repeated", counters.Repeats);
             json.WriteNumber("interrupted", counters.Interrupts);
+            json.WriteNumber("recovered", counters.Recovered);
+            json.WriteNumber("takenOver", counters.TakenOver);
         }
 
         json.WriteStartObject(OperationFigures.TotalName);

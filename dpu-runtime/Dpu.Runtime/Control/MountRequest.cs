@@ -58,6 +58,7 @@ internal static class MountRequest
         CacheTimeout = configured.CacheTimeout,
         Lanes = configured.Lanes,
         GiveUpAfter = configured.GiveUpAfter,
+        StaleAfter = configured.StaleAfter ?? MountConfiguration.DefaultStaleAfter,
         OwnProcesses = configured.OwnProcesses,
         ProcessFolder = configured.OwnProcesses ? configured.ProcessFolder : null,
         Locks = configured.Locks switch { LockKeeper.Host => MountLocks.Host, LockKeeper.Local => MountLocks.Local, _ => MountLocks.HostIfSupported },

@@ -17,6 +17,7 @@ public sealed class RuntimeService(
     Microsoft.Extensions.Hosting.IHostApplicationLifetime lifetime,
     HostLinks hosts,
     MountManager mounts,
+    Dpu.Relay.RelayHub relays,
     EventHub events,
     ReloadCoordinator<RuntimeConfiguration> reload) : Dpu.Proto.V1.Runtime.RuntimeBase
 {
@@ -24,8 +25,9 @@ public sealed class RuntimeService(
     public override Task<RuntimeStatus> GetRuntimeStatus(GetRuntimeStatusRequest request, ServerCallContext context)
     {
         var status = new RuntimeStatus { Daemon = daemon.Get() };
-        status.Hosts.AddRange(hosts.All.Select(host => host.ToMessage()));
+        status.Hosts.AddRange(hosts.All.Select(ToMessage));
         status.Mounts.AddRange(mounts.All);
+        status.Keeper = mounts.Keeper;
         return Task.FromResult(status);
     }
 
@@ -33,7 +35,7 @@ public sealed class RuntimeService(
     public override Task<ListHostsResponse> ListHosts(ListHostsRequest request, ServerCallContext context)
     {
         var response = new ListHostsResponse();
-        response.Hosts.AddRange(Paging.Page(hosts.All, request.PageSize, request.PageToken, out string next).Select(host => host.ToMessage()));
+        response.Hosts.AddRange(Paging.Page(hosts.All, request.PageSize, request.PageToken, out string next).Select(ToMessage));
         response.NextPageToken = next;
         return Task.FromResult(response);
     }
@@ -44,7 +46,7 @@ public sealed class RuntimeService(
         HostLink? host = hosts.Find(request.Name.StartsWith("hosts/", StringComparison.Ordinal) ? request.Name["hosts/".Length..] : request.Name);
         return host is null
             ? throw Refuse(StatusCode.NotFound, $"no host '{request.Name}' is configured; 'dpuctl host list' lists them")
-            : Task.FromResult(host.ToMessage());
+            : Task.FromResult(ToMessage(host));
     }
 
     /// <inheritdoc/>
@@ -60,6 +62,27 @@ public sealed class RuntimeService(
     public override Task<Mount> GetMount(GetMountRequest request, ServerCallContext context) =>
         Task.FromResult(mounts.All.FirstOrDefault(mount => mount.Name == request.Name)
             ?? throw Refuse(StatusCode.NotFound, $"no mount '{request.Name}'; 'dpuctl mounts' lists them"));
+
+    /// <inheritdoc/>
+    public override Task<ListSocketRelaysResponse> ListSocketRelays(ListSocketRelaysRequest request, ServerCallContext context)
+    {
+        var response = new ListSocketRelaysResponse();
+        response.SocketRelays.AddRange(Paging.Page(relays.Relays, request.PageSize, request.PageToken, out string next).Select(relay => new SocketRelay
+        {
+            Name = string.Create(System.Globalization.CultureInfo.InvariantCulture, $"socketRelays/{relay.Id}"),
+            Host = "hosts/" + relay.Info.Peer,
+            Path = relay.Info.Path,
+            Type = relay.Info.Kind switch { Dpu.Relay.SocketKind.Datagram => "datagram", Dpu.Relay.SocketKind.SeqPacket => "seqpacket", _ => "stream" },
+            Pid = relay.Info.Pid,
+            Uid = relay.Info.Uid,
+            Gid = relay.Info.Gid,
+            StartTime = Timestamp.FromDateTimeOffset(relay.Started),
+            SentBytes = (ulong)relay.Sent,
+            ReceivedBytes = (ulong)relay.Received,
+        }));
+        response.NextPageToken = next;
+        return Task.FromResult(response);
+    }
 
     /// <inheritdoc/>
     public override Task<ListMountStatsResponse> ListMountStats(ListMountStatsRequest request, ServerCallContext context)
@@ -163,6 +186,24 @@ public sealed class RuntimeService(
         {
             throw Refuse(StatusCode.FailedPrecondition, e.Message);
         }
+    }
+
+    private Host ToMessage(HostLink link)
+    {
+        Host message = link.ToMessage();
+        foreach (Mount mount in mounts.All.Where(mount => mount.Host == link.HostName && mount.Counters is not null))
+        {
+            message.Repeats += mount.Counters.Repeats;
+            message.UnknownOutcome += mount.Counters.UnknownOutcome;
+            message.Recovered += mount.Counters.Recovered;
+            message.TakenOver += mount.Counters.TakenOver;
+            message.HostReturns += mount.Counters.HostReturns;
+            message.Reopened += mount.Counters.Reopened;
+            message.StaleFiles += mount.Counters.StaleFiles;
+            message.LostLocks += mount.Counters.LostLocks;
+        }
+
+        return message;
     }
 
     private static RpcException Refuse(StatusCode code, string message) => new(new Grpc.Core.Status(code, message));

@@ -1,6 +1,7 @@
 using Dpu.Link;
 using Dpu.Proto.V1;
 using Dpu.Qtfs.Mount;
+using Dpu.Qtfs.Mount.Sockets;
 
 namespace Dpu.Runtime.Hosts;
 
@@ -11,12 +12,16 @@ namespace Dpu.Runtime.Hosts;
 /// <param name="hosts">The links of the moment.</param>
 /// <param name="name">The host's name.</param>
 /// <param name="time">The clock.</param>
-public sealed class HostConnector(HostLinks hosts, string name, TimeProvider time) : IHostConnector
+/// <param name="sockets">What carries connections of sockets; null for nothing.</param>
+public sealed class HostConnector(HostLinks hosts, string name, TimeProvider time, ISocketRelays? sockets = null) : IHostConnector
 {
     private long _missingSince;
 
     /// <inheritdoc/>
     public string HostName => name;
+
+    /// <inheritdoc/>
+    public ISocketRelays? Sockets => sockets;
 
     /// <inheritdoc/>
     public bool IsUp => Link is { IsUp: true };

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Security.Cryptography;
 using Dpu.Hosting.Configuration;
 using Dpu.Hosting.Control;
 using Dpu.Link;
@@ -23,16 +22,22 @@ public sealed class HostLink : IHostConnector, IAsyncDisposable
     private static long s_epochs;
 
     private static readonly TimeSpan KeepAliveInterval = TimeSpan.FromSeconds(5);
+    // A link that stood for so long is dialled again at once when it breaks.
+    private static readonly TimeSpan StandsAfter = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan KeepAliveLimit = TimeSpan.FromSeconds(5);
 
     private readonly LinkDialer _dialer;
     private readonly EventHub _events;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
-    private readonly byte[] _sessionId = RandomNumberGenerator.GetBytes(16);
+    private readonly LinkSession _session;
     private readonly ManualResetEventSlim _up = new();
     private readonly Lock _lock = new();
     private readonly List<LinkConnection> _lanes = [];
+
+    // Those that have ended are taken out when there are twice as many as there were: there may be ten thousand.
+    private readonly List<LinkConnection> _relays = [];
+    private int _relaysLimit = 64;
     private readonly CancellationTokenSource _stopping = new();
     private readonly Task _loop;
     private HostLinkState _state;
@@ -41,10 +46,11 @@ public sealed class HostLink : IHostConnector, IAsyncDisposable
     private int _disposed;
 
     /// <summary>Begins to connect, and keeps at it until it is disposed.</summary>
-    public HostLink(HostConfiguration configuration, LinkDialer dialer, EventHub events, TimeProvider time, ILogger logger)
+    public HostLink(HostConfiguration configuration, LinkDialer dialer, LinkSession session, EventHub events, TimeProvider time, ILogger logger)
     {
         Configuration = configuration;
         _dialer = dialer;
+        _session = session;
         _events = events;
         _time = time;
         _logger = logger;
@@ -81,7 +87,7 @@ public sealed class HostLink : IHostConnector, IAsyncDisposable
     public LinkConnection DialLane(FsParameters parameters, CancellationToken stopping)
     {
         long epoch = Epoch;
-        LinkConnection lane = _dialer.Dial(Endpoint, HostName, "fs", _sessionId, hello => hello.Fs = parameters, stopping);
+        LinkConnection lane = _dialer.Dial(Endpoint, HostName, "fs", _session.Id.ToArray(), hello => hello.Fs = parameters, stopping);
         lock (_lock)
         {
             _lanes.RemoveAll(old => old.Socket.SafeHandle.IsClosed);
@@ -97,6 +103,31 @@ public sealed class HostLink : IHostConnector, IAsyncDisposable
         throw new LinkException(LinkError.Closed, $"the link to host '{HostName}' went down while a lane was opened");
     }
 
+    /// <summary>Opens a connection of service relay; it breaks off when the link goes down. Blocks for the time of a handshake.</summary>
+    /// <exception cref="LinkException">The host is not reachable or refused.</exception>
+    public LinkConnection DialRelay(RelayParameters parameters)
+    {
+        long epoch = Epoch;
+        LinkConnection relay = _dialer.Dial(Endpoint, HostName, "relay", _session.Id.ToArray(), hello => hello.Relay = parameters, _stopping.Token);
+        lock (_lock)
+        {
+            if (_relays.Count >= _relaysLimit)
+            {
+                _relays.RemoveAll(old => old.Socket.SafeHandle.IsClosed);
+                _relaysLimit = Math.Max(64, 2 * _relays.Count);
+            }
+
+            if (epoch == Epoch)
+            {
+                _relays.Add(relay);
+                return relay;
+            }
+        }
+
+        relay.Dispose();
+        throw new LinkException(LinkError.Closed, $"the link to host '{HostName}' went down while a connection was opened");
+    }
+
     /// <summary>The host as the control interface shows it.</summary>
     public Host ToMessage()
     {
@@ -108,7 +139,8 @@ public sealed class HostLink : IHostConnector, IAsyncDisposable
             State = state.State,
             StateTime = Timestamp.FromDateTimeOffset(state.Since),
             LastError = state.Error,
-            SessionId = Convert.ToHexStringLower(_sessionId),
+            SessionId = Convert.ToHexStringLower(_session.Id.Span),
+            SessionStartTime = Timestamp.FromDateTimeOffset(_session.Started),
             Agent = state.Agent,
             Reconnects = state.Reconnects,
             RoundTrip = Duration.FromTimeSpan(state.RoundTrip),
@@ -158,7 +190,14 @@ public sealed class HostLink : IHostConnector, IAsyncDisposable
                 error = e.Message;
             }
 
+            bool stood = State.State == LinkState.Up && _time.GetUtcNow() - State.Since > StandsAfter;
             GoDown(error);
+            if (stood)
+            {
+                // It broke: callers wait, and nobody was refused.
+                continue;
+            }
+
             try
             {
                 await Task.Delay(backoff.Delay(attempt++), _time, _stopping.Token).ConfigureAwait(false);
@@ -176,7 +215,7 @@ public sealed class HostLink : IHostConnector, IAsyncDisposable
     {
         // Dialling blocks, by design of the link; it must not block the thread pool.
         using LinkConnection control = await Task.Factory.StartNew(
-            () => _dialer.Dial(Endpoint, HostName, "control", _sessionId, null, _stopping.Token),
+            () => _dialer.Dial(Endpoint, HostName, "control", _session.Id.ToArray(), null, _stopping.Token),
             _stopping.Token,
             TaskCreationOptions.LongRunning,
             TaskScheduler.Default).ConfigureAwait(false);
@@ -272,8 +311,9 @@ public sealed class HostLink : IHostConnector, IAsyncDisposable
         lock (_lock)
         {
             Interlocked.Exchange(ref _epoch, Interlocked.Increment(ref s_epochs));
-            lanes = [.. _lanes];
+            lanes = [.. _lanes, .. _relays];
             _lanes.Clear();
+            _relays.Clear();
         }
 
         foreach (LinkConnection lane in lanes)

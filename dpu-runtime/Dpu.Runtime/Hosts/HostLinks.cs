@@ -1,4 +1,5 @@
 using Dpu.Hosting.Configuration;
+using Dpu.Keeper;
 using Dpu.Link;
 using Dpu.Runtime.Events;
 
@@ -6,10 +7,11 @@ namespace Dpu.Runtime.Hosts;
 
 /// <summary>The links to all configured hosts. Thread-safe.</summary>
 /// <param name="dialers">Opens connections.</param>
+/// <param name="keeping">Remembers the sessions, which outlive the runtime.</param>
 /// <param name="events">Is told when a host comes or goes.</param>
 /// <param name="time">The clock.</param>
 /// <param name="logger">The log.</param>
-public sealed class HostLinks(DialerSource dialers, EventHub events, TimeProvider time, ILogger<HostLinks> logger) : IAsyncDisposable
+public sealed class HostLinks(DialerSource dialers, Keeping keeping, EventHub events, TimeProvider time, ILogger<HostLinks> logger) : IAsyncDisposable
 {
     private readonly Lock _lock = new();
     private readonly object _configured = new();
@@ -60,7 +62,7 @@ public sealed class HostLinks(DialerSource dialers, EventHub events, TimeProvide
 
             foreach (HostConfiguration host in hosts.Where(host => !_links.ContainsKey(host.Name)))
             {
-                var link = new HostLink(host, dialers.For(host), events, time, logger);
+                var link = new HostLink(host, dialers.For(host), SessionOf(host.Name), events, time, logger);
                 link.Changed += changed => Changed?.Invoke(changed);
                 _links.Add(host.Name, link);
                 if (!applied.Any(line => line == $"host '{host.Name}' changed"))
@@ -78,6 +80,16 @@ public sealed class HostLinks(DialerSource dialers, EventHub events, TimeProvide
         // Their mounts see the link end; nobody needs to wait for it.
         _ = Task.WhenAll(dropped.Select(link => link.DisposeAsync().AsTask()));
         return applied;
+    }
+
+    // The host knows the mounts by it, also those that an earlier runtime has made.
+    private LinkSession SessionOf(string host)
+    {
+        string name = "session/" + host;
+        using Kept? kept = keeping.Get(name);
+        LinkSession session = (kept is null ? null : LinkSession.Read(kept.Entry.Note.Span)) ?? LinkSession.Begin(time.GetUtcNow());
+        keeping.Hold(name, null, session.ToNote());
+        return session;
     }
 
     /// <summary>Waits for the next <see cref="Configure"/>, at most <paramref name="limit"/>.</summary>

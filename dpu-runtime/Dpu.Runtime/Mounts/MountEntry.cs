@@ -84,6 +84,7 @@ internal sealed class MountEntry(long id, RemoteMountOptions options, bool confi
         {
             message.MountTime = Timestamp.FromDateTimeOffset(MountTime);
             message.Counters = Counters(mount);
+            message.NotKept = mount.WhyNotKept ?? (mount.IsKept ? "" : "no dpu-keeper holds it");
         }
 
         return message;
@@ -131,6 +132,12 @@ internal sealed class MountEntry(long id, RemoteMountOptions options, bool confi
             InFlight = (ulong)mount.InFlight,
             Repeats = (ulong)mount.Counters.Repeated,
             Interrupts = (ulong)mount.Counters.Interrupted,
+            Recovered = (ulong)mount.Counters.Recovered,
+            TakenOver = (ulong)mount.Counters.TakenOver,
+            HostReturns = (ulong)mount.Counters.Returns,
+            Reopened = (ulong)mount.Counters.Reopened,
+            StaleFiles = (ulong)mount.Counters.StaleFiles,
+            LostLocks = (ulong)mount.Counters.LostLocks,
         };
     }
 

@@ -1,6 +1,8 @@
+using Dpu.Keeper;
 using Dpu.Link;
 using Dpu.Proto.V1;
 using Dpu.Qtfs.Mount;
+using Dpu.Qtfs.Mount.Sockets;
 using Dpu.Runtime.Events;
 using Dpu.Runtime.Hosts;
 using Dpu.Systemd;
@@ -19,6 +21,8 @@ public sealed partial class MountManager : IAsyncDisposable, IHealthProbe
     private static readonly TimeSpan ProbeLimit = TimeSpan.FromSeconds(2);
 
     private readonly HostLinks _hosts;
+    private readonly Keeping _keeping;
+    private readonly ISocketRelays? _sockets;
     private readonly EventHub _events;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
@@ -30,9 +34,11 @@ public sealed partial class MountManager : IAsyncDisposable, IHealthProbe
     private bool _stopped;
 
     /// <summary>A manager without mounts.</summary>
-    public MountManager(HostLinks hosts, EventHub events, TimeProvider time, ILogger<MountManager> logger)
+    public MountManager(HostLinks hosts, Keeping keeping, EventHub events, TimeProvider time, ILogger<MountManager> logger, ISocketRelays? sockets = null)
     {
+        _sockets = sockets;
         _hosts = hosts;
+        _keeping = keeping;
         _events = events;
         _time = time;
         _logger = logger;
@@ -222,16 +228,23 @@ public sealed partial class MountManager : IAsyncDisposable, IHealthProbe
         }
     }
 
-    /// <summary>Unmounts everything, by detaching what is in use.</summary>
+    /// <summary>Unmounts everything, by detaching what is in use, but what is left with the keeper.</summary>
     public async ValueTask DisposeAsync()
     {
         _hosts.Changed -= OnHostChanged;
         await _retry.DisposeAsync().ConfigureAwait(false);
         MountEntry[] entries;
+        MountEntry[] left;
         lock (_lock)
         {
             _stopped = true;
-            entries = [.. _entries];
+            left = KeepOnStop ? Left() : [];
+            foreach (MountEntry entry in left)
+            {
+                Log.MountLeft(_logger, entry.Options.Target);
+            }
+
+            entries = [.. _entries.Except(left)];
             _entries.Clear();
         }
 
@@ -313,7 +326,7 @@ public sealed partial class MountManager : IAsyncDisposable, IHealthProbe
         try
         {
             RequirePlace(entry);
-            RemoteMount mount = RemoteMount.Start(entry.Options, new HostConnector(_hosts, link.HostName, _time), _logger, _slow);
+            RemoteMount mount = RemoteMount.Start(entry.Options, new HostConnector(_hosts, link.HostName, _time, _sockets), _logger, _slow, _keeping, entry.Configured, _time.GetUtcNow());
             bool unwanted;
             lock (_lock)
             {

@@ -37,6 +37,10 @@ public sealed class AgentService(
         }
 
         status.Sessions.AddRange(exports.Sessions(peer).Select(ToMessage));
+        status.Protected = exports.IsProtected;
+        status.RestoredSessions = exports.RestoredSessions;
+        status.UnknownOutcomes = (ulong)exports.UnknownOutcomes;
+        status.ReplayedAnswers = (ulong)exports.ReplayedAnswers;
         return Task.FromResult(status);
     }
 

@@ -14,8 +14,15 @@ public sealed class ExportPolicy(ExportService exports) : IReloadable<HostAgentC
     {
         Dictionary<string, ExportLimits> limits = configuration.Peers.ToDictionary(peer => peer.Name, peer => From(peer.Limits), StringComparer.Ordinal);
         ExportLimits otherwise = From(configuration.Limits);
+        exports.Grace = configuration.SessionGrace;
         exports.Configure([.. configuration.Exports.Select(From)], name => limits.GetValueOrDefault(name, otherwise));
     }
+
+    /// <summary>Before anything else: this agent has the service that connects peers to sockets.</summary>
+    public void Serve() => exports.ServesSockets = true;
+
+    /// <summary>Goes on with what an earlier life of the agent served, under the policy in force.</summary>
+    public void Restore() => exports.Restore();
 
     /// <inheritdoc/>
     public ReloadOutcome Reload(HostAgentConfiguration previous, HostAgentConfiguration next)
@@ -42,15 +49,22 @@ public sealed class ExportPolicy(ExportService exports) : IReloadable<HostAgentC
             applied.Add("peers changed");
         }
 
+        if (previous.SessionGrace != next.SessionGrace)
+        {
+            applied.Add("sessionGrace changed");
+        }
+
         Apply(next);
         return new ReloadOutcome(applied, previous.Listen.SequenceEqual(next.Listen) ? [] : ["listen"]);
     }
 
     private static bool IsSame(ExportConfiguration a, ExportConfiguration b) =>
         a.Peers.SequenceEqual(b.Peers)
+        && a.Strict.SequenceEqual(b.Strict)
+        && a.Connect.SequenceEqual(b.Connect)
         && a.UserMap.SequenceEqual(b.UserMap)
         && a.GroupMap.SequenceEqual(b.GroupMap)
-        && a with { Peers = b.Peers, UserMap = b.UserMap, GroupMap = b.GroupMap } == b;
+        && a with { Peers = b.Peers, Strict = b.Strict, Connect = b.Connect, UserMap = b.UserMap, GroupMap = b.GroupMap } == b;
 
     private static ExportDefinition From(ExportConfiguration export) => new()
     {
@@ -61,6 +75,7 @@ public sealed class ExportPolicy(ExportService exports) : IReloadable<HostAgentC
         Cacheable = export.Cacheable,
         Strict = new StrictPaths(export.Strict),
         Processes = export.Processes,
+        Connectable = new StrictPaths(export.Connect),
         AllowDeviceNodes = export.AllowDeviceNodes,
         Identity = IdentityOf(export),
     };

@@ -93,6 +93,19 @@ public sealed unsafe class FuseDevice : IDisposable
         }
     }
 
+    /// <summary>A mount that another process has made and served.</summary>
+    /// <param name="handle">Its descriptor; this one's from now on.</param>
+    /// <param name="place">Its <see cref="Place"/>.</param>
+    /// <param name="target">The mount point as it was named.</param>
+    /// <param name="connection">Its <see cref="ConnectionNumber"/>.</param>
+    public static FuseDevice Adopt(SafeFileHandle handle, byte[] place, string target, long connection) => new(handle, place, target, connection);
+
+    /// <summary>The mount point's path as the kernel has it: without links, and asked of nobody.</summary>
+    public byte[] Place => _target;
+
+    /// <summary>Whether it is still in this thread's table of mounts.</summary>
+    public bool IsInPlace => MountTable.At(_target).Any(IsThis);
+
     /// <summary>Another descriptor of the same connection, for a thread of its own: a reply goes to the one that its request was read from.</summary>
     /// <exception cref="FuseMountException">The kernel refused.</exception>
     public SafeFileHandle Clone()

@@ -24,7 +24,7 @@ internal unsafe ref struct DirectoryStream
         if (handle.Buffer == 0)
         {
             handle.Buffer = (nint)NativeMemory.Alloc(BufferSize);
-            (handle.Start, handle.End, handle.Position) = (0, 0, 0);
+            (handle.Start, handle.End) = (0, 0);
         }
 
         // Seeking costs a system call and throws away what was read ahead: only where the peer jumped. The start is read

@@ -51,6 +51,13 @@ internal unsafe struct FileHandle
         return handle.Exists ? 0 : -errno.EOPNOTSUPP;
     }
 
+    /// <summary>Puts it where a process that is killed meanwhile leaves it whole or not at all.</summary>
+    public readonly void Publish(ref FileHandle place)
+    {
+        (place._type, place._content) = (_type, _content);
+        Volatile.Write(ref place._size, _size);
+    }
+
     /// <summary>Takes a handle as an event of the kernel tells it; false where it is longer than any that is kept.</summary>
     public static bool TryFrom(int type, ReadOnlySpan<byte> content, out FileHandle handle)
     {
@@ -115,6 +122,21 @@ internal unsafe struct FileHandle
         {
             return Result(openat(directory, (byte*)name, fcntl.O_PATH | fcntl.O_NOFOLLOW | fcntl.O_CLOEXEC, 0));
         }
+    }
+
+    /// <summary>Mixes type and content into a hash.</summary>
+    public readonly ulong Mix(ulong hash)
+    {
+        ReadOnlySpan<byte> content = ((ReadOnlySpan<byte>)_content)[.._size];
+        hash = FileIdentity.Mixed(hash, (uint)_type);
+        for (int at = 0; at < content.Length; at += sizeof(ulong))
+        {
+            ulong word = 0;
+            content[at..Math.Min(content.Length, at + sizeof(ulong))].CopyTo(new Span<byte>(&word, sizeof(ulong)));
+            hash = FileIdentity.Mixed(hash, word);
+        }
+
+        return hash;
     }
 
     /// <summary>Whether both name the same file of one mount, the generation of its inode included.</summary>

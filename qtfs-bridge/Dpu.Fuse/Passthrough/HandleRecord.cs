@@ -15,6 +15,12 @@ internal struct HandleRecord : ISlot
     /// <summary>Whether it is a directory's.</summary>
     public bool IsDirectory;
 
+    /// <summary>Whether it is kept for another life of the process.</summary>
+    public bool Held;
+
+    /// <summary>Whether it was locked by flock(2).</summary>
+    public bool Flocked;
+
     /// <summary>What lies behind it.</summary>
     public TreeKind Tree;
 

@@ -10,9 +10,10 @@ namespace Dpu.Fuse;
 /// <param name="capacity">The most handles at once.</param>
 /// <param name="firstGeneration">The generation of the first handles.</param>
 /// <param name="budget">The peer's budget of handles.</param>
-internal sealed unsafe class HandleTable(int capacity, uint firstGeneration, ResourceBudget? budget)
+/// <param name="kept">Where open files are kept for another life of the process; null where they are not.</param>
+internal sealed unsafe partial class HandleTable(int capacity, uint firstGeneration, ResourceBudget? budget, IKeptState? kept = null)
 {
-    private readonly SlotTable<HandleRecord> _slots = new(capacity, firstGeneration, budget);
+    private readonly SlotTable<HandleRecord> _slots = new(capacity, firstGeneration, budget, kept, "handles");
 
     /// <summary>How many are open.</summary>
     public int Count => _slots.Count;
@@ -30,7 +31,12 @@ internal sealed unsafe class HandleTable(int capacity, uint firstGeneration, Res
     public void CountRefusal() => _slots.CountRefusal();
 
     /// <summary>Makes a handle that owns <paramref name="descriptor"/> from now on; 0 where a limit refused it.</summary>
-    public ulong Add(int descriptor, ulong node, bool isDirectory, TreeKind tree = TreeKind.Ordinary)
+    /// <param name="descriptor">The open file.</param>
+    /// <param name="node">Its node.</param>
+    /// <param name="isDirectory">Whether it is a directory.</param>
+    /// <param name="tree">What lies behind it.</param>
+    /// <param name="held">Whether it is to outlive the process, where anything does.</param>
+    public ulong Add(int descriptor, ulong node, bool isDirectory, TreeKind tree = TreeKind.Ordinary, bool held = true)
     {
         if (!_slots.TryReserve(out int index))
         {
@@ -39,9 +45,15 @@ internal sealed unsafe class HandleTable(int capacity, uint firstGeneration, Res
 
         ref HandleRecord record = ref _slots[index];
         uint generation = SlotState.Generation(record.State);
-        record = new HandleRecord { State = record.State, Node = node, Descriptor = descriptor, IsDirectory = isDirectory, Tree = tree };
+        record = new HandleRecord { State = record.State, Node = node, Descriptor = descriptor, IsDirectory = isDirectory, Tree = tree, Held = held && kept is not null };
+        ulong handle = IdOf(index, record.State);
+        if (record.Held)
+        {
+            kept!.HoldFile(handle, descriptor);
+        }
+
         SlotState.Publish(ref record.State, generation);
-        return ((ulong)generation << 32) | (uint)index;
+        return handle;
     }
 
     /// <summary>Holds a handle open; check <see cref="HandlePin.Valid"/>.</summary>
@@ -117,6 +129,11 @@ internal sealed unsafe class HandleTable(int capacity, uint firstGeneration, Res
     private void Free(int index)
     {
         ref HandleRecord record = ref _slots[index];
+        if (record.Held)
+        {
+            LetGo(record, IdOf(index, record.State));
+        }
+
         _ = close(record.Descriptor);
         record.Descriptor = -1;
 
@@ -126,4 +143,6 @@ internal sealed unsafe class HandleTable(int capacity, uint firstGeneration, Res
         SlotState.Retire(ref record.State);
         _slots.Return(index);
     }
+
+    private static ulong IdOf(int index, ulong state) => ((ulong)SlotState.Generation(state) << 32) | (uint)index;
 }

@@ -58,6 +58,31 @@ internal sealed unsafe class MountAnchors(ulong rootMount, int root)
         }
     }
 
+    /// <summary>Counts a node of an earlier life that has a handle; its mount is found when it is needed. False where that cannot be.</summary>
+    public bool TryRestore(ulong mount)
+    {
+        if (mount == rootMount)
+        {
+            return _root >= 0;
+        }
+
+        lock (_lock)
+        {
+            if (!_anchors.TryGetValue(mount, out Anchor? anchor))
+            {
+                if (!KernelMounts.Available || _anchors.Count >= MaxMounts)
+                {
+                    return false;
+                }
+
+                _anchors.Add(mount, anchor = new Anchor(-1, reopens: true));
+            }
+
+            anchor.Nodes += anchor.Reopens ? 1 : 0;
+            return anchor.Reopens;
+        }
+    }
+
     /// <summary>Gives back what <see cref="TryReference"/> counted.</summary>
     public void Return(ulong mount)
     {

@@ -53,7 +53,7 @@ internal struct NodeRecord : ISlot
     /// </summary>
     public bool Lost;
 
-    /// <summary>The kernel's handle, made when the node is shut for the first time, or from the first a name. Guarded by the move lock.</summary>
+    /// <summary>The kernel's handle, made when the node is shut for the first time, or from the first where nodes are kept or it is a name. Guarded by the move lock.</summary>
     public FileHandle Handle;
 
     /// <summary>
@@ -61,6 +61,9 @@ internal struct NodeRecord : ISlot
     /// it knows that file by its name.
     /// </summary>
     public ulong Parent;
+
+    /// <summary>Which file of the host's disks it is, in words that mean the same after a reboot; 0 where that cannot be said. See <see cref="FileIdentity"/>.</summary>
+    public ulong Identity;
 
     /// <summary>Whether the file is watched; see <see cref="WatchState"/>.</summary>
     public byte Watch;

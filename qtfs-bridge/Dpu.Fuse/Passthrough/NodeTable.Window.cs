@@ -114,8 +114,7 @@ internal sealed unsafe partial class NodeTable
     private bool Shut(ref NodeRecord record, int index, bool evenNameless = false)
     {
         bool reopens = record.Handle.IsName
-            || (record.Anchored && _anchors.CanOpen(record.Mount)
-                && (record.Handle.Exists || FileHandle.Create(record.Descriptor, out record.Handle) == 0));
+            || (record.Anchored && _anchors.CanOpen(record.Mount) && (record.Handle.Exists || TryMakeHandle(ref record, record.Descriptor)));
         if (!reopens)
         {
             LeaveRing(ref record, index);
@@ -283,6 +282,7 @@ internal sealed unsafe partial class NodeTable
             record.Anchored = _anchors.TryReference(record.Mount, descriptor, record.Type);
         }
 
+        Keep(ref record, descriptor);
         Interlocked.Increment(ref _open);
         EnterRing(ref record, index);
         NoteForeign(record, index, open: true);

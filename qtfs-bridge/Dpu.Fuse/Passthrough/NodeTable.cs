@@ -30,11 +30,17 @@ internal sealed partial class NodeTable
     /// <param name="window">What bounds the descriptors; null is no limit.</param>
     /// <param name="watcher">What watches nodes; null where nothing does.</param>
     /// <param name="handles">Where the nodes' handles for reading are; null where there are none.</param>
-    public NodeTable(in NodeRecord root, int capacity, uint firstGeneration, ResourceBudget? budget, DescriptorWindow? window = null, INodeWatcher? watcher = null, HandleTable? handles = null)
+    /// <param name="kept">Where the nodes are kept for another life of the process; null where they are not.</param>
+    /// <param name="identifies">Whether nodes get a <see cref="NodeRecord.Identity"/>.</param>
+    /// <exception cref="IOException">The nodes of an earlier life are of another directory than the root.</exception>
+    public NodeTable(
+        in NodeRecord root, int capacity, uint firstGeneration, ResourceBudget? budget, DescriptorWindow? window = null, INodeWatcher? watcher = null, HandleTable? handles = null, IKeptState? kept = null, bool identifies = false)
     {
+        _identifies = identifies;
         _watcher = watcher;
         _handles = handles;
-        _slots = new SlotTable<NodeRecord>(capacity + 1, firstGeneration, budget);
+        _isKept = kept is not null;
+        _slots = new SlotTable<NodeRecord>(capacity + 1, firstGeneration, budget, kept, "nodes");
         _buckets = new int[(int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)Math.Clamp(capacity, StripeCount, 1 << 18))];
         for (int i = 0; i < StripeCount; i++)
         {
@@ -42,11 +48,16 @@ internal sealed partial class NodeTable
             _moves[i] = new Lock();
         }
 
-        _ = _slots.TryReserve(out int index, charged: false);
-        _slots[index] = root;
-        SlotState.Publish(ref _slots[index].State, generation: 0);
         _anchors = new MountAnchors(root.Mount, root.Descriptor);
         _window = window ?? new DescriptorWindow(int.MaxValue);
+        if (!Restore(root))
+        {
+            _ = _slots.TryReserve(out int index, charged: false);
+            _slots[index] = root;
+            Keep(ref _slots[index], root.Descriptor);
+            SlotState.Publish(ref _slots[index].State, generation: 0);
+        }
+
         _window.Join(this);
     }
 

@@ -152,13 +152,13 @@ public sealed unsafe partial class PassthroughFileSystem
     /// <inheritdoc/>
     public override int Flush(in FuseCaller caller, ulong node, in fuse_flush_in request)
     {
+        // Also where the peer has the file open and we have lost it: its process has let go of the locks that it had by others.
+        _locks.Flush(node, request.lock_owner);
         using HandlePin file = _handles.Pin(request.fh, node, isDirectory: false);
         if (!file.Valid)
         {
             return -errno.EBADF;
         }
-
-        _locks.Flush(node, request.lock_owner);
 
         // Closing a copy makes the host's file system flush, and say what went wrong with earlier writes (EDQUOT, EIO).
         int copy = Result(fcntl_int(file.Descriptor, fcntl.F_DUPFD_CLOEXEC, 0));

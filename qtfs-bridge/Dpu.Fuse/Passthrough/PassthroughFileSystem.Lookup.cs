@@ -126,7 +126,7 @@ public sealed unsafe partial class PassthroughFileSystem
 
     private void Fill(in NodePin node, in statx status, out fuse_entry_out entry)
     {
-        entry = new fuse_entry_out { nodeid = node.Id, generation = node.Id >> 32 };
+        entry = new fuse_entry_out { nodeid = node.Id, generation = _nodes[node.Index].Identity is not 0 and ulong identity ? identity : node.Id >> 32 };
         if (node.Tree == TreeKind.Ordinary)
         {
             entry.attr_valid = _attributeTimeout.Seconds;

@@ -85,12 +85,28 @@ public sealed unsafe partial class PassthroughFileSystem : FuseFileSystem, IDisp
         _ = TreeKinds.Find(root, out _rootTree);
         NodeRecord record = RecordOf(root, status) with { Tree = _rootTree };
         _rootDevice = record.Device;
-        _handles = new HandleTable(options.MaxHandles, options.FirstGeneration, options.HandleBudget);
-        _nodes = new NodeTable(record, options.MaxNodes, options.FirstGeneration, options.NodeBudget, window, options.Watcher, _handles);
+        _handles = new HandleTable(options.MaxHandles, options.FirstGeneration, options.HandleBudget, options.Kept);
+        try
+        {
+            _ = _handles.Restore();
+            _nodes = new NodeTable(record, options.MaxNodes, options.FirstGeneration, options.NodeBudget, window, options.Watcher, _handles, options.Kept, options.Identities);
+        }
+        catch
+        {
+            _handles.Close();
+            _ = close(root);
+            _ = close(_descriptors);
+            throw;
+        }
+
         _readers = new ReaderTable(_nodes, _handles);
-        _locks = new LockTable(_handles, _descriptors, options.Locks, options.OnLockLimit);
+        _locks = new LockTable(_handles, _descriptors, options.Locks, options.OnLockLimit, options.Kept);
+        _locks.Restore();
         _boundary = new ExportBoundary(root, _descriptors);
     }
+
+    /// <summary>What the records in <see cref="PassthroughOptions.Kept"/> look like: another number, another layout.</summary>
+    public static int KeptLayout => (sizeof(NodeRecord) << 16) | sizeof(HandleRecord);
 
     /// <summary>The nodes that the peer holds beside the root.</summary>
     public int OpenNodes => _nodes.Count;
@@ -100,6 +116,16 @@ public sealed unsafe partial class PassthroughFileSystem : FuseFileSystem, IDisp
 
     /// <summary>The peer's open files and directories.</summary>
     public int OpenHandles => _handles.Count;
+
+    /// <summary>Open files of an earlier life that nobody had kept: their handles answer EBADF.</summary>
+    public int LostHandles => _handles.Lost;
+
+    /// <summary>Gives open files and locks again to <see cref="PassthroughOptions.Kept"/>, which has lost them.</summary>
+    public void HoldAgain()
+    {
+        _handles.HoldAgain();
+        _locks.HoldAgain();
+    }
 
     /// <summary>How many requests a limit refused, ours or the kernel's of descriptors.</summary>
     public long Refused => _nodes.Refused + _handles.Refused;

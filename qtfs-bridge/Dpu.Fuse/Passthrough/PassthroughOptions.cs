@@ -51,6 +51,18 @@ public sealed record PassthroughOptions
     /// <summary>Tells of changes by others; null where nobody does, and nothing can be <see cref="PassthroughFileSystem.Watch"/>ed.</summary>
     public INodeWatcher? Watcher { get; init; }
 
+    /// <summary>
+    /// Where nodes, open files and locks are kept for another life of the process, and an earlier one's are found; null where they are not.
+    /// The kernel must number mounts (<see cref="KernelMounts.Available"/>).
+    /// </summary>
+    public IKeptState? Kept { get; init; }
+
+    /// <summary>
+    /// Whether the <c>generation</c> of an entry says which file of this machine's disks it is, where that can be said, so that its peer can
+    /// tell it to another life of the file system (<see cref="PassthroughFileSystem.ReturnNode"/>). The same for all of a mount's time.
+    /// </summary>
+    public bool Identities { get; init; }
+
     /// <summary>The generation of the first node ids and handles: another one makes those of an earlier life stale.</summary>
     public uint FirstGeneration { get; init; }
 }

@@ -20,7 +20,7 @@ internal sealed class ReaderTable(NodeTable nodes, HandleTable handles)
     /// <summary>Keeps a descriptor as the node's, which is held; returns it pinned. Not valid where a limit refuses: it is then still the caller's.</summary>
     public HandlePin Add(scoped in NodePin node, int descriptor)
     {
-        ulong handle = handles.Add(descriptor, node.Id, isDirectory: false);
+        ulong handle = handles.Add(descriptor, node.Id, isDirectory: false, held: false);
         if (handle == 0)
         {
             return default;

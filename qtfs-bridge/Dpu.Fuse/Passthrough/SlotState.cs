@@ -43,6 +43,9 @@ internal static class SlotState
     public static void PublishShut(ref ulong state, uint generation) =>
         Volatile.Write(ref state, ((ulong)generation << 32) | Alive | Shut | 1);
 
+    /// <summary>As <see cref="PublishShut"/>, without a pin: a slot of an earlier life.</summary>
+    public static void RestoreShut(ref ulong state) => Volatile.Write(ref state, ((ulong)Generation(state) << 32) | Alive | Shut);
+
     public static bool TryPin(ref ulong state, uint generation) => TryPin(ref state, generation, out _);
 
     /// <summary>Takes a pin; <paramref name="open"/> says whether there is a descriptor, which then stays.</summary>

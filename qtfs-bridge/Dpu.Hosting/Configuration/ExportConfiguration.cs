@@ -29,6 +29,7 @@ public enum SquashMode
 /// <param name="AllowDeviceNodes">Whether device nodes may be made.</param>
 /// <param name="Cacheable">Whether DPUs may cache what they read, to be told of changes.</param>
 /// <param name="Strict">Patterns of files that they may not cache all the same.</param>
+/// <param name="Connect">Patterns of sockets that they may connect to.</param>
 /// <param name="Processes">Whether it is the host's procfs, into which a DPU may put its own processes.</param>
 public sealed record ExportConfiguration(
     string Name,
@@ -43,6 +44,7 @@ public sealed record ExportConfiguration(
     bool AllowDeviceNodes,
     bool Cacheable,
     IReadOnlyList<string> Strict,
+    IReadOnlyList<string> Connect,
     bool Processes = false)
 {
     /// <summary>nobody and nogroup on Debian, nobody on openEuler; also the kernel's overflow id.</summary>
@@ -66,6 +68,7 @@ public sealed record ExportConfiguration(
             reader.Boolean("allowDeviceNodes", false),
             reader.Choice("cache", true, ("coherent", true), ("none", false)),
             reader.Strings<string>("strict", Pattern, "a pattern of names (*.img) or of paths below the export (images/**)"),
+            ReadConnect(reader.Object("sockets")),
             reader.Choice("kind", false, ("plain", false), ("proc", true)));
         export.Advise(reader);
         reader.End();
@@ -87,8 +90,28 @@ public sealed record ExportConfiguration(
         writer.WriteBoolean("allowDeviceNodes", AllowDeviceNodes);
         writer.WriteString("cache", Cacheable ? "coherent" : "none");
         writer.WriteStrings("strict", Strict);
+        writer.WriteStartObject("sockets");
+        writer.WriteStrings("connect", Connect);
+        writer.WriteEndObject();
         writer.WriteString("kind", Processes ? "proc" : "plain");
         writer.WriteEndObject();
+    }
+
+    private static List<string> ReadConnect(ObjectReader? reader)
+    {
+        if (reader is null)
+        {
+            return [];
+        }
+
+        List<string> connect = reader.Strings<string>("connect", Pattern, "a pattern of names (*.sock) or of paths below the export (run/**)");
+        if (connect.Count > MaxPatterns)
+        {
+            reader.Error("connect", $"has {connect.Count} patterns", $"at most {MaxPatterns}");
+        }
+
+        reader.End();
+        return connect;
     }
 
     // A look-up tries them all, so that they are few and short.

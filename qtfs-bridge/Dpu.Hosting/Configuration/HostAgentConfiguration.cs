@@ -10,6 +10,8 @@ namespace Dpu.Hosting.Configuration;
 /// <param name="Exports">What they may mount; nothing else is reachable.</param>
 /// <param name="Limits">What each peer may use unless it says otherwise.</param>
 /// <param name="Control">The control interface.</param>
+/// <param name="Keeper">What holds what must outlive the daemon.</param>
+/// <param name="SessionGrace">How long a mount without any connection keeps its open files and locks for a DPU that comes back.</param>
 /// <param name="Metrics">The metrics endpoint; null for none.</param>
 /// <param name="Log">The log.</param>
 public sealed record HostAgentConfiguration(
@@ -19,9 +21,14 @@ public sealed record HostAgentConfiguration(
     IReadOnlyList<ExportConfiguration> Exports,
     LimitsConfiguration Limits,
     ControlConfiguration Control,
+    KeeperConfiguration Keeper,
+    TimeSpan SessionGrace,
     MetricsConfiguration? Metrics,
     LogConfiguration Log) : IDaemonConfiguration<HostAgentConfiguration>
 {
+    /// <summary>Longer than a DPU's restart, shorter than a night in which a dead one's locks would stop others.</summary>
+    public static TimeSpan DefaultSessionGrace { get; } = TimeSpan.FromMinutes(5);
+
     /// <inheritdoc/>
     public static string Program => "dpu-host-agent";
 
@@ -65,10 +72,12 @@ public sealed record HostAgentConfiguration(
 
         ControlConfiguration control = ControlConfiguration.Read(
             reader.Object("control"), "/run/dpu/agent.sock", remote: false, tls is not null);
+        KeeperConfiguration keeper = KeeperConfiguration.Read(reader.Object("keeper"));
+        TimeSpan grace = reader.Duration("sessionGrace", DefaultSessionGrace, TimeSpan.Zero, TimeSpan.FromDays(1));
         MetricsConfiguration? metrics = MetricsConfiguration.Read(reader.Object("metrics"));
         LogConfiguration log = LogConfiguration.Read(reader.Object("log"));
         reader.End();
-        return new(listen, tls, peers, exports, limits, control, metrics, log);
+        return new(listen, tls, peers, exports, limits, control, keeper, grace, metrics, log);
     }
 
     /// <inheritdoc/>
@@ -94,6 +103,8 @@ public sealed record HostAgentConfiguration(
         writer.WriteEndArray();
         Limits.WriteTo(writer);
         Control.WriteTo(writer, remote: false);
+        Keeper.WriteTo(writer);
+        writer.WriteString("sessionGrace", DurationText.Format(SessionGrace));
         Metrics?.WriteTo(writer);
         Log.WriteTo(writer);
         writer.WriteEndObject();

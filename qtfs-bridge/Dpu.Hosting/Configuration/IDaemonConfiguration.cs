@@ -25,6 +25,9 @@ public interface IDaemonConfiguration<TSelf>
     /// <summary>The control interface.</summary>
     ControlConfiguration Control { get; }
 
+    /// <summary>What holds what must outlive the daemon.</summary>
+    KeeperConfiguration Keeper { get; }
+
     /// <summary>The metrics endpoint; null where there is none.</summary>
     MetricsConfiguration? Metrics { get; }
 

@@ -17,6 +17,7 @@ namespace Dpu.Hosting.Configuration;
 /// <param name="OwnProcesses">Whether the DPU's own processes are put into a mount of a host's procfs.</param>
 /// <param name="ProcessFolder">Where the procfs of their pid namespace is mounted; null for /proc, by sessions.</param>
 /// <param name="IoUring">Whether the kernel's requests come by io_uring, where that can be had.</param>
+/// <param name="StaleAfter">How long what is kept is believed while the host cannot tell of changes; null for <see cref="DefaultStaleAfter"/>.</param>
 public sealed record MountConfiguration(
     string Host,
     string Export,
@@ -31,7 +32,8 @@ public sealed record MountConfiguration(
     LockKeeper? Locks = null,
     bool OwnProcesses = false,
     string? ProcessFolder = null,
-    bool IoUring = false)
+    bool IoUring = false,
+    TimeSpan? StaleAfter = null)
 {
     /// <summary>Lanes where nothing is said: one can carry data while the other answers metadata.</summary>
     public const int DefaultLanes = 2;
@@ -41,6 +43,9 @@ public sealed record MountConfiguration(
 
     /// <summary>The wait where nothing is said: long enough for an agent's restart, short of most watchdogs.</summary>
     public static readonly TimeSpan DefaultGiveUpAfter = TimeSpan.FromSeconds(60);
+
+    /// <summary>How long a kept file is believed without its host where nothing is said: an agent's restart is not noticed.</summary>
+    public static readonly TimeSpan DefaultStaleAfter = TimeSpan.FromSeconds(1);
 
     internal static MountConfiguration Read(ObjectReader reader, IReadOnlyCollection<string> hosts)
     {
@@ -58,7 +63,8 @@ public sealed record MountConfiguration(
             reader.Choice<LockKeeper?>("locks", null, ("host", LockKeeper.Host), ("local", LockKeeper.Local)),
             reader.Choice("kind", false, ("plain", false), ("proc", true)),
             reader.OptionalString("processes", Checks.AbsolutePath, Checks.AbsolutePathAllowed),
-            reader.Choice("transport", false, ("fuse", false), ("io_uring", true)));
+            reader.Choice("transport", false, ("fuse", false), ("io_uring", true)),
+            reader.Duration("staleAfter", DefaultStaleAfter, TimeSpan.Zero, TimeSpan.FromDays(1)));
         mount.Advise(reader);
         if (mount.Coherent && mount.CacheTimeout > TimeSpan.Zero)
         {
@@ -82,6 +88,7 @@ public sealed record MountConfiguration(
         writer.WriteString("cacheTimeout", DurationText.Format(CacheTimeout));
         writer.WriteNumber("lanes", Lanes);
         writer.WriteString("giveUpAfter", DurationText.Format(GiveUpAfter));
+        writer.WriteString("staleAfter", DurationText.Format(StaleAfter ?? DefaultStaleAfter));
         writer.WriteString("transport", IoUring ? "io_uring" : "fuse");
         if (Locks is { } keeper)
         {

@@ -10,6 +10,7 @@ namespace Dpu.Hosting.Configuration;
 /// <param name="Mounts">What to mount of them.</param>
 /// <param name="SlowRequest">From when on a request of a mount is logged as slow; zero for never.</param>
 /// <param name="Control">The control interface.</param>
+/// <param name="Keeper">What holds what must outlive the daemon.</param>
 /// <param name="Metrics">The metrics endpoint; null for none.</param>
 /// <param name="Log">The log.</param>
 public sealed record RuntimeConfiguration(
@@ -19,6 +20,7 @@ public sealed record RuntimeConfiguration(
     IReadOnlyList<MountConfiguration> Mounts,
     TimeSpan SlowRequest,
     ControlConfiguration Control,
+    KeeperConfiguration Keeper,
     MetricsConfiguration? Metrics,
     LogConfiguration Log) : IDaemonConfiguration<RuntimeConfiguration>
 {
@@ -59,10 +61,11 @@ public sealed record RuntimeConfiguration(
         TimeSpan slowRequest = reader.Duration("slowRequest", DefaultSlowRequest, TimeSpan.Zero, TimeSpan.FromDays(1));
         ControlConfiguration control = ControlConfiguration.Read(
             reader.Object("control"), "/run/dpu/runtime.sock", remote: true, tls is not null);
+        KeeperConfiguration keeper = KeeperConfiguration.Read(reader.Object("keeper"));
         MetricsConfiguration? metrics = MetricsConfiguration.Read(reader.Object("metrics"));
         LogConfiguration log = LogConfiguration.Read(reader.Object("log"));
         reader.End();
-        return new(name, tls, hosts, mounts, slowRequest, control, metrics, log);
+        return new(name, tls, hosts, mounts, slowRequest, control, keeper, metrics, log);
     }
 
     /// <inheritdoc/>
@@ -92,6 +95,7 @@ public sealed record RuntimeConfiguration(
         writer.WriteEndArray();
         writer.WriteString("slowRequest", DurationText.Format(SlowRequest));
         Control.WriteTo(writer, remote: true);
+        Keeper.WriteTo(writer);
         Metrics?.WriteTo(writer);
         Log.WriteTo(writer);
         writer.WriteEndObject();

@@ -27,6 +27,11 @@ internal sealed class CommonReload<T>(DaemonLoggerProvider log) : IReloadable<T>
             needsRestart.Add("control.socket");
         }
 
+        if (previous.Keeper.Socket != next.Keeper.Socket)
+        {
+            needsRestart.Add("keeper.socket");
+        }
+
         if (!previous.Control.Listen.SequenceEqual(next.Control.Listen))
         {
             needsRestart.Add("control.listen");

@@ -127,13 +127,5 @@ public sealed partial class LinkListener
             // A bug must not take the other connections with it.
             Log.HandshakeFailed(_options.Logger, e, worker.Origin);
         }
-        finally
-        {
-            worker.Transport.Dispose();
-            lock (_lock)
-            {
-                _workers.Remove(worker);
-            }
-        }
     }
 }

@@ -20,6 +20,7 @@ public sealed partial class LinkListener
     {
         Stream? stream = null;
         var counted = false;
+        var kept = false;
         try
         {
             Admitted? admitted;
@@ -42,20 +43,31 @@ public sealed partial class LinkListener
                 _limits.EndHandshake(worker.Origin);
             }
 
-            if (admitted is not null)
-            {
-                Serve(worker, stream!, admitted);
-            }
+            kept = admitted is not null && Serve(worker, stream!, admitted);
         }
         finally
         {
-            if (counted)
+            if (!kept)
             {
-                _limits.Disconnect(worker.Peer!.Name);
+                worker.Transport.Abort();
+                stream?.Dispose();
+                Forget(worker, counted);
             }
+        }
+    }
 
-            worker.Transport.Abort();
-            stream?.Dispose();
+    // The last that is done for a connection.
+    private void Forget(Worker worker, bool counted)
+    {
+        if (counted)
+        {
+            _limits.Disconnect(worker.Peer!.Name);
+        }
+
+        worker.Transport.Dispose();
+        lock (_lock)
+        {
+            _workers.Remove(worker);
         }
     }
 
@@ -222,11 +234,12 @@ public sealed partial class LinkListener
         }
     }
 
-    private void Serve(Worker worker, Stream stream, Admitted admitted)
+    /// <summary>Whether the connection goes on without this thread.</summary>
+    private bool Serve(Worker worker, Stream stream, Admitted admitted)
     {
         var peer = worker.Peer!;
         worker.Transport.EndDeadline(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-        using var connection = new LinkConnection(worker.Endpoint, worker.Socket, worker.Transport, stream, peer, admitted.Hello, admitted.Reply);
+        var connection = new LinkConnection(worker.Endpoint, worker.Socket, worker.Transport, stream, peer, admitted.Hello, admitted.Reply);
         Log.Opened(_options.Logger, peer.ToString(), peer.Origin, admitted.Service.Name, admitted.Reply.Version.Major, admitted.Reply.Version.Minor, admitted.Hello.Software);
         try
         {
@@ -235,10 +248,24 @@ public sealed partial class LinkListener
             {
                 Log.Cut(_options.Logger, peer.ToString(), peer.Origin, reason);
                 admitted.Service.Abandon(peer, admitted.Hello);
-                return;
+                return false;
             }
 
+            // Set beforehand: who keeps it may close it before Serve returns.
+            connection.Released = () =>
+            {
+                if (connection.IsKept)
+                {
+                    Forget(worker, counted: false);
+                }
+            };
             admitted.Service.Serve(connection, _stopping.Token);
+            if (connection.IsKept)
+            {
+                // It takes no thread any more; who keeps it bounds how many there are.
+                _limits.Disconnect(peer.Name);
+                return true;
+            }
         }
         catch (Exception e) when (e is IOException or SocketException or OperationCanceledException || worker.Transport.Aborted)
         {
@@ -250,7 +277,15 @@ public sealed partial class LinkListener
             Log.ServiceFailed(_options.Logger, e, admitted.Service.Name, peer.ToString());
         }
 
+        connection.Dispose();
+        if (connection.IsKept)
+        {
+            _limits.Disconnect(peer.Name);
+            return true;
+        }
+
         Log.Ended(_options.Logger, peer.ToString(), peer.Origin, admitted.Service.Name);
+        return false;
     }
 
     private Admitted? Answer(Worker worker, Stream stream, LinkError kind, HelloStatus status, string message)

@@ -13,6 +13,7 @@ public static class mman
     public const int MAP_SHARED = 1;
     public const int MAP_PRIVATE = 2;
     public const int MAP_ANONYMOUS = 0x20;
+    public const uint MFD_CLOEXEC = 1;
 }
 
 public static unsafe partial class LibC
@@ -28,4 +29,8 @@ public static unsafe partial class LibC
     /// <summary>mprotect(2).</summary>
     [LibraryImport(Library)]
     public static partial int mprotect(void* address, nuint size, int protection);
+
+    /// <summary>memfd_create(2).</summary>
+    [LibraryImport(Library)]
+    public static partial int memfd_create(byte* name, uint flags);
 }

@@ -7,6 +7,7 @@ namespace Dpu.Linux;
 [CConstants("sys/socket.h")]
 public static class msg_flags
 {
+    public const int MSG_PEEK = 0x2;
     public const int MSG_CTRUNC = 0x8;
     public const int MSG_TRUNC = 0x20;
     public const int MSG_DONTWAIT = 0x40;
@@ -41,6 +42,30 @@ public struct cmsghdr
 public static unsafe class cmsg
 {
     public const int SCM_RIGHTS = 1;
+    public const int SCM_CREDENTIALS = 2;
+
+    /// <summary>CMSG_SPACE(sizeof(struct ucred)).</summary>
+    public static int SpaceOfCredentials => (sizeof(cmsghdr) + sizeof(ucred) + sizeof(nuint) - 1) & ~(sizeof(nuint) - 1);
+
+    /// <summary>Writes who a message is from (unix(7), SCM_CREDENTIALS).</summary>
+    /// <param name="control"><see cref="SpaceOfCredentials"/> bytes.</param>
+    /// <param name="credentials">What the kernel checks the sender for: its own, unless it is privileged.</param>
+    public static void PutCredentials(byte* control, ucred credentials)
+    {
+        new Span<byte>(control, SpaceOfCredentials).Clear();
+        *(cmsghdr*)control = new cmsghdr { cmsg_len = (nuint)(sizeof(cmsghdr) + sizeof(ucred)), cmsg_level = sys_socket.SOL_SOCKET, cmsg_type = SCM_CREDENTIALS };
+        *(ucred*)(control + sizeof(cmsghdr)) = credentials;
+    }
+
+    /// <summary>Who a message is from; false where that did not come first with it.</summary>
+    public static bool TryTakeCredentials(msghdr* message, out ucred credentials)
+    {
+        var head = (cmsghdr*)message->msg_control;
+        bool there = message->msg_controllen >= (nuint)(sizeof(cmsghdr) + sizeof(ucred)) && head->cmsg_level == sys_socket.SOL_SOCKET
+            && head->cmsg_type == SCM_CREDENTIALS && head->cmsg_len >= (nuint)(sizeof(cmsghdr) + sizeof(ucred));
+        credentials = there ? *(ucred*)(head + 1) : default;
+        return there;
+    }
 
     /// <summary>CMSG_SPACE(sizeof(int)): a multiple of the machine's word.</summary>
     public static int SpaceOfDescriptor => (sizeof(cmsghdr) + sizeof(int) + sizeof(nuint) - 1) & ~(sizeof(nuint) - 1);

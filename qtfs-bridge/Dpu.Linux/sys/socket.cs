@@ -14,8 +14,11 @@ public static unsafe partial class sys_socket
     public const int AF_UNIX = 1;
     public const int AF_INET = 2;
     public const int AF_INET6 = 10;
+    public const int AF_NETLINK = 16;
     public const int AF_VSOCK = 40;
     public const int SOCK_STREAM = 1;
+    public const int SOCK_DGRAM = 2;
+    public const int SOCK_RAW = 3;
     public const int SOCK_SEQPACKET = 5;
     public const int SOCK_NONBLOCK = 0x800;
     public const int SOCK_CLOEXEC = 0x80000;
@@ -24,6 +27,7 @@ public static unsafe partial class sys_socket
     public const int SO_ERROR = 4;
     public const int SO_SNDBUF = 7;
     public const int SO_KEEPALIVE = 9;
+    public const int SO_PASSCRED = 16;
     public const int SO_PEERCRED = 17;
     public const int SO_RCVTIMEO = 20;
     public const int SO_SNDTIMEO = 21;
@@ -32,6 +36,9 @@ public static unsafe partial class sys_socket
 
     /// <summary>As SO_SNDBUF, beyond net.core.wmem_max; needs CAP_NET_ADMIN.</summary>
     public const int SO_SNDBUFFORCE = 32;
+
+    /// <summary>The supplementary groups of a unix socket's other end, as of its connect(2) or listen(2).</summary>
+    public const int SO_PEERGROUPS = 59;
     public const int SHUT_RD = 0;
     public const int SHUT_WR = 1;
     public const int SHUT_RDWR = 2;
@@ -40,6 +47,10 @@ public static unsafe partial class sys_socket
     /// <summary>socket(2): a descriptor, or -1 with errno.</summary>
     [LibraryImport("libc", EntryPoint = "socket", SetLastError = true)]
     public static partial int socket(int domain, int type, int protocol);
+
+    /// <summary>socketpair(2): 0, or -1 with errno.</summary>
+    [LibraryImport("libc", EntryPoint = "socketpair", SetLastError = true)]
+    public static partial int socketpair(int domain, int type, int protocol, int* descriptors);
 
     /// <summary>bind(2): 0, or -1 with errno.</summary>
     [LibraryImport("libc", EntryPoint = "bind", SetLastError = true)]

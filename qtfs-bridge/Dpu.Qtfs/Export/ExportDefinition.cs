@@ -29,8 +29,30 @@ public sealed record ExportDefinition
     /// <summary>Files that peers may not cache all the same.</summary>
     public StrictPaths Strict { get; init; } = StrictPaths.None;
 
+    /// <summary>Sockets that the peers may connect to; none by default.</summary>
+    public StrictPaths Connectable { get; init; } = StrictPaths.None;
+
     /// <summary>Whether it is the host's procfs, into which a peer may put its own processes.</summary>
     public bool Processes { get; init; }
+
+    /// <summary>
+    /// All but the peers as a short text, by which a later life of the agent knows whether the export is still the same. What is added to this
+    /// type is added here where it differs from the default, so that an upgrade changes nothing.
+    /// </summary>
+    public string Fingerprint() => Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(string.Join(
+        '\n',
+        Name,
+        Path,
+        ReadOnly,
+        Identity.Squash,
+        Identity.AnonymousUid,
+        Identity.AnonymousGid,
+        Identity.Users,
+        Identity.Groups,
+        AllowDeviceNodes,
+        Cacheable,
+        Strict,
+        Connectable.IsEmpty ? Processes : $"{Processes}\n{Connectable}"))));
 
     /// <summary>Whether a peer that asks for <paramref name="reference"/> means this export: by its name or its path.</summary>
     public bool Matches(string reference) =>

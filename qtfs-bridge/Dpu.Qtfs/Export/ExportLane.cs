@@ -25,6 +25,7 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
     private readonly bool _sendsDirectories;
     private readonly bool _marksQuiet;
     private readonly bool _sendsContents;
+    private readonly Func<ExportedMount, ulong, uint>? _socketOf;
     private readonly ReplySlot? _slot;
     private bool _fenced;
     private bool _ended;
@@ -43,6 +44,7 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
         _marksQuiet = connection.Hello.Fs.QuietCloses;
         _sendsDirectories = connection.Hello.Fs.DirectoryAttributes && mount.Grants is not null;
         _sendsContents = connection.Hello.Fs.OpenedContent && mount.Grants is not null;
+        _socketOf = connection.Hello.Fs.Sockets ? mount.SocketOf : null;
         _slot = SlotOf(mount, connection.Hello.Fs);
         _channel = new FuseChannel(connection.Stream, sizeof(fuse_in_header), FuseLimits.MaxMessageSize);
 
@@ -158,8 +160,7 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
 
             if (opcode == (uint)fuse_opcode.FUSE_INIT)
             {
-                // Before the peer knows: its next lane must not be told to begin anew.
-                _mount.Initialized = true;
+                _mount.SetInitialized();
             }
 
             if (again)
@@ -190,6 +191,11 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
     {
         again = false;
         var header = (fuse_in_header*)request;
+        if (header->opcode == ReturnMessage.Opcode)
+        {
+            return _mount.Return(request, length, _reply);
+        }
+
         ReplySlot? slot = header->unique == LostReply.InternalUnique ? null : _slot;
         if (slot is not null && (fuse_opcode)header->opcode is fuse_opcode.FUSE_FORGET or fuse_opcode.FUSE_BATCH_FORGET)
         {
@@ -201,11 +207,16 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
             return Execute(request, length);
         }
 
-        switch (slot.Begin(header->unique, _reply, out int known, stopping))
+        switch (slot.Begin(header->unique, _reply, out int known, stopping, ReplayRules.MayRepeat(request, length)))
         {
             case SlotTurn.Old:
                 return -1;
             case SlotTurn.Answered:
+                _mount.Answers.CountReplayed();
+                again = true;
+                return known;
+            case SlotTurn.Unknown:
+                _mount.CountUnknown(header->opcode, header->nodeid);
                 again = true;
                 return known;
         }
@@ -239,6 +250,7 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
             replyLength = grants?.Grant(request, ticket, _reply, replyLength) ?? replyLength;
             replyLength = Number((fuse_in_header*)request, _reply, replyLength);
             MarkQuiet((fuse_in_header*)request, _reply, replyLength);
+            TellSocket((fuse_in_header*)request, _reply, replyLength);
         }
 
         return replyLength;
@@ -246,7 +258,8 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
 
     // What answers at once or later, and what goes before it: whoever takes the connection's place waits for the call under way.
     private static bool MayWait(fuse_opcode opcode) =>
-        opcode is fuse_opcode.FUSE_SETLKW or fuse_opcode.FUSE_SETLK or fuse_opcode.FUSE_INTERRUPT or fuse_opcode.FUSE_INIT;
+        opcode is fuse_opcode.FUSE_SETLKW or fuse_opcode.FUSE_SETLK or fuse_opcode.FUSE_INTERRUPT or fuse_opcode.FUSE_INIT
+        || (uint)opcode == ReturnMessage.Opcode;
 
     // Whoever is given a lock must know of what its earlier holders did: the answer gets the number of the last notification of
     // that. Returns its length.
@@ -267,6 +280,22 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
             && _mount.ClosesQuietly(request->opcode == (uint)fuse_opcode.FUSE_OPEN ? request->nodeid : ((fuse_entry_out*)(reply + sizeof(fuse_out_header)))->nodeid))
         {
             opened->open_flags |= FuseConstants.FOPEN_NOFLUSH;
+        }
+    }
+
+    // What is bound to a socket that was looked up is told by the number that only devices have.
+    private void TellSocket(fuse_in_header* request, byte* reply, int length)
+    {
+        if (_socketOf is null || request->opcode != (uint)fuse_opcode.FUSE_LOOKUP || length < sizeof(fuse_out_header) + sizeof(fuse_entry_out))
+        {
+            return;
+        }
+
+        // SAFETY: the length was compared.
+        var entry = (fuse_entry_out*)(reply + sizeof(fuse_out_header));
+        if (entry->nodeid != 0 && (entry->attr.mode & stat.S_IFMT) == stat.S_IFSOCK)
+        {
+            entry->attr.rdev = _socketOf(_mount, entry->nodeid);
         }
     }
 

@@ -1,5 +1,6 @@
 using Dpu.Fuse;
 using Dpu.Fuse.Wire;
+using Dpu.Keeper;
 using Dpu.Link;
 using Dpu.Proto.V1;
 using Dpu.Qtfs.Export.Coherence;
@@ -34,13 +35,26 @@ public sealed partial class ExportService : ILinkService, IDisposable
 
     /// <summary>
     /// A service that exports nothing until <see cref="Configure"/>; without a watcher and without
-    /// <paramref name="hostMounts"/> DPUs cache nothing that could change.
+    /// <paramref name="hostMounts"/> DPUs cache nothing that could change; without <paramref name="keeping"/>, and on kernels that use
+    /// the numbers of mounts again, mounts end with the process.
     /// </summary>
-    public ExportService(ExportServiceOptions options, TimeProvider time, ILogger<ExportService> logger, ChangeWatcher? watcher = null, HostMounts? hostMounts = null)
+    public ExportService(
+        ExportServiceOptions options, TimeProvider time, ILogger<ExportService> logger, ChangeWatcher? watcher = null, HostMounts? hostMounts = null, Keeping? keeping = null)
     {
+        _keeping = keeping is { Socket: not null } && KernelMounts.Available ? keeping : null;
+        if (_keeping is not null)
+        {
+            _keeping.Returned += HoldAgain;
+            if (watcher is not null)
+            {
+                watcher.ClosesForUs = _keeping.IsKeepers;
+            }
+        }
+
         _hostMounts = hostMounts;
         _watcher = watcher;
         _options = options;
+        Grace = options.Grace;
         _time = time;
         _logger = logger;
         _sweep = time.CreateTimer(_ => Sweep(), null, options.SweepInterval, options.SweepInterval);
@@ -48,6 +62,9 @@ public sealed partial class ExportService : ILinkService, IDisposable
 
     /// <inheritdoc/>
     public string Name => "fs";
+
+    /// <summary>How long a mount without any connection is kept for its DPU.</summary>
+    public TimeSpan Grace { get; set; }
 
     /// <summary>What is exported now.</summary>
     public IReadOnlyList<ExportDefinition> Exports => Volatile.Read(ref _exports);
@@ -101,6 +118,7 @@ public sealed partial class ExportService : ILinkService, IDisposable
             return Refuse(HelloStatus.Malformed, $"a hello for service fs must name its machine's page size, 4096, 16384 or 65536; it says {hello.Machine.PageSize}");
         }
 
+        EndEarlierBoots(peer.Name, hello.Machine);
         lock (_lock)
         {
             // Under the lock: a policy that is replaced meanwhile must not give a mount any more.
@@ -196,10 +214,20 @@ public sealed partial class ExportService : ILinkService, IDisposable
         return true;
     }
 
-    /// <summary>Ends every mount.</summary>
+    /// <summary>Ends every mount, or leaves them with the keeper: <see cref="ExportServiceOptions.KeepOnStop"/>.</summary>
     public void Dispose()
     {
         _sweep.Dispose();
+        _sockets.Dispose();
+        if (_keeping is not null)
+        {
+            _keeping.Returned -= HoldAgain;
+            if (_options.KeepOnStop && _keeping.IsProtected)
+            {
+                return;
+            }
+        }
+
         List<ExportedMount> mounts;
         lock (_lock)
         {
@@ -256,7 +284,7 @@ public sealed partial class ExportService : ILinkService, IDisposable
             session ??= _sessions[id] = new ExportSession(id, peer.Name, _time.GetUtcNow());
             try
             {
-                mount = Open(session, hello, export, usage);
+                mount = OpenNew(session, hello, export, usage);
                 session.Mounts.Add(hello.Fs.MountId, mount);
             }
             catch (IOException e)
@@ -284,92 +312,12 @@ public sealed partial class ExportService : ILinkService, IDisposable
                 Coherent = mount.Changes is not null,
                 HostLocks = mount.HostLocks,
                 Life = ExportLane.SlotOf(mount, hello.Fs) is null ? 0 : mount.Life,
+                State = hello.Fs.Returns ? mount.State : 0,
                 Kind = export.Processes ? ExportKind.Proc : ExportKind.Plain,
+                Sockets = hello.Fs.Sockets && mount.SocketOf is not null,
             },
         };
     }
-
-    private ExportedMount Open(ExportSession session, Hello hello, ExportDefinition export, PeerUsage usage)
-    {
-        FsParameters parameters = hello.Fs;
-        bool readOnly = export.ReadOnly || parameters.ReadOnly;
-        MountChanges? changes = parameters.Coherent && export.Cacheable && _hostMounts is not null && _watcher is { Available: true } ? new MountChanges(_watcher, export.Name, _logger) : null;
-        TimeSpan cache = TimeSpan.FromMicroseconds(Math.Min(parameters.CacheTimeoutNs / 1000, 86_400_000_000UL));
-        bool zeroMessageOpen = parameters.ZeroMessageOpen && !parameters.HostLocks && changes is not null && export.Strict.IsEmpty;
-        PassthroughOptions passthrough = new()
-        {
-            Root = export.Path,
-            ReadOnly = readOnly,
-            Identity = export.Identity,
-            AllowDeviceNodes = export.AllowDeviceNodes,
-            EntryTimeout = cache,
-            AttributeTimeout = cache,
-            Watcher = changes,
-            NodeBudget = usage.Nodes,
-            HandleBudget = usage.Handles,
-            HostLocks = parameters.HostLocks,
-            ZeroMessageOpen = zeroMessageOpen,
-            Locks = usage.Locks,
-            OnLockLimit = what => TellLockLimit(usage, export.Name, what),
-
-            // A new mount's node ids must never mean anything to who still holds an old mount's.
-            FirstGeneration = _nextGeneration += 1 << 16,
-        };
-        PassthroughFileSystem? fileSystem = null;
-        try
-        {
-            fileSystem = new PassthroughFileSystem(passthrough);
-            if (export.Processes && !fileSystem.IsTopOfProcesses)
-            {
-                throw new IOException($"'{export.Path}' is not the top of a procfs, as an export of kind \"proc\" must be");
-            }
-
-            if (changes is not null)
-            {
-                changes.FileSystem = fileSystem;
-            }
-
-            _hostMounts?.Join(fileSystem, changes);
-
-            // Without an OPEN, nothing but a notification makes the peer's kernel drop what it has of a file.
-            zeroMessageOpen = zeroMessageOpen && fileSystem.Watch(FuseConstants.FUSE_ROOT_ID);
-            var dispatcher = new FuseDispatcher(fileSystem, new FuseDispatcherOptions
-            {
-                PeerArchitecture = ArchitectureOf(hello.Machine) ?? throw new InvalidOperationException("an admitted hello names an architecture"),
-                PeerPageSize = hello.Machine.PageSize,
-                Features = FeaturesOf(fileSystem, parameters) | (zeroMessageOpen ? FuseConstants.FUSE_NO_OPEN_SUPPORT : 0),
-                OnBug = (opcode, node, e) => Log.RequestBug(_logger, export.Name, opcode, node, e),
-            });
-            return new ExportedMount(session, parameters.MountId, export, readOnly, fileSystem, dispatcher, _time)
-            {
-                Changes = changes,
-                HostMounts = _hostMounts,
-                Grants = changes is null ? null : new CacheGrants(fileSystem, changes, export.Strict),
-            };
-        }
-        catch
-        {
-            if (fileSystem is not null)
-            {
-                _hostMounts?.Leave(fileSystem);
-                fileSystem.Dispose();
-            }
-
-            changes?.End();
-            throw;
-        }
-    }
-
-    // Files of the kernel's own trees cannot be mapped shared, as on the host.
-    private static ulong FeaturesOf(PassthroughFileSystem fileSystem, FsParameters parameters) =>
-        (FuseFeatures.Default & ~(fileSystem.RootIsSpecial ? FuseConstants.FUSE_DIRECT_IO_ALLOW_MMAP : 0)) | (parameters.HostLocks ? FuseFeatures.Locks : 0);
-
-    private static System.Runtime.InteropServices.Architecture? ArchitectureOf(Machine? machine) => machine?.Architecture switch
-    {
-        Architecture.X8664 => System.Runtime.InteropServices.Architecture.X64,
-        Architecture.Arm64 => System.Runtime.InteropServices.Architecture.Arm64,
-        _ => null,
-    };
 
     private void TellLockLimit(PeerUsage usage, string export, string what)
     {
@@ -402,7 +350,7 @@ public sealed partial class ExportService : ILinkService, IDisposable
                     Log.LaneStalled(_logger, mount.Session.Peer, mount.Export.Name, cut, _options.MessageTime.TotalSeconds);
                 }
 
-                if (mount.EndIfIdle(_options.Grace))
+                if (mount.EndIfIdle(Grace))
                 {
                     idle.Add(mount);
                 }
@@ -414,9 +362,12 @@ public sealed partial class ExportService : ILinkService, IDisposable
         foreach (ExportedMount mount in idle)
         {
             // Not under the lock: closing its files may wait for a disk.
+            (long locks, long files) = (mount.LockOwners, mount.OpenHandles);
             mount.End();
-            Log.MountExpired(_logger, mount.Export.Name, mount.Session.Peer, _options.Grace.TotalSeconds);
+            Log.MountExpired(_logger, mount.Export.Name, mount.Session.Peer, Grace.TotalSeconds, locks, files);
         }
+
+        LookAfterKeeper();
     }
 
     private void ForgetIfEnded(ExportedMount mount)

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using Dpu.Fuse;
 using Dpu.Link;
 using Dpu.Qtfs.Export.Coherence;
+using Dpu.Qtfs.Export.Kept;
 
 namespace Dpu.Qtfs.Export;
 
@@ -9,31 +10,35 @@ namespace Dpu.Qtfs.Export;
 /// One mount of an export by one session: its nodes and handles, which outlive the connections (lanes) that use them.
 /// It is closed when it has been ended and its last lane has left. Thread-safe.
 /// </summary>
-internal sealed class ExportedMount
+internal sealed partial class ExportedMount
 {
     /// <summary>Lanes whose answers are kept: as many as there may be at a time, and those that come for relief.</summary>
-    private const uint MostSlots = 2 * ExportService.MaxLanesPerMount;
+    public const uint MostSlots = 2 * ExportService.MaxLanesPerMount;
 
     private readonly Lock _lock = new();
     private readonly PassthroughFileSystem _fileSystem;
     private readonly List<ExportLane> _lanes = [];
+    private readonly HashSet<IDisposable> _relays = [];
     private readonly ConcurrentDictionary<uint, ReplySlot> _slots = new();
     private readonly TimeProvider _time;
     private long _idleSince;
+    private MountNote _note;
+    private bool _initialized;
     private bool _ended;
     private bool _closed;
     private long _requests;
 
     public ExportedMount(
-        ExportSession session, ulong id, ExportDefinition export, bool readOnly, PassthroughFileSystem fileSystem, FuseDispatcher dispatcher, TimeProvider time)
+        ExportSession session, MountNote note, ExportDefinition export, bool readOnly, PassthroughFileSystem fileSystem, FuseDispatcher dispatcher, TimeProvider time)
     {
         Session = session;
-        Id = id;
+        Id = note.Parameters.MountId;
+        _note = note;
+        _initialized = note.Negotiation is not null;
         Export = export;
         ReadOnly = readOnly;
         _fileSystem = fileSystem;
         Dispatcher = dispatcher;
-        Started = time.GetUtcNow();
         _time = time;
         _idleSince = time.GetTimestamp();
     }
@@ -61,10 +66,16 @@ internal sealed class ExportedMount
     public FuseDispatcher Dispatcher { get; }
 
     /// <summary>Which life of its answers this is; never 0.</summary>
-    public ulong Life { get; } = (ulong)Random.Shared.NextInt64(1, long.MaxValue);
+    public ulong Life => _note.Life;
+
+    /// <summary>Which life of its nodes and open files this is; 0 where its peer cannot return what it knows of another one.</summary>
+    public ulong State => _note.Parameters.Returns ? (ulong)_note.Started.UtcTicks : 0;
+
+    /// <summary>The peer's machine, as of the mount's making.</summary>
+    public Dpu.Proto.V1.Machine Machine => _note.Machine;
 
     /// <summary>When it was made.</summary>
-    public DateTimeOffset Started { get; }
+    public DateTimeOffset Started => _note.Started;
 
     /// <summary>What was done, by opcode: from a request's arrival to the sending of its reply.</summary>
     public FuseStatistics Operations { get; } = new();
@@ -82,7 +93,19 @@ internal sealed class ExportedMount
     }
 
     /// <summary>Whether FUSE_INIT has been answered.</summary>
-    public bool Initialized { get; set; }
+    public bool Initialized => Volatile.Read(ref _initialized);
+
+    /// <summary>What the keeper has of the mount; null where it ends with the process.</summary>
+    public KeptMount? Kept { get; init; }
+
+    /// <summary>Where answers are counted that were not given by executing their request.</summary>
+    public required AnswerCounters Answers { get; init; }
+
+    /// <summary>What a node that is a socket is to the peer (<see cref="Sockets.BoundSocket.ToWire"/>); null where it is told of none.</summary>
+    public Func<ExportedMount, ulong, uint>? SocketOf { get; init; }
+
+    /// <summary>The mount's files.</summary>
+    public PassthroughFileSystem Files => _fileSystem;
 
     public long OpenNodes => _fileSystem.OpenNodes;
 
@@ -121,7 +144,39 @@ internal sealed class ExportedMount
     public bool ClosesQuietly(ulong node) => _fileSystem.ClosesQuietly(node);
 
     /// <summary>The last answer of a lane; null where it has too high a number.</summary>
-    public ReplySlot? SlotOf(uint lane) => lane < MostSlots ? _slots.GetOrAdd(lane, _ => new ReplySlot()) : null;
+    public ReplySlot? SlotOf(uint lane) => lane < MostSlots ? _slots.GetOrAdd(lane, MakeSlot) : null;
+
+    /// <summary>FUSE_INIT was answered. To be called before the peer knows, as its next lane must not be told to begin anew.</summary>
+    public void SetInitialized()
+    {
+        lock (_lock)
+        {
+            _note = _note with { Negotiation = Dispatcher.Negotiation };
+            Volatile.Write(ref _initialized, _note.Negotiation is not null);
+            if (!_ended)
+            {
+                Kept?.Describe(_note);
+            }
+        }
+    }
+
+    /// <summary>A request ended with EIO: an earlier life of the agent may have executed it.</summary>
+    public void CountUnknown(uint opcode, ulong node)
+    {
+        Answers.CountUnknown();
+        OnUnknown?.Invoke((Dpu.Fuse.Wire.fuse_opcode)opcode, node);
+    }
+
+    /// <summary>Told of each such request; must not block or throw.</summary>
+    public Action<Dpu.Fuse.Wire.fuse_opcode, ulong>? OnUnknown { get; init; }
+
+    /// <summary>Gives open files and locks to a keeper again that has lost them.</summary>
+    public void HoldAgain() => _fileSystem.HoldAgain();
+
+    /// <summary>Open files of an earlier life that could not be had again.</summary>
+    public int LostHandles => _fileSystem.LostHandles;
+
+    private unsafe ReplySlot MakeSlot(uint lane) => Kept is { } kept ? new ReplySlot(kept.SlotOf(lane), kept) : new ReplySlot();
 
     /// <summary>Adds a lane; false where the mount has ended.</summary>
     public bool TryAttach(ExportLane lane)
@@ -149,6 +204,24 @@ internal sealed class ExportedMount
         return true;
     }
 
+    /// <summary>A connection of a socket of the mount, which ends with the mount; false where that has ended.</summary>
+    public bool TryJoin(IDisposable relay)
+    {
+        lock (_lock)
+        {
+            return !_ended && _relays.Add(relay);
+        }
+    }
+
+    /// <summary>It has ended.</summary>
+    public void Leave(IDisposable relay)
+    {
+        lock (_lock)
+        {
+            _relays.Remove(relay);
+        }
+    }
+
     public void Detach(ExportLane lane)
     {
         // Not under the lock either.
@@ -172,6 +245,12 @@ internal sealed class ExportedMount
             foreach (ExportLane lane in _lanes)
             {
                 lane.Cut();
+            }
+
+            // They end on threads of their own, so that none waits for the lock here.
+            foreach (IDisposable relay in _relays)
+            {
+                relay.Dispose();
             }
         }
 
@@ -251,6 +330,7 @@ internal sealed class ExportedMount
 
         Changes?.End();
         HostMounts?.Leave(_fileSystem);
+        Kept?.End();
         _fileSystem.Dispose();
     }
 }

@@ -23,8 +23,8 @@ internal static partial class Log
     [LoggerMessage(2005, LogLevel.Warning, "'{Peer}' stalled inside a message to '{Export}' for over {Seconds} s: {Count} lanes cut off")]
     public static partial void LaneStalled(ILogger logger, string peer, string export, int count, double seconds);
 
-    [LoggerMessage(2006, LogLevel.Information, "the mount of '{Export}' by '{Peer}' ended: no connection for {Seconds} s")]
-    public static partial void MountExpired(ILogger logger, string export, string peer, double seconds);
+    [LoggerMessage(2006, LogLevel.Information, "the mount of '{Export}' by '{Peer}' ended: no connection for {Seconds} s; {Locks} owners' locks and {Files} open files were let go")]
+    public static partial void MountExpired(ILogger logger, string export, string peer, double seconds, long locks, long files);
 
     [LoggerMessage(2007, LogLevel.Warning, "the mount of '{Export}' by '{Peer}' ended: policy no longer gives it")]
     public static partial void MountWithdrawn(ILogger logger, string export, string peer);
@@ -49,4 +49,31 @@ internal static partial class Log
 
     [LoggerMessage(2013, LogLevel.Warning, "'{Peer}' may lock no more of '{Export}': its limit of lock {What} is reached, and its programs get ENOLCK; limits.lockOwners, lockRanges and lockWaits on this host raise it")]
     public static partial void LockLimit(ILogger logger, string peer, string export, string what);
+
+    [LoggerMessage(2015, LogLevel.Information, "the mount of '{Export}' by '{Peer}' goes on: {Files} open files, {Locks} owners' locks; {Lost} open files were lost")]
+    public static partial void MountRestored(ILogger logger, string export, string peer, long files, long locks, int lost);
+
+    [LoggerMessage(2016, LogLevel.Warning, "what the keeper has of the mount of '{Export}' by '{Peer}' is let go: {Reason}")]
+    public static partial void MountNotRestored(ILogger logger, string export, string peer, string reason);
+
+    [LoggerMessage(2017, LogLevel.Warning, "{Opcode} of '{Peer}' on node {Node:x} of '{Export}' was answered with EIO: the agent was killed when it was under way, and it may have been carried out")]
+    public static partial void OutcomeUnknown(ILogger logger, string export, string peer, Dpu.Fuse.Wire.fuse_opcode opcode, ulong node);
+
+    [LoggerMessage(2019, LogLevel.Information, "'{Peer}' has returned to its mount of '{Export}' as it was at an earlier life of this host: {Files} open files go on, {Lost} are lost")]
+    public static partial void MountReturned(ILogger logger, string export, string peer, long files, long lost);
+
+    [LoggerMessage(2020, LogLevel.Information, "'{Peer}' was rebooted: the mount of '{Export}' of its earlier boot ended; {Locks} owners' locks and {Files} open files were let go")]
+    public static partial void PeerRebooted(ILogger logger, string export, string peer, long locks, long files);
+
+    [LoggerMessage(2018, LogLevel.Warning, "the keeper did not take all open files and locks (errno {Errno}; 28: it is full, see dpu-keeper --entries): those do not outlive the agent")]
+    public static partial void KeeperRefused(ILogger logger, int errno);
+
+    [LoggerMessage(2023, LogLevel.Warning, "'{Peer}' looked up the socket {Path} of '{Export}', which it may not connect to: its programs get ECONNREFUSED; sockets.connect of the export gives it")]
+    public static partial void SocketNotGiven(ILogger logger, string peer, string path, string export);
+
+    [LoggerMessage(2021, LogLevel.Warning, "'{Peer}' asked to connect to the socket {Path} of '{Export}', which it may not: {Reason}")]
+    public static partial void SocketRefused(ILogger logger, string peer, string path, string export, string reason);
+
+    [LoggerMessage(2022, LogLevel.Debug, "a program of '{Peer}' (uid {Uid}, pid {Pid}) was not connected to a socket of '{Export}': errno {Errno}")]
+    public static partial void SocketFailed(ILogger logger, string peer, uint uid, int pid, string export, int errno);
 }

@@ -1,6 +1,3 @@
-using Dpu.Fuse.Wire;
-using Dpu.Linux;
-
 namespace Dpu.Qtfs.Export;
 
 /// <summary>What is to be done with a numbered request.</summary>
@@ -11,6 +8,9 @@ internal enum SlotTurn
 
     /// <summary>It was executed before: this is its answer.</summary>
     Answered,
+
+    /// <summary>It may have been executed in an earlier life of the agent, and must not be again: this is its answer, EIO.</summary>
+    Unknown,
 
     /// <summary>Its lane has gone on to a later one: it is what was left in an older connection, and nobody waits for it.</summary>
     Old,
@@ -29,41 +29,75 @@ internal sealed unsafe class ReplySlot
     private static readonly TimeSpan Slice = TimeSpan.FromMilliseconds(200);
 
     private readonly object _gate = new();
-    private byte[] _answer = new byte[512];
-    private ulong _number;
-    private ulong _forgotten;
-    private int _length;
+    private readonly ReplyRecord* _record;
+    private readonly object _memory;
+    private readonly Action<SlotPoint>? _at;
+
+    // Of an answer that is too long for the record: in this life alone.
+    private byte[] _long = [];
+    private int _longLength;
     private bool _executing;
+
+    /// <summary>A slot in this process's own memory.</summary>
+    public ReplySlot()
+    {
+        byte[] own = GC.AllocateArray<byte>(ReplyRecord.Size, pinned: true);
+
+        // SAFETY: pinned, and held by _memory.
+        _record = (ReplyRecord*)System.Runtime.InteropServices.Marshal.UnsafeAddrOfPinnedArrayElement(own, 0);
+        _memory = own;
+    }
+
+    /// <summary>A slot in memory that an earlier life may have used.</summary>
+    /// <param name="record">Where it lies.</param>
+    /// <param name="memory">What keeps that mapped.</param>
+    /// <param name="at">Told of each point that is reached; for tests.</param>
+    public ReplySlot(ReplyRecord* record, object memory, Action<SlotPoint>? at = null)
+    {
+        _record = record;
+        _memory = memory;
+        _at = at;
+    }
 
     /// <summary>A request has come.</summary>
     /// <param name="number">Its number.</param>
     /// <param name="answer">Where its answer goes if there is one: <see cref="Most"/> bytes.</param>
     /// <param name="length">The answer's length.</param>
     /// <param name="stopping">Ends the wait for another connection that still executes it.</param>
-    public SlotTurn Begin(ulong number, byte* answer, out int length, CancellationToken stopping)
+    /// <param name="mayRepeat">Whether executing it twice leaves the same as executing it once.</param>
+    public SlotTurn Begin(ulong number, byte* answer, out int length, CancellationToken stopping, bool mayRepeat = false)
     {
         length = 0;
         lock (_gate)
         {
-            while (number == _number && _executing && !stopping.IsCancellationRequested)
+            while (number == _record->Number && _executing && !stopping.IsCancellationRequested)
             {
                 _ = Monitor.Wait(_gate, Slice);
             }
 
-            if (number < _number || (number == _number && _executing))
+            if (number < _record->Number || (number == _record->Number && _executing))
             {
                 return SlotTurn.Old;
             }
 
-            if (number == _number)
+            SlotTurn turn = SlotTurn.Answered;
+            if (number > _record->Number || _record->State == ReplyState.None || (!IsAnswered && mayRepeat))
             {
-                length = _length;
-                _answer.AsSpan(0, length).CopyTo(new Span<byte>(answer, Most));
-                return SlotTurn.Answered;
+                _executing = true;
+                _record->Start(number, _at);
+                return SlotTurn.Execute;
             }
 
-            (_number, _executing) = (number, true);
-            return SlotTurn.Execute;
+            if (!IsAnswered)
+            {
+                _record->Answer([], _at);
+                turn = SlotTurn.Unknown;
+            }
+
+            ReadOnlySpan<byte> known = _record->State == ReplyState.AnsweredAtLength ? _long.AsSpan(0, _longLength) : _record->Known;
+            known.CopyTo(new Span<byte>(answer, Most));
+            length = known.Length;
+            return turn;
         }
     }
 
@@ -73,9 +107,7 @@ internal sealed unsafe class ReplySlot
     {
         lock (_gate)
         {
-            bool isNew = number > _forgotten;
-            _forgotten = Math.Max(number, _forgotten);
-            return isNew;
+            return _record->Forget(number);
         }
     }
 
@@ -87,25 +119,26 @@ internal sealed unsafe class ReplySlot
     {
         lock (_gate)
         {
-            if (number != _number)
+            if (number != _record->Number)
             {
                 return;
             }
 
-            if (length is > 0 and <= Most)
+            ReadOnlySpan<byte> kept = new(answer, length is > 0 and <= Most ? length : 0);
+            if (kept.Length > ReplyRecord.Most)
             {
-                _answer = length <= _answer.Length ? _answer : new byte[Math.Min(2 * length, Most)];
-                new ReadOnlySpan<byte>(answer, length).CopyTo(_answer);
-            }
-            else
-            {
-                length = sizeof(fuse_out_header);
-                var unknown = new fuse_out_header { len = (uint)length, error = -errno.EIO, unique = number };
-                new ReadOnlySpan<byte>(&unknown, length).CopyTo(_answer);
+                _long = kept.Length <= _long.Length ? _long : new byte[Math.Min(2 * kept.Length, Most)];
+                kept.CopyTo(_long);
+                _longLength = kept.Length;
             }
 
-            (_length, _executing) = (length, false);
+            _record->Answer(kept, _at);
+            _executing = false;
             Monitor.PulseAll(_gate);
+            GC.KeepAlive(_memory);
         }
     }
+
+    // A long answer of an earlier life is lost with it.
+    private bool IsAnswered => _record->State == ReplyState.Answered || (_record->State == ReplyState.AnsweredAtLength && _longLength > 0);
 }

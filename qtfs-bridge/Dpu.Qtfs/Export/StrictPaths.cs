@@ -31,6 +31,9 @@ public sealed class StrictPaths : IEquatable<StrictPaths>
     /// <summary>No file is meant.</summary>
     public static StrictPaths None { get; } = new([]);
 
+    /// <summary>The patterns.</summary>
+    public override string ToString() => string.Join('\n', _patterns);
+
     /// <summary>Whether there is no pattern.</summary>
     public bool IsEmpty => _any is null;
 

@@ -8,6 +8,11 @@ internal static unsafe class AnswersHere
     /// <summary>Whether the answer is known: 0 or a negated errno, without a body.</summary>
     public static bool TryAnswer(RemoteMount mount, byte* request, int length, out int answer)
     {
+        if (mount.Held.TryAnswer(request, length, out answer))
+        {
+            return true;
+        }
+
         answer = mount.Cache?.Fresh.HasNoCapability(request, length) == true ? -errno.ENODATA : 0;
         return answer != 0 || mount.Flushes.IsNeedless(request, length);
     }
@@ -16,6 +21,7 @@ internal static unsafe class AnswersHere
     public static void Sending(RemoteMount mount, byte* request, int length)
     {
         mount.Flushes.Sending(request, length);
+        mount.Held.Sending(request, length);
         if (mount.Cache is { } cache)
         {
             cache.Fresh.Sending(request);

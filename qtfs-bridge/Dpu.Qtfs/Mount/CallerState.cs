@@ -8,6 +8,14 @@ internal static class CallerState
     // Bit number = signal - 1 (proc_pid_status(5)). Whatever kills a process ends as SIGKILL in each of its threads.
     private const ulong SigKill = 1UL << (9 - 1);
 
+    /// <summary>
+    /// Whether a signal ends a request that the host was never asked. Of a wait for a lock any does; all else goes on, as on other
+    /// file systems, unless the caller is being killed: programs do not expect EINTR of open(2) or unlink(2).
+    /// </summary>
+    /// <param name="opcode">What it asks for.</param>
+    /// <param name="thread">As of <see cref="IsDying(uint)"/>.</param>
+    public static bool EndsUnsent(uint opcode, uint thread) => PendingRequests.Takes(opcode) || IsDying(thread);
+
     /// <summary>Whether SIGKILL is pending for the thread, or it is gone.</summary>
     /// <param name="thread">The thread id of a FUSE header, in this process's pid namespace; 0 where it is in another.</param>
     public static bool IsDying(uint thread)

@@ -9,11 +9,12 @@ namespace Dpu.Qtfs.Mount;
 /// the host a close says nothing of what was (the host marks them), and of a node that this mount has never locked there are
 /// no locks. Written by lanes without a lock.
 /// </summary>
-internal sealed unsafe class FlushRules
+/// <param name="state">Where it is kept which nodes were locked, for a runtime that takes the place of this one; null for nowhere.</param>
+internal sealed unsafe class FlushRules(Handover.KeptState? state = null)
 {
     // Ids are generation << 32 | index, of handles as of nodes; the last of an index is kept.
     private readonly KnownIds _quiet = new();
-    private readonly KnownIds _locked = new();
+    private readonly KnownIds _locked = new(state, "locked");
 
     /// <summary>A request is about to be sent; call it before.</summary>
     public void Sending(byte* request, int length)

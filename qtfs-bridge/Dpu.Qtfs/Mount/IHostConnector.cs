@@ -1,5 +1,6 @@
 using Dpu.Link;
 using Dpu.Proto.V1;
+using Dpu.Qtfs.Mount.Sockets;
 
 namespace Dpu.Qtfs.Mount;
 
@@ -20,6 +21,9 @@ public interface IHostConnector
 
     /// <summary>Waits until <see cref="IsUp"/>; false where <paramref name="limit"/> passed first.</summary>
     bool WaitUp(TimeSpan limit);
+
+    /// <summary>What carries connections of sockets; null where nothing does.</summary>
+    ISocketRelays? Sockets => null;
 
     /// <summary>Opens a lane; blocks for the time of a handshake at most.</summary>
     /// <exception cref="LinkException">The host is not reachable or refused.</exception>

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Dpu.Fuse;
 using Dpu.Fuse.Wire;
 using Dpu.Linux;
@@ -12,7 +13,8 @@ namespace Dpu.Qtfs.Mount;
 /// </summary>
 internal sealed unsafe class InitExchange
 {
-    private static readonly TimeSpan RestoreLimit = TimeSpan.FromSeconds(10);
+    /// <summary>How long a host may take for one step of having the mount again.</summary>
+    public static readonly TimeSpan RestoreLimit = TimeSpan.FromSeconds(10);
 
     private readonly Lock _lock = new();
     private byte[]? _request;
@@ -49,6 +51,36 @@ internal sealed unsafe class InitExchange
                 return _agreed.flags | ((ulong)_agreed.flags2 << 32);
             }
         }
+    }
+
+    /// <summary>The kernel's request and what was agreed on, for a runtime that takes the place of this one.</summary>
+    public (byte[] Request, byte[] Agreed) Saved
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return (_request ?? [], MemoryMarshal.AsBytes(new ReadOnlySpan<fuse_init_out>(in _agreed)).ToArray());
+            }
+        }
+    }
+
+    /// <summary>Goes on with what an earlier runtime has agreed on.</summary>
+    /// <exception cref="IOException">It is none.</exception>
+    public void Resume(byte[] request, byte[] agreed)
+    {
+        if (request.Length < sizeof(fuse_in_header) || agreed.Length != sizeof(fuse_init_out))
+        {
+            throw new IOException("kernel and host had not agreed yet");
+        }
+
+        lock (_lock)
+        {
+            _request = request;
+            _agreed = MemoryMarshal.Read<fuse_init_out>(agreed);
+        }
+
+        Answered.Set();
     }
 
     /// <summary>Checks the host's answer to the kernel's INIT, bounds it, and keeps both. An answer that is none becomes EPROTO.</summary>

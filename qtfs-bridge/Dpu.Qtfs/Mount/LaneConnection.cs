@@ -25,6 +25,9 @@ internal sealed unsafe class LaneConnection : IDisposable
     /// <summary>In which life of its answers the host serves the lane; 0 where it keeps none, and requests have the kernel's numbers.</summary>
     public ulong Life => _connection.Reply.Fs?.Life ?? 0;
 
+    /// <summary>In which life the host has the mount's nodes and open files; 0 where it does not say.</summary>
+    public ulong State => _connection.Reply.Fs?.State ?? 0;
+
     /// <summary>Whether the host has closed it already; costs a system call.</summary>
     public bool IsClosedByPeer
     {

@@ -43,4 +43,25 @@ internal static partial class Log
 
     [LoggerMessage(2121, LogLevel.Warning, "{Target}: {Opcode} of node {Node:x} for thread {Caller} has waited for host '{Host}' for {Seconds:0.000} s and waits on")]
     public static partial void SlowRequestPending(ILogger logger, string target, string opcode, ulong node, uint caller, double seconds, string host);
+
+    [LoggerMessage(2141, LogLevel.Information, "{Target}: host '{Host}' had lost the mount (a reboot, or an agent that restarted without a keeper) and has it again: {Nodes} names and {Files} open files go on")]
+    public static partial void HostReturned(ILogger logger, string target, string host, int nodes, int files);
+
+    [LoggerMessage(2142, LogLevel.Warning, "{Target}: of what was open on host '{Host}' {Stale} files are lost (ESTALE), and {Unlocked} had locks, which are lost (EIO until they are closed)")]
+    public static partial void FilesLost(ILogger logger, string target, string host, int stale, int unlocked);
+
+    [LoggerMessage(2140, LogLevel.Information, "{Host}:{Export} at {Target} was taken over from an earlier runtime, with {Recovered} requests that it had not ended")]
+    public static partial void TakenOver(ILogger logger, string host, string export, string target, long recovered);
+
+    [LoggerMessage(2143, LogLevel.Warning, "{Target}: dpu-teller does not run ({Problem}): this runtime tells the kernel itself what to forget, and cannot be killed in the moments in which that waits")]
+    public static partial void NoTeller(ILogger logger, string target, string problem);
+
+    [LoggerMessage(2150, LogLevel.Error, "{Target}: programs cannot connect to the host's sockets, as dpu-binder does not run: {Problem}")]
+    public static partial void NoBinder(ILogger logger, string target, string problem);
+
+    [LoggerMessage(2151, LogLevel.Warning, "{Target}: a socket of the host could not be bound here (errno {Errno}); who connects to it gets ECONNREFUSED until it is looked up again")]
+    public static partial void NotBound(ILogger logger, string target, int errno);
+
+    [LoggerMessage(2152, LogLevel.Warning, "{Target}: a socket of the host is not served: {Problem}")]
+    public static partial void NotServed(ILogger logger, string target, string problem);
 }

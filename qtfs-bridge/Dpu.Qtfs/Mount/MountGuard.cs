@@ -1,8 +1,8 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 using Dpu.Fuse;
 using Dpu.Fuse.Wire;
 using Dpu.Linux;
+using Dpu.Qtfs.Mount.Handover;
 using Microsoft.Win32.SafeHandles;
 
 namespace Dpu.Qtfs.Mount;
@@ -27,18 +27,19 @@ internal sealed unsafe class MountGuard : IDisposable
     private readonly RemoteMount _mount;
     private readonly Lock _lock = new();
     private readonly List<(ulong Unique, long Since)> _interrupts = [];
+    private readonly List<(ulong Unique, uint Caller, long Since)> _recovered = [];
 
     // Without spinning: it waits for a whole tick, and yields to the lanes fourteen times each would cost them.
     private readonly ManualResetEventSlim _stop = new(initialState: false, spinCount: 0);
-    private byte* _buffer;
+    private readonly LaneMemory _memory;
+    private readonly byte* _buffer;
 
     public MountGuard(RemoteMount mount)
     {
         _mount = mount;
         Overflow = new OverflowQueue(MaxOverflowBytes);
-
-        // SAFETY: freed in Dispose, after the guard's thread has ended.
-        _buffer = (byte*)NativeMemory.AlignedAlloc((nuint)FuseLimits.MaxMessageSize, 4096);
+        _memory = new LaneMemory(mount.State, "guard");
+        _buffer = _memory.Buffer;
     }
 
     /// <summary>What was read while every lane was busy.</summary>
@@ -50,6 +51,24 @@ internal sealed unsafe class MountGuard : IDisposable
         lock (_lock)
         {
             _interrupts.Add((unique, Environment.TickCount64));
+        }
+    }
+
+    /// <summary>
+    /// A request that an earlier runtime had. A signal for its caller may have been told to that one, and the kernel says so once: whether the
+    /// caller is being killed is looked at as long as the request is there.
+    /// </summary>
+    public void Watch(ulong unique, uint caller)
+    {
+        if (caller == 0)
+        {
+            // The kernel's own, or of another pid namespace: nobody can say.
+            return;
+        }
+
+        lock (_lock)
+        {
+            _recovered.Add((unique, caller, Environment.TickCount64));
         }
     }
 
@@ -91,10 +110,26 @@ internal sealed unsafe class MountGuard : IDisposable
     public void Dispose()
     {
         _stop.Dispose();
+        _memory.Free();
+    }
 
-        // SAFETY: allocated by the constructor; the guard's thread has ended.
-        NativeMemory.AlignedFree(_buffer);
-        _buffer = null;
+    /// <summary>Takes up what an earlier runtime's guard has read and not handed on; before any thread runs.</summary>
+    /// <param name="device">The guard's device.</param>
+    /// <param name="isKnown">Whether a request is somewhere else already.</param>
+    public void Recover(SafeFileHandle device, Func<ulong, bool> isKnown)
+    {
+        var header = (fuse_in_header*)_buffer;
+        if (_memory.Unread == 0)
+        {
+            return;
+        }
+
+        if (header->opcode == (uint)fuse_opcode.FUSE_INTERRUPT || !isKnown(header->unique))
+        {
+            HandOn(_memory.Unread, device);
+        }
+
+        _memory.ClearBuffer();
     }
 
     private void LookAround()
@@ -102,6 +137,7 @@ internal sealed unsafe class MountGuard : IDisposable
         DeliverInterrupts();
         _mount.TellOfSlowRequests();
         _mount.Cache?.Look();
+        _mount.Sockets?.Look();
     }
 
     private bool AllStuck()
@@ -126,6 +162,7 @@ internal sealed unsafe class MountGuard : IDisposable
             return;
         }
 
+        _memory.ClearBuffer();
         int length = FuseDevice.ReadRequest(device, _buffer, FuseLimits.MaxMessageSize);
         if (length is -errno.ENODEV or -errno.ECONNABORTED)
         {
@@ -140,6 +177,12 @@ internal sealed unsafe class MountGuard : IDisposable
             return;
         }
 
+        HandOn(length, device);
+        _memory.ClearBuffer();
+    }
+
+    private void HandOn(int length, SafeFileHandle device)
+    {
         // SAFETY: the kernel writes whole messages only.
         var header = (fuse_in_header*)_buffer;
         if (header->opcode == (uint)fuse_opcode.FUSE_INTERRUPT)
@@ -148,7 +191,32 @@ internal sealed unsafe class MountGuard : IDisposable
             return;
         }
 
-        Overflow.Add(new OverflowRequest(_buffer, length, device));
+        // Which asks nobody: lanes may be waiting for this very answer.
+        if (_mount.Sockets?.TryAnswer(_buffer, ref length, device) == true)
+        {
+            return;
+        }
+
+        Overflow.Add(new OverflowRequest(_mount.Cells.Park(_buffer, length, ParkedFor.Lane, RequestCells.GuardDevice), device));
+    }
+
+    // Under the lock.
+    private void LookAtRecovered(long now, long grace)
+    {
+        for (int i = _recovered.Count - 1; i >= 0; i--)
+        {
+            (ulong unique, uint caller, long since) = _recovered[i];
+            bool dying = CallerState.IsDying(caller);
+            if (dying)
+            {
+                _interrupts.Add((unique, now));
+            }
+
+            if (dying || (now - since > grace && !_mount.HasRequest(unique)))
+            {
+                _recovered.RemoveAt(i);
+            }
+        }
     }
 
     private void DeliverInterrupts()
@@ -157,13 +225,15 @@ internal sealed unsafe class MountGuard : IDisposable
         {
             long now = Environment.TickCount64;
             long grace = (long)_mount.Options.InterruptGrace.TotalMilliseconds;
+            LookAtRecovered(now, grace);
             for (int i = _interrupts.Count - 1; i >= 0; i--)
             {
                 (ulong unique, long since) = _interrupts[i];
                 bool expired = now - since >= grace;
-                if (Overflow.TryTake(unique) is { } waiting)
+                RequestUnderWay? unsent = Overflow.Find(unique);
+                if (unsent is { } one && CallerState.EndsUnsent(one.Opcode, one.Caller) && Overflow.TryTake(unique) is { } waiting)
                 {
-                    // Never sent, so nothing has happened: EINTR is the truth, whatever the signal.
+                    // Never sent, so nothing has happened.
                     _mount.Counters.CountInterrupted();
                     _mount.Reply(waiting.Device, unique, -errno.EINTR);
                     _mount.Counters.Operations.Record(waiting.Pending.Opcode, 0, 0, failed: true, Stopwatch.GetElapsedTime(waiting.ReadAt));
@@ -172,7 +242,7 @@ internal sealed unsafe class MountGuard : IDisposable
                     continue;
                 }
 
-                bool held = _mount.Pending.Interrupt(unique, expired);
+                bool held = unsent is not null | _mount.Pending.Interrupt(unique, expired);
                 held |= _mount.Rings?.Interrupt(unique, expired) == true;
                 foreach (MountLane lane in _mount.Lanes)
                 {

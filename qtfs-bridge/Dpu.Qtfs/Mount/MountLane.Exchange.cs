@@ -1,6 +1,7 @@
 using Dpu.Fuse.Wire;
 using Dpu.Link;
 using Dpu.Linux;
+using Dpu.Qtfs.Mount.Handover;
 using Microsoft.Win32.SafeHandles;
 
 namespace Dpu.Qtfs.Mount;
@@ -12,17 +13,17 @@ internal sealed unsafe partial class MountLane
     private const int MaxRepeats = 5;
     private static readonly TimeSpan WaitSlice = TimeSpan.FromMilliseconds(50);
 
-    private void Exchange(byte* request, int length, SafeFileHandle device)
+    private void Exchange(byte* request, int length, SafeFileHandle device, bool again)
     {
         var header = (fuse_in_header*)request;
         bool hasReply = ReplayRules.HasReply(header->opcode);
         bool mayRepeat = ReplayRules.MayRepeat(request, length);
-        if (_mount.Cache is { } kept && (TryAnswerAttributes(kept, device, header) || TryAnswerRead(kept, device, request, length)))
+        if (!again && _mount.Cache is { } kept && (TryAnswerAttributes(kept, device, header) || TryAnswerRead(kept, device, request, length)))
         {
             return;
         }
 
-        if (AnswersHere.TryAnswer(_mount, request, length, out int known))
+        if (!again && AnswersHere.TryAnswer(_mount, request, length, out int known))
         {
             Answer(device, header, known);
             return;
@@ -30,12 +31,14 @@ internal sealed unsafe partial class MountLane
 
         AnswersHere.Sending(_mount, request, length);
         long started = Environment.TickCount64;
-        _requestNumber = _mount.NextNumber();
+        bool wasSent = again && _memory.Phase >= LanePhase.Sent;
+        _requestNumber = wasSent ? _memory.State.Number : NextNumber();
 
         // As of the first sending: the answer may be that one's.
         _sequence = _mount.Cache?.Gate.Sequence ?? 0;
         _changes = _mount.Cache?.Contents.ChangesOf(header->nodeid) ?? 0;
-        ulong? sentIn = null;
+        ulong? sentIn = wasSent ? _memory.State.SentIn : null;
+        ulong? forgotIn = wasSent ? _mount.HostState : null;
         for (int attempt = 0; ; attempt++)
         {
             int error = EnsureConnection(header->opcode, started, mayRepeat);
@@ -54,9 +57,22 @@ internal sealed unsafe partial class MountLane
                 return;
             }
 
+            if (_mount.Held.TryAnswer(request, length, out int lost))
+            {
+                Answer(device, header, lost);
+                return;
+            }
+
+            if (!hasReply && !MustForget(request, length, ref forgotIn))
+            {
+                Current.Outcome(length, 0, failed: false);
+                return;
+            }
+
             try
             {
                 _sent = true;
+                Sending();
                 Send(request, length);
                 sentIn = _connection!.Life;
                 if (!hasReply)
@@ -70,6 +86,12 @@ internal sealed unsafe partial class MountLane
                 if (_listing is not null)
                 {
                     replyLength = Merge(request, length, ref reply, replyLength);
+                }
+
+                if (_mount.Sockets is { } sockets && IsSocket(header, reply, replyLength))
+                {
+                    DeliverSocket(sockets, device, request, length, reply);
+                    return;
                 }
 
                 Deliver(device, header, length, reply, replyLength);
@@ -100,6 +122,33 @@ internal sealed unsafe partial class MountLane
                 _mount.Counters.CountRepeated();
             }
         }
+    }
+
+    // A host that has returned was told of the references that are left: it need not hear of those that had been given back before.
+    private bool MustForget(byte* request, int length, ref ulong? forgotIn)
+    {
+        ulong state = _mount.HostState;
+        if (forgotIn is null)
+        {
+            _mount.Held.Forgetting(request, length);
+            forgotIn = state;
+        }
+
+        return forgotIn == state;
+    }
+
+    private ulong NextNumber()
+    {
+        ulong number = _mount.NextNumber();
+        _memory.State.Number = number;
+        return number;
+    }
+
+    // From here on a runtime that takes the place of this one cannot say that the host was not asked.
+    private void Sending()
+    {
+        _memory.State.SentIn = _connection!.Life;
+        _memory.Phase = LanePhase.Sent;
     }
 
     // A host that keeps its answers knows the request by its number.
@@ -208,7 +257,7 @@ internal sealed unsafe partial class MountLane
         _connection = connection;
         try
         {
-            _mount.InitExchange.Restore(connection);
+            _mount.Restore(connection);
             _forgets.SendAgain(connection);
         }
         catch

@@ -58,7 +58,7 @@ internal sealed unsafe partial class MountLane
             }
 
             // Nothing of that was for the reader, and no entries at all would be the end of the list.
-            _requestNumber = _mount.NextNumber();
+            _requestNumber = NextNumber();
             Send(request, length);
             merged = _listing.Take(request, reply, Receive(header, out reply));
         }

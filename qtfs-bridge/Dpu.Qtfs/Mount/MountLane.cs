@@ -1,10 +1,10 @@
-using System.Runtime.InteropServices;
 using Dpu.Fuse;
 using Dpu.Fuse.Wire;
 using Dpu.Link;
 using Dpu.Linux;
 using Dpu.Proto.V1;
 using Dpu.Qtfs.Mount.Coherence;
+using Dpu.Qtfs.Mount.Handover;
 using Dpu.Qtfs.Mount.Processes;
 using Microsoft.Win32.SafeHandles;
 
@@ -19,8 +19,9 @@ internal sealed unsafe partial class MountLane : IDisposable
     private readonly RemoteMount _mount;
     private readonly uint _number;
     private readonly ProcessListing? _listing;
-    private readonly UnsureForgets _forgets = new();
-    private byte* _request;
+    private readonly LaneMemory _memory;
+    private readonly UnsureForgets _forgets;
+    private readonly byte* _request;
     private LaneConnection? _connection;
     private SafeFileHandle? _device;
     private long _unclaimed;
@@ -39,8 +40,9 @@ internal sealed unsafe partial class MountLane : IDisposable
         Current = new LaneRequest(mount.Counters, mount.Slow);
         _listing = mount.Merge is { } merge ? new ProcessListing(merge) : null;
 
-        // SAFETY: freed in Dispose, by the thread that runs the lane.
-        _request = (byte*)NativeMemory.AlignedAlloc((nuint)FuseLimits.MaxMessageSize, 4096);
+        _memory = new LaneMemory(mount.State, $"lane/{number}");
+        _forgets = new UnsureForgets(_memory);
+        _request = _memory.Buffer;
     }
 
     /// <summary><see cref="Environment.TickCount64"/> since when the lane has had its request; 0 while it has none.</summary>
@@ -52,6 +54,7 @@ internal sealed unsafe partial class MountLane : IDisposable
     /// <summary>Serves the kernel until the mount is gone.</summary>
     public void Run(SafeFileHandle device)
     {
+        Recover(device);
         while (true)
         {
             if (_mount.Overflow.TryTake() is { } waiting)
@@ -68,10 +71,11 @@ internal sealed unsafe partial class MountLane : IDisposable
     }
 
     /// <summary>Serves what waits for a lane, and what the kernel asks, until there has been nothing for a while.</summary>
-    /// <param name="device">The lane's own clone of /dev/fuse, non-blocking.</param>
+    /// <param name="device">A clone of /dev/fuse, non-blocking.</param>
     /// <param name="idle">How long to wait for a request.</param>
     public void RunRelief(SafeFileHandle device, TimeSpan idle)
     {
+        Recover(device);
         while (!_mount.Stopping)
         {
             if (_mount.Overflow.TryTake() is { } waiting)
@@ -127,9 +131,9 @@ internal sealed unsafe partial class MountLane : IDisposable
     public bool Has(ulong unique) => Volatile.Read(ref _unclaimed) == (long)unique;
 
     /// <summary>
-    /// A signal has interrupted the request. One that was never sent ends at once with EINTR. One that was sent may have
-    /// happened, so a caller that lives is told the host's answer; only a caller that is being killed is let go, once it
-    /// has waited for the grace.
+    /// A signal has interrupted the request. One that was never sent ends with EINTR where <see cref="CallerState.EndsUnsent"/>. One that
+    /// was sent may have happened, so a caller that lives is told the host's answer; only a caller that is being killed is let go, once
+    /// it has waited for the grace.
     /// </summary>
     /// <returns>Whether the lane still has the request.</returns>
     public bool Interrupt(ulong unique, bool expired)
@@ -141,8 +145,11 @@ internal sealed unsafe partial class MountLane : IDisposable
 
         if (!_sent)
         {
-            // By its number: the lane may have gone on to another request meanwhile.
-            Volatile.Write(ref _interrupted, (long)unique);
+            if (Current.TryRead(out RequestUnderWay under) && under.Unique == unique && CallerState.EndsUnsent(under.Opcode, under.Caller))
+            {
+                // By its number: the lane may have gone on to another request meanwhile.
+                Volatile.Write(ref _interrupted, (long)unique);
+            }
         }
         else if (expired && _device is { } device && CallerState.IsDying(Volatile.Read(ref _caller)) && Claim(unique))
         {
@@ -162,11 +169,7 @@ internal sealed unsafe partial class MountLane : IDisposable
     {
         _connection?.Dispose();
         _listing?.Dispose();
-        _forgets.Dispose();
-
-        // SAFETY: allocated by the constructor; the lane's thread has ended.
-        NativeMemory.AlignedFree(_request);
-        _request = null;
+        _memory.Free();
     }
 
     // Cancelled: the mount ended while the lane dialled.
@@ -175,6 +178,7 @@ internal sealed unsafe partial class MountLane : IDisposable
     /// <summary>Reads a request and serves it; false where the mount is gone.</summary>
     private bool ServeNext(SafeFileHandle device)
     {
+        _memory.ClearBuffer();
         int length = FuseDevice.ReadRequest(device, _request, FuseLimits.MaxMessageSize);
         if (length > 0)
         {
@@ -194,11 +198,11 @@ internal sealed unsafe partial class MountLane : IDisposable
     {
         using (waiting)
         {
-            Serve(waiting.Message, waiting.Length, waiting.Device, waiting.ReadAt);
+            Serve(waiting.Message, waiting.Length, waiting.Device, waiting.ReadAt, parked: true);
         }
     }
 
-    private void Serve(byte* request, int length, SafeFileHandle device, long readAt = 0)
+    private void Serve(byte* request, int length, SafeFileHandle device, long readAt = 0, bool parked = false, bool again = false)
     {
         // SAFETY: the kernel writes whole messages only.
         var header = (fuse_in_header*)request;
@@ -211,7 +215,13 @@ internal sealed unsafe partial class MountLane : IDisposable
         }
 
         Current.Begin(header, readAt);
-        _sent = false;
+        if (!again)
+        {
+            Begin(request, length, device, parked);
+        }
+
+        // What an earlier runtime has begun may have been sent.
+        _sent = again;
         Volatile.Write(ref _interrupted, 0);
         _device = device;
         Volatile.Write(ref _caller, header->pid);
@@ -219,13 +229,20 @@ internal sealed unsafe partial class MountLane : IDisposable
         Volatile.Write(ref _unclaimed, (long)header->unique);
         try
         {
+            if (_mount.Sockets?.TryAnswer(request, ref length, device) == true)
+            {
+                _ = Claim(header->unique);
+                return;
+            }
+
             if (_listing is null || !AnswerOwn(request, ref length, device))
             {
-                Exchange(request, length, device);
+                Exchange(request, length, device, again);
             }
         }
         finally
         {
+            _memory.End();
             Volatile.Write(ref _unclaimed, 0);
             Volatile.Write(ref _busySince, 0);
             Current.End();
@@ -258,21 +275,30 @@ internal sealed unsafe partial class MountLane : IDisposable
         else if (header->opcode == (uint)fuse_opcode.FUSE_INIT)
         {
             _mount.InitExchange.Agree((byte*)header, length, reply, ref replyLength);
+            _mount.Agreed();
         }
         else if (LookupCheck.IsForgedRoot((byte*)header, length, reply, replyLength))
         {
             throw new FuseChannelException("the host answered the look-up of a name with the mount's own root");
         }
+        else if (_mount.Sockets?.IsForged(header->opcode, reply, replyLength) == true)
+        {
+            throw new FuseChannelException("the host named a node that is this machine's own");
+        }
 
         _mount.Flushes.Answered((byte*)header, length, reply, replyLength);
+        _mount.Held.Answered((byte*)header, length, reply, replyLength, _connection!.State);
 
         // The kernel says ENOENT where nobody waits any more, EINVAL where the reply is none to its request: the caller
         // then has its EIO already.
+        _memory.Phase = LanePhase.Answering;
         int written = !Claim(header->unique) ? -errno.ENOENT
             : _mount.Grants?.TryAdd(device, header, reply, replyLength) == true ? replyLength
             : Write(device, header, reply, replyLength, hasDirectory ? &directory : null, content);
         _mount.Delivered(header->opcode);
-        if (written == -errno.ENOENT)
+
+        // Where the last runtime died while it answered, the kernel may have had that answer.
+        if (written == -errno.ENOENT && !_mayBeAnswered)
         {
             GiveBack(header, reply, replyLength);
         }

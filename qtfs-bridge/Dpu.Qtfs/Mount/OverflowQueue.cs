@@ -1,34 +1,25 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 using Dpu.Fuse.Wire;
+using Dpu.Qtfs.Mount.Handover;
 using Microsoft.Win32.SafeHandles;
 
 namespace Dpu.Qtfs.Mount;
 
 /// <summary>A request that was read while every lane was busy, and the descriptor that its reply must go to.</summary>
-internal sealed unsafe class OverflowRequest : IDisposable
+/// <param name="parked">The request; this one's from now on.</param>
+/// <param name="device">Where it was read.</param>
+internal sealed unsafe class OverflowRequest(ParkedRequest parked, SafeFileHandle device) : IDisposable
 {
-    public OverflowRequest(byte* message, int length, SafeFileHandle device)
-    {
-        // SAFETY: 'message' has 'length' bytes; the copy is freed in Dispose.
-        Message = (byte*)NativeMemory.Alloc((nuint)length);
-        Buffer.MemoryCopy(message, Message, length, length);
-        Length = length;
-        Device = device;
-        ReadAt = Stopwatch.GetTimestamp();
-        Unique = ((fuse_in_header*)Message)->unique;
-    }
+    public byte* Message => parked.Message;
 
-    public byte* Message { get; private set; }
+    public int Length => parked.Length;
 
-    public int Length { get; }
+    public SafeFileHandle Device => device;
 
-    public SafeFileHandle Device { get; }
-
-    public ulong Unique { get; }
+    public ulong Unique => parked.Unique;
 
     /// <summary>When it was read from /dev/fuse, as a timestamp of <see cref="Stopwatch"/>.</summary>
-    public long ReadAt { get; }
+    public long ReadAt { get; } = Stopwatch.GetTimestamp();
 
     /// <summary>The request without its body.</summary>
     public RequestUnderWay Pending
@@ -41,12 +32,8 @@ internal sealed unsafe class OverflowRequest : IDisposable
         }
     }
 
-    public void Dispose()
-    {
-        // SAFETY: allocated by the constructor, owned by whoever took the request from the queue.
-        NativeMemory.Free(Message);
-        Message = null;
-    }
+    /// <summary>Once it is answered, or has gone on to where it waits for the host.</summary>
+    public void Dispose() => parked.Dispose();
 }
 
 /// <summary>Requests that wait for a lane, in the order they were read, bounded in bytes. Thread-safe.</summary>
@@ -101,13 +88,19 @@ internal sealed class OverflowQueue(long maxBytes)
     {
         lock (_lock)
         {
-            LinkedListNode<OverflowRequest>? node = _requests.First;
-            while (node is not null && node.Value.Unique != unique)
-            {
-                node = node.Next;
-            }
+            return Remove(NodeOf(unique));
+        }
+    }
 
-            return Remove(node);
+    /// <summary>Whether the request of that number is in it.</summary>
+    public bool Has(ulong unique) => Find(unique) is not null;
+
+    /// <summary>The request of that number; null where it is not in it.</summary>
+    public RequestUnderWay? Find(ulong unique)
+    {
+        lock (_lock)
+        {
+            return NodeOf(unique)?.Value.Pending;
         }
     }
 
@@ -123,6 +116,17 @@ internal sealed class OverflowQueue(long maxBytes)
         {
             pending.AddRange(_requests.Select(request => request.Pending));
         }
+    }
+
+    private LinkedListNode<OverflowRequest>? NodeOf(ulong unique)
+    {
+        LinkedListNode<OverflowRequest>? node = _requests.First;
+        while (node is not null && node.Value.Unique != unique)
+        {
+            node = node.Next;
+        }
+
+        return node;
     }
 
     private OverflowRequest? Remove(LinkedListNode<OverflowRequest>? node)

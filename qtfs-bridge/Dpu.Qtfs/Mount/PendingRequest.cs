@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Dpu.Fuse.Wire;
 using Dpu.Linux;
+using Dpu.Qtfs.Mount.Handover;
 using Microsoft.Win32.SafeHandles;
 
 namespace Dpu.Qtfs.Mount;
@@ -10,12 +11,18 @@ internal sealed class PendingRequest
 {
     private readonly byte[] _message;
     private bool _interruptSent;
+    private bool _interrupted;
 
     /// <param name="message">The kernel's FUSE_SETLKW, whole.</param>
     /// <param name="device">Where it was read: there its answer goes.</param>
-    public PendingRequest(byte[] message, SafeFileHandle device)
+    /// <param name="parked">The same in memory that outlives the process; the caller's.</param>
+    /// <param name="everSent">Whether the host may have seen it.</param>
+    public PendingRequest(byte[] message, SafeFileHandle device, ParkedRequest? parked = null, bool everSent = false)
     {
         _message = message;
+        Parked = parked;
+        EverSent = everSent;
+        _interrupted = parked is { IsInterrupted: true };
         Device = device;
         fuse_in_header header = MemoryMarshal.Read<fuse_in_header>(message);
         Unique = header.unique;
@@ -30,6 +37,9 @@ internal sealed class PendingRequest
     /// <summary>The file.</summary>
     public ulong Node { get; }
 
+    /// <summary>The kernel's message.</summary>
+    public ReadOnlySpan<byte> Message => _message;
+
     /// <summary>The thread that waits.</summary>
     public uint Caller { get; }
 
@@ -40,7 +50,21 @@ internal sealed class PendingRequest
     public bool EverSent { get; private set; }
 
     /// <summary>Whether a signal has come for its caller.</summary>
-    public bool Interrupted { get; set; }
+    public bool Interrupted
+    {
+        get => _interrupted;
+        set
+        {
+            _interrupted = value;
+            if (Parked is not null)
+            {
+                Parked.IsInterrupted = value;
+            }
+        }
+    }
+
+    /// <summary>The same in memory that outlives the process; to be let go once the kernel was answered.</summary>
+    public ParkedRequest? Parked { get; }
 
     /// <summary>Whether its caller has been answered here, and the host must give back what it grants or has granted.</summary>
     public bool Orphan { get; set; }

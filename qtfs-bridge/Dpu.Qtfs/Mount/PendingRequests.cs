@@ -4,6 +4,7 @@ using Dpu.Fuse.Wire;
 using Dpu.Link;
 using Dpu.Linux;
 using Dpu.Qtfs.Mount.Coherence;
+using Dpu.Qtfs.Mount.Handover;
 using Microsoft.Win32.SafeHandles;
 
 namespace Dpu.Qtfs.Mount;
@@ -58,7 +59,29 @@ internal sealed unsafe class PendingRequests : IDisposable
             return false;
         }
 
-        var request = new PendingRequest(new ReadOnlySpan<byte>(message, length).ToArray(), device);
+        ParkedRequest parked = _mount.Cells.Park(message, length, ParkedFor.Host, _mount.NumberOf(device));
+        if (TryAdd(new PendingRequest(new ReadOnlySpan<byte>(message, length).ToArray(), device, parked)))
+        {
+            return true;
+        }
+
+        parked.Dispose();
+        return false;
+    }
+
+    /// <summary>Takes up a request that an earlier runtime had: a lock that it waited for, or that was granted and not told.</summary>
+    public void Recover(ParkedRequest parked, SafeFileHandle device)
+    {
+        _mount.Counters.CountRecovered();
+        if (parked.Length > MaxMessageLength || !TryAdd(new PendingRequest(new ReadOnlySpan<byte>(parked.Message, parked.Length).ToArray(), device, parked, everSent: true)))
+        {
+            _mount.Reply(device, parked.Unique, -errno.ENOLCK);
+            parked.Dispose();
+        }
+    }
+
+    private bool TryAdd(PendingRequest request)
+    {
         lock (_lock)
         {
             if (_stopped || _requests.Count >= MaxRequests || !_requests.TryAdd(request.Unique, request))
@@ -72,6 +95,15 @@ internal sealed unsafe class PendingRequests : IDisposable
 
         _work.Set();
         return true;
+    }
+
+    /// <summary>Whether it is among them.</summary>
+    public bool Has(ulong unique)
+    {
+        lock (_lock)
+        {
+            return _requests.ContainsKey(unique);
+        }
     }
 
     /// <summary>A signal has interrupted the request.</summary>
@@ -194,7 +226,8 @@ internal sealed unsafe class PendingRequests : IDisposable
                 return false;
             }
 
-            _mount.InitExchange.Restore(connection);
+            _mount.Restore(connection);
+            AnswerLost();
             _downSince = 0;
             _receiver = _mount.StartThread("answers", () => Receive(connection));
             return true;
@@ -251,7 +284,7 @@ internal sealed unsafe class PendingRequests : IDisposable
             while (true)
             {
                 int length = connection.ReceiveAny(out byte* reply);
-                Answered(reply, length);
+                Answered(reply, length, connection.State);
             }
         }
         catch (Exception e) when (IsBroken(e))
@@ -261,7 +294,7 @@ internal sealed unsafe class PendingRequests : IDisposable
         }
     }
 
-    private void Answered(byte* reply, int length)
+    private void Answered(byte* reply, int length, ulong life)
     {
         fuse_out_header header = *(fuse_out_header*)reply;
         PendingRequest? request;
@@ -295,13 +328,19 @@ internal sealed unsafe class PendingRequests : IDisposable
             _mount.HostViolated($"it answered a request that waits with errno {-header.error}");
         }
 
+        if (error == 0)
+        {
+            _mount.Held.Locked(request.Message, life);
+        }
+
         if (error == 0 && _mount.Grants is { } grants)
         {
-            grants.Add(request.Device, request.Unique, request.Node, after);
+            grants.Add(request.Device, request.Unique, request.Node, after, request.Parked);
             return;
         }
 
         _mount.Reply(request.Device, request.Unique, error);
+        request.Parked?.Dispose();
     }
 
     /// <summary>The next message to send, its length; 0 where there is none.</summary>
@@ -319,6 +358,33 @@ internal sealed unsafe class PendingRequests : IDisposable
         }
 
         return 0;
+    }
+
+    // What waits by a file that the host has lost.
+    private void AnswerLost()
+    {
+        List<(PendingRequest Request, int Error)> lost = [];
+        lock (_lock)
+        {
+            foreach (PendingRequest request in _requests.Values.Where(request => !request.Orphan))
+            {
+                fixed (byte* message = request.Message)
+                {
+                    if (_mount.Held.TryAnswer(message, request.Message.Length, out int error))
+                    {
+                        lost.Add((request, error));
+                    }
+                }
+            }
+
+            lost.ForEach(each => Remove(each.Request.Unique));
+        }
+
+        foreach ((PendingRequest request, int error) in lost)
+        {
+            _mount.Reply(request.Device, request.Unique, error);
+            request.Parked?.Dispose();
+        }
     }
 
     // While the host is not reached: who is being killed goes at once, everybody else after the mount's limit.
@@ -364,6 +430,7 @@ internal sealed unsafe class PendingRequests : IDisposable
         }
 
         _mount.Reply(request.Device, unique, error);
+        request.Parked?.Dispose();
     }
 
     private void Remove(ulong unique)

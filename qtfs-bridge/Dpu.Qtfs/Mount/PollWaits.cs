@@ -8,7 +8,7 @@ namespace Dpu.Qtfs.Mount;
 /// Programs that wait in poll(2) for files of the host that are not ready: each is woken after a while, and its kernel asks
 /// the host again. So no connection waits, and nothing has to be kept on the host. Thread-safe.
 /// </summary>
-internal sealed unsafe class PollWaits(RemoteMount mount) : IDisposable
+internal sealed unsafe class PollWaits : IDisposable
 {
     /// <summary>How late an event may be seen; each program that waits costs a request so often.</summary>
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
@@ -16,9 +16,19 @@ internal sealed unsafe class PollWaits(RemoteMount mount) : IDisposable
     private readonly Lock _lock = new();
     private readonly AutoResetEvent _work = new(false);
     private readonly ManualResetEvent _stop = new(false);
+    private readonly RemoteMount _mount;
+
+    // As what is in _waiting, for a runtime that takes the place of this one.
+    private readonly KnownIds _asked;
     private HashSet<ulong> _waiting = [];
     private HashSet<ulong> _woken = [];
     private Thread? _thread;
+
+    public PollWaits(RemoteMount mount)
+    {
+        _mount = mount;
+        _asked = new KnownIds(mount.State, "polls");
+    }
 
     /// <summary>The host has answered FUSE_POLL: remembers who goes on waiting.</summary>
     /// <param name="request">The request, whole.</param>
@@ -45,7 +55,25 @@ internal sealed unsafe class PollWaits(RemoteMount mount) : IDisposable
         lock (_lock)
         {
             _waiting.Add(asked->kh);
-            _thread ??= mount.StartThread("polls", Run);
+            _asked.Add(asked->kh);
+            _thread ??= _mount.StartThread("polls", Run);
+        }
+
+        _work.Set();
+    }
+
+    /// <summary>Wakes whom an earlier runtime has left waiting; once the mount is served.</summary>
+    public void Recover()
+    {
+        lock (_lock)
+        {
+            _waiting.UnionWith(_asked.All());
+            if (_waiting.Count == 0)
+            {
+                return;
+            }
+
+            _thread ??= _mount.StartThread("polls", Run);
         }
 
         _work.Set();
@@ -83,6 +111,7 @@ internal sealed unsafe class PollWaits(RemoteMount mount) : IDisposable
 
             foreach (ulong handle in _woken)
             {
+                _asked.Remove(handle);
                 Wake(handle);
             }
 
@@ -98,6 +127,6 @@ internal sealed unsafe class PollWaits(RemoteMount mount) : IDisposable
         *(fuse_notify_poll_wakeup_out*)(message + sizeof(fuse_out_header)) = new fuse_notify_poll_wakeup_out { kh = handle };
 
         // ENOENT: nobody waits any more. ENODEV: the mount is gone.
-        mount.Notify(message, length);
+        _mount.Notify(message, length);
     }
 }

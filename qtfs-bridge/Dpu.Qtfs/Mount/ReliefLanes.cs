@@ -1,7 +1,6 @@
 using Dpu.Fuse;
 using Dpu.Link;
 using Dpu.Linux;
-using Microsoft.Win32.SafeHandles;
 
 namespace Dpu.Qtfs.Mount;
 
@@ -53,15 +52,56 @@ internal sealed class ReliefLanes
                     return;
                 }
 
-                // The gate has a place for each of them, behind the configured lanes'.
-                var lane = new MountLane(_mount, (uint)(_mount.Options.Lanes + slot));
-                _lanes[slot] = lane;
-                _connecting++;
-                _running++;
-                Publish();
-                _mount.StartThread($"relief{slot}", () => Run(slot, lane));
+                Start(slot, connect: true);
             }
         }
+    }
+
+    /// <summary>Makes the lanes again of an earlier runtime that had not ended their requests; before any thread runs.</summary>
+    /// <param name="numbers">The lanes' numbers.</param>
+    /// <returns>They.</returns>
+    public IEnumerable<MountLane> Recover(IEnumerable<int> numbers)
+    {
+        List<MountLane> lanes = [];
+        foreach (int slot in numbers.Select(number => number - _mount.Options.Lanes).Where(slot => slot is >= 0 and < Most))
+        {
+            var lane = new MountLane(_mount, (uint)(_mount.Options.Lanes + slot));
+            if (lane.Unfinished == 0)
+            {
+                lane.Dispose();
+                continue;
+            }
+
+            _lanes[slot] = lane;
+            lanes.Add(lane);
+        }
+
+        return lanes;
+    }
+
+    /// <summary>Starts what <see cref="Recover"/> has made. They connect when they can: their requests wait for it.</summary>
+    public void StartRecovered()
+    {
+        lock (_lock)
+        {
+            for (int slot = 0; slot < Most; slot++)
+            {
+                if (_lanes[slot] is not null)
+                {
+                    Start(slot, connect: false);
+                }
+            }
+        }
+    }
+
+    // Under the lock. The gate has a place for each of them, behind the configured lanes'.
+    private void Start(int slot, bool connect)
+    {
+        MountLane lane = _lanes[slot] ??= new MountLane(_mount, (uint)(_mount.Options.Lanes + slot));
+        _connecting++;
+        _running++;
+        Publish();
+        _mount.StartThread($"relief{slot}", () => Run(slot, lane, connect));
     }
 
     /// <summary>Ends them; returns when they have.</summary>
@@ -78,22 +118,24 @@ internal sealed class ReliefLanes
         }
     }
 
-    private void Run(int slot, MountLane lane)
+    private void Run(int slot, MountLane lane, bool connect)
     {
         bool connected = false;
         try
         {
-            using SafeFileHandle device = _mount.CloneDevice();
-
             // First the connection: a request that is taken is this lane's, however long the host refuses it.
-            _ = lane.Connect();
+            if (connect)
+            {
+                _ = lane.Connect();
+            }
+
             lock (_lock)
             {
                 connected = true;
                 _connecting--;
             }
 
-            lane.RunRelief(device, IdleLimit);
+            lane.RunRelief(_mount.GuardDevice, IdleLimit);
         }
         catch (Exception e) when (e is LinkException or IOException or FuseChannelException or ObjectDisposedException or OperationCanceledException)
         {

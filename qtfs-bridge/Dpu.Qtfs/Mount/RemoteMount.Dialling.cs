@@ -29,6 +29,8 @@ public sealed partial class RemoteMount
             DirectoryAttributes = AsksAhead,
             OpenedContent = AsksAhead,
             ZeroMessageOpen = ZeroMessageOpen,
+            Returns = true,
+            Sockets = Sockets is not null,
             NumberedRequests = channel == FsChannel.Requests && !waits && Options.Transport == MountTransport.Fuse,
         };
         try
@@ -45,7 +47,11 @@ public sealed partial class RemoteMount
         catch (LinkException e) when (e.Status == HelloStatus.SessionInvalid)
         {
             // The host has ended the mount of that id. One lane renews it for all.
-            Interlocked.CompareExchange(ref _id, (ulong)Random.Shared.NextInt64(), id);
+            if (Interlocked.CompareExchange(ref _id, (ulong)Random.Shared.NextInt64(), id) == id && InitExchange.Answered.IsSet)
+            {
+                Describe();
+            }
+
             throw;
         }
     }

@@ -48,6 +48,16 @@ public sealed partial class RemoteMount
         }
     }
 
+    // What an earlier runtime has mounted there. The way to it may lead to the host: on a thread of its own.
+    private void AdoptProcesses()
+    {
+        if (Merge is { } merge)
+        {
+            _processes = new OwnProcessesMount(merge.Processes.Folder, Options.Target);
+            _ = StartThread("processes", _processes.Adopt);
+        }
+    }
+
     /// <summary>Tells the kernel something that it did not ask for; what it does not take is of no consequence.</summary>
     internal unsafe void Notify(byte* message, int length) => _ = Dpu.Fuse.FuseDevice.WriteReply(_device.Handle, message, length);
 

@@ -1,11 +1,16 @@
 using System.Diagnostics;
+using System.Globalization;
 using Dpu.Fuse;
 using Dpu.Fuse.Ring;
 using Dpu.Fuse.Wire;
+using Dpu.Keeper;
 using Dpu.Link;
 using Dpu.Linux;
 using Dpu.Proto.V1;
 using Dpu.Qtfs.Mount.Coherence;
+using Dpu.Qtfs.Mount.Handover;
+using Dpu.Qtfs.Mount.Held;
+using Dpu.Qtfs.Mount.Sockets;
 using Microsoft.Extensions.Logging;
 using Microsoft.Win32.SafeHandles;
 
@@ -22,6 +27,7 @@ public sealed partial class RemoteMount : IDisposable
 
     // Said once for the process: every mount's threads fare alike.
     private static int s_protectionTold;
+    private static readonly Keeping s_none = new(null, "");
 
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _stopping = new();
@@ -36,24 +42,42 @@ public sealed partial class RemoteMount : IDisposable
     // The guard's thread alone.
     private readonly List<RequestUnderWay> _pending = [];
     private ulong _id = (ulong)Random.Shared.NextInt64();
-    private ulong _lastNumber;
     private int _lanesRunning;
     private string? _fault;
 
-    private RemoteMount(RemoteMountOptions options, IHostConnector connector, ILogger logger, SlowRequestLimit slow)
+    private RemoteMount(RemoteMountOptions options, IHostConnector connector, ILogger logger, SlowRequestLimit slow, KeptState state, bool configured, bool isTakenOver, DateTimeOffset started)
     {
+        _asked = options;
         Options = options = Uncached(options);
         Merge = MergeOf(options);
         Connector = connector;
+        State = state;
+        IsTakenOver = isTakenOver;
+        _configured = configured;
+        _started = started;
         _logger = logger;
+        Counters = new MountCounters(state);
         Slow = new SlowRequests(options, slow, logger);
+        Cells = new RequestCells(state);
+        Flushes = new FlushRules(state);
+        Held = new HeldFiles(state);
         Guard = new MountGuard(this);
         Cache = options.Coherent ? new CacheKeeper(this, logger) : null;
         Grants = options.Coherent ? new GrantedLocks(this, Cache!) : null;
         Pending = new PendingRequests(this);
         Relief = new ReliefLanes(this);
         Polls = new PollWaits(this);
+        Sockets = connector.Sockets is { } relays && options is { Transport: MountTransport.Fuse, OwnProcesses: false } ? new MountSockets(this, relays, logger) : null;
         _lanes = [.. Enumerable.Range(0, options.Lanes).Select(number => new MountLane(this, (uint)number))];
+        _device = null!;
+        _guardDevice = null!;
+        _guardThread = null!;
+    }
+
+    private RemoteMount(RemoteMountOptions options, Keeping keeping, IHostConnector connector, ILogger logger, SlowRequestLimit slow, bool configured, DateTimeOffset started)
+        : this(options, connector, logger, slow, new KeptState(keeping, Random.Shared.NextInt64().ToString("x16", CultureInfo.InvariantCulture)), configured, isTakenOver: false, started)
+    {
+        options = Options;
         SafeFileHandle[] devices;
         LinkConnection first;
         try
@@ -88,6 +112,7 @@ public sealed partial class RemoteMount : IDisposable
             });
             _guardDevice = CloneDevice();
             devices = [.. _lanes.Select(_ => _device.Clone())];
+            HoldDevices(devices);
         }
         catch
         {
@@ -99,7 +124,7 @@ public sealed partial class RemoteMount : IDisposable
 
         _guardThread = StartThread("guard", () => Guard.Run(_guardDevice));
         Cache?.Start(_device.Handle);
-        _grantsThread = Grants is { } grants ? StartThread("grants", () => grants.Run(_device.Handle)) : null;
+        _grantsThread = Grants is { } grants ? StartThread("grants", grants.Run) : null;
         StartLanes(devices, first);
         AwaitInit();
         AttachProcesses();
@@ -107,11 +132,54 @@ public sealed partial class RemoteMount : IDisposable
         Log.Mounted(logger, options.Host, options.Export, options.Target, ReadOnly, options.Lanes);
     }
 
+    private RemoteMount(KeptMount kept, Keeping keeping, IHostConnector connector, ILogger logger, SlowRequestLimit slow)
+        : this(kept.Options, connector, logger, slow, new KeptState(keeping, kept.Key), kept.Configured, isTakenOver: true, kept.Started)
+    {
+        try
+        {
+            MountDescription was = kept.Description;
+            _id = was.Id;
+            _hostReadOnly = was.HostReadOnly;
+            Relief.Allowed = was.MoreLanes;
+            InitExchange.Resume(was.Init, was.Agreed);
+            _device = FuseDevice.Adopt(Take(keeping, kept.Key, MainDevice), was.Place, kept.Options.Target, was.Connection);
+            _guardDevice = Take(keeping, kept.Key, GuardsDevice);
+            _laneDevices = [.. Enumerable.Range(0, _lanes.Length).Select(lane => Take(keeping, kept.Key, LanesDevice(lane)))];
+            if (!_device.Connected)
+            {
+                throw new IOException("it was unmounted meanwhile");
+            }
+
+            // So that a keeper that comes after this one is given them.
+            HoldDevices(_laneDevices);
+            Describe();
+            Counters.CountTakenOver();
+            Recover();
+        }
+        catch
+        {
+            DisposeParts();
+            throw;
+        }
+
+        _guardThread = StartThread("guard", () => Guard.Run(_guardDevice));
+        Cache?.Start(_device.Handle);
+        _grantsThread = Grants is { } grants ? StartThread("grants", grants.Run) : null;
+        AdoptProcesses();
+        Interlocked.Increment(ref _lanesRunning);
+        StartDeviceLanes(_lanes.Length);
+        LaneEnded(_lanes[0]);
+        Relief.StartRecovered();
+        Polls.Recover();
+        TellOfProtection();
+        Log.TakenOver(logger, Options.Host, Options.Export, Options.Target, Counters.Recovered);
+    }
+
     /// <summary>What was asked for.</summary>
     public RemoteMountOptions Options { get; }
 
     /// <summary>What it has done.</summary>
-    public MountCounters Counters { get; } = new();
+    public MountCounters Counters { get; }
 
     /// <summary>Whether changes are refused, by the DPU's wish or by the host's policy.</summary>
     public bool ReadOnly => Options.ReadOnly || _hostReadOnly;
@@ -145,7 +213,7 @@ public sealed partial class RemoteMount : IDisposable
     internal IHostConnector Connector { get; }
 
     /// <summary>The next number of a request, for the host that keeps answers.</summary>
-    internal ulong NextNumber() => Interlocked.Increment(ref _lastNumber);
+    internal unsafe ulong NextNumber() => Interlocked.Increment(ref *State.LastNumber);
 
     internal SlowRequests Slow { get; }
 
@@ -161,13 +229,22 @@ public sealed partial class RemoteMount : IDisposable
     internal GrantedLocks? Grants { get; }
 
     /// <summary>Which closes the host need not hear of.</summary>
-    internal FlushRules Flushes { get; } = new();
+    internal FlushRules Flushes { get; }
 
     /// <summary>Requests that wait on the host.</summary>
     internal PendingRequests Pending { get; }
 
     /// <summary>Programs that wait for events of the host's files.</summary>
     internal PollWaits Polls { get; }
+
+    /// <summary>The host's sockets; null where programs here cannot connect to them.</summary>
+    internal MountSockets? Sockets { get; }
+
+    /// <summary>The mount's number in the session, of the moment.</summary>
+    internal ulong Id => Volatile.Read(ref _id);
+
+    /// <summary>The minor number of the mount's device; the major number is 0.</summary>
+    internal long DeviceNumber => _device.ConnectionNumber;
 
     internal OverflowQueue Overflow => Guard.Overflow;
 
@@ -191,8 +268,12 @@ public sealed partial class RemoteMount : IDisposable
     /// <param name="connector">The link to the host.</param>
     /// <param name="logger">The log.</param>
     /// <param name="slow">From when on requests are logged as slow; null for never.</param>
-    public static RemoteMount Start(RemoteMountOptions options, IHostConnector connector, ILogger logger, SlowRequestLimit? slow = null) =>
-        new(options, connector, logger, slow ?? new SlowRequestLimit());
+    /// <param name="keeping">What holds it while no runtime serves it; null for nothing.</param>
+    /// <param name="configured">Whether the configuration names it, for a runtime that takes the place of this one.</param>
+    /// <param name="started">The time, for the same.</param>
+    public static RemoteMount Start(
+        RemoteMountOptions options, IHostConnector connector, ILogger logger, SlowRequestLimit? slow = null, Keeping? keeping = null, bool configured = false, DateTimeOffset started = default) =>
+        new(options, keeping ?? s_none, connector, logger, slow ?? new SlowRequestLimit(), configured, started);
 
     /// <summary>Unmounts; blocks while the kernel writes back what is dirty.</summary>
     /// <param name="lazy">Detach now, end when the last user goes.</param>
@@ -215,6 +296,8 @@ public sealed partial class RemoteMount : IDisposable
             ReattachProcesses();
             throw;
         }
+
+        Sockets?.End();
     }
 
     /// <summary>Ends the mount whatever its users do: every request, present and future, fails with ENOTCONN.</summary>
@@ -382,85 +465,5 @@ public sealed partial class RemoteMount : IDisposable
         throw new IOException(answered
             ? $"host '{Options.Host}' and this machine's kernel have no FUSE in common: {InitExchange.Refusal}; update the older side"
             : $"host '{Options.Host}' and this machine's kernel did not agree on FUSE within {InitLimit.TotalSeconds} s{(Fault is { } fault ? ": " + fault : "; see the host agent's log")}");
-    }
-
-    private void RunLane(MountLane lane, SafeFileHandle device)
-    {
-        try
-        {
-            lane.Run(device);
-        }
-        finally
-        {
-            device.Dispose();
-            LaneEnded(lane);
-        }
-    }
-
-    // On the last lane's thread.
-    private void End(MountLane lane)
-    {
-        // The last lane first: the others' connections may have been cut.
-        _ = lane.SendDestroy() || _lanes.Any(other => other != lane && other.SendDestroy());
-        Guard.Stop();
-        _guardThread.Join();
-        Relief.Stop();
-        Cache?.Stop();
-        Pending.Stop();
-        Grants?.Stop();
-        _grantsThread?.Join();
-        Polls.Stop();
-        DisposeParts();
-        Log.Unmounted(_logger, Options.Target);
-        _ended.SetResult();
-    }
-
-    private void DisposeParts()
-    {
-        while (Overflow.TryTake() is { } waiting)
-        {
-            waiting.Dispose();
-        }
-
-        foreach (MountLane lane in _lanes)
-        {
-            lane.Dispose();
-        }
-
-        Guard.Dispose();
-        Cache?.Dispose();
-        Pending.Dispose();
-        Polls.Dispose();
-        _processes?.Dispose();
-        Merge?.Processes.Dispose();
-        Rings?.Dispose();
-        Array.ForEach(_laneDevices, device => device.Dispose());
-        _guardDevice?.Dispose();
-        _device?.Dispose();
-    }
-
-    /// <summary>Starts a thread of the mount; where it fails, the mount is broken.</summary>
-    internal Thread StartThread(string name, Action body)
-    {
-        var thread = new Thread(() =>
-        {
-            try
-            {
-                ProcessProtection.ProtectCurrentThread();
-                body();
-            }
-            catch (Exception e)
-            {
-                // A bug. A mount that nobody serves would hang its callers: better to break it, loudly.
-                Log.LaneCrashed(_logger, Options.Target, e);
-                _device.Abort();
-            }
-        })
-        {
-            IsBackground = true,
-            Name = $"qtfs-{name}",
-        };
-        thread.Start();
-        return thread;
     }
 }

@@ -13,6 +13,7 @@ internal sealed class QtfsBenchmark : IBenchmark
     private const string Cached = "remote, unix socket, coherent caches";
     private const string Tls = "remote, TCP with TLS 1.3, no caches";
     private const string Memory = "managed memory";
+    private const string Sessions = "what is kept for another daemon, unix socket, no caches";
 
     private static readonly Bar[] Bars =
     [
@@ -40,6 +41,9 @@ internal sealed class QtfsBenchmark : IBenchmark
         new(Tls, QtfsWorks.GetAttr, Names.Tls, Names.SshfsSsh, 0.75, 0.5),
         new(Tls, QtfsWorks.Read4K, Names.Tls, Names.SshfsSsh, 0.5, 0.35),
         new(Tls, QtfsWorks.SequentialRead, Names.Tls, Names.SshfsSsh, 1.5, 3),
+        new(Sessions, QtfsWorks.GetAttr, Names.Kept, Names.Remote, 1.05),
+        new(Sessions, QtfsWorks.Read4K, Names.Kept, Names.Remote, 1.05),
+        new(Memory, QtfsWorks.Allocation, Names.Kept, null, 0),
         new(Memory, QtfsWorks.Allocation, Names.Remote, null, 0),
         new(Memory, QtfsWorks.Allocation, Names.Tls, null, 0),
     ];
@@ -59,6 +63,7 @@ internal sealed class QtfsBenchmark : IBenchmark
             new LibfuseTarget(store),
             new FloorTarget(store),
             new DaemonsTarget(store, tls: false, name: Names.Remote),
+            new DaemonsTarget(store, tls: false, name: Names.Kept, keeper: true),
             new DaemonsTarget(store, tls: false, name: Names.Uring, transport: "io_uring"),
             new SshfsPipeTarget(store, name: Names.Sshfs),
             new DaemonsTarget(store, tls: false, cached: true, name: Names.Cached),

@@ -28,9 +28,9 @@ internal static unsafe class QtfsWorks
     public const string Allocation = "allocation";
 
     private const int Depth = 8;
-    private static readonly string[] Plain = [Names.Native, Names.Local, Names.Libfuse, Names.Floor, Names.Remote, Names.Sshfs, Names.Tls, Names.SshfsSsh];
+    private static readonly string[] Plain = [Names.Native, Names.Local, Names.Libfuse, Names.Floor, Names.Remote, Names.Kept, Names.Sshfs, Names.Tls, Names.SshfsSsh];
     private static readonly string[] Large = [Names.Native, Names.Local, Names.Libfuse, Names.Remote, Names.Uring, Names.Sshfs, Names.Tls, Names.SshfsSsh];
-    private static readonly string[] ByName = [Names.Native, Names.Remote, Names.Cached, Names.LocalLocks, Names.Sshfs, Names.SshfsDefault];
+    private static readonly string[] ByName = [Names.Native, Names.Remote, Names.Kept, Names.Cached, Names.LocalLocks, Names.Sshfs, Names.SshfsDefault];
 
     public static IReadOnlyList<Work<FileTarget>> All { get; } =
     [
@@ -48,7 +48,7 @@ internal static unsafe class QtfsWorks
         new(Unlink, "us", Better.Lower, t => FileWorks.EachName(t, prepared: true, FileWorks.Unlink), ByName),
         new(StatCold, "us", Better.Lower, t => FileWorks.EachName(t, prepared: true, FileWorks.Stat), ByName),
         new(StatListed, "us", Better.Lower, t => FileWorks.EachName(t, prepared: true, FileWorks.Stat, listed: true), ByName),
-        new(Allocation, "B/request", Better.Lower, AllocationWork.Run, [Names.Remote, Names.Tls]),
+        new(Allocation, "B/request", Better.Lower, AllocationWork.Run, [Names.Remote, Names.Kept, Names.Tls]),
     ];
 
     private static double OnHandle(FileTarget target, int size, FileWorks.OnHandle call, int request, int reply) =>
@@ -123,6 +123,7 @@ internal static unsafe class QtfsWorks
         public const string Libfuse = "libfuse";
         public const string Floor = "floor";
         public const string Remote = "remote";
+        public const string Kept = "remote kept";
         public const string Uring = "remote io_uring";
         public const string Cached = "cached";
         public const string LocalLocks = "cached local locks";

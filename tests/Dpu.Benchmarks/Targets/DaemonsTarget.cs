@@ -14,7 +14,8 @@ namespace Dpu.Benchmarks.Targets;
 /// <param name="name">Its name; null for one made of the others.</param>
 /// <param name="locks">Who keeps locks, as in the runtime's configuration; null for its default.</param>
 /// <param name="transport">How requests come from the kernel, as in the runtime's configuration; null for its default.</param>
-internal sealed class DaemonsTarget(string store, bool tls, bool cached = false, string? name = null, string? locks = null, string? transport = null)
+/// <param name="keeper">Whether a dpu-keeper holds what the daemons have, as on a DPU; else nothing does.</param>
+internal sealed class DaemonsTarget(string store, bool tls, bool cached = false, string? name = null, string? locks = null, string? transport = null, bool keeper = false)
     : FileTarget(name ?? (tls ? "remote tls" : "remote unix") + (cached ? " cached" : ""), store)
 {
     private static readonly TimeSpan CommandLimit = TimeSpan.FromSeconds(30);
@@ -30,6 +31,7 @@ internal sealed class DaemonsTarget(string store, bool tls, bool cached = false,
 
     private RunningProgram? agent;
     private RunningProgram? runtime;
+    private KeeperProcess? kept;
 
     /// <summary>The managed memory that both daemons have allocated since their start, in bytes.</summary>
     public double AllocatedBytes()
@@ -56,6 +58,7 @@ internal sealed class DaemonsTarget(string store, bool tls, bool cached = false,
         // The runtime first, while its host still answers.
         Stop(runtime);
         Stop(agent);
+        kept?.Dispose();
         Unmount();
     }
 
@@ -102,6 +105,9 @@ internal sealed class DaemonsTarget(string store, bool tls, bool cached = false,
             host["uid"] = 0;
         }
 
+        kept = keeper ? new KeeperProcess() : null;
+        agentConfiguration["keeper"] = new JsonObject { ["socket"] = kept?.Socket ?? "none", ["onStop"] = "end" };
+        runtimeConfiguration["keeper"] = agentConfiguration["keeper"]!.DeepClone();
         agent = StartDaemon("Dpu.HostAgent", "dpu-host-agent", "host-agent.json", agentConfiguration);
         runtime = StartDaemon("Dpu.Runtime", "dpu-runtime", "runtime.json", runtimeConfiguration);
         RequireTransport();

@@ -1,3 +1,6 @@
+using System.Diagnostics;
+using System.Net.Sockets;
+using System.Text;
 using Dpu.TestSupport;
 
 namespace Dpu.EndToEnd.Tests.Lab;
@@ -10,14 +13,25 @@ public sealed class Daemon : IDisposable
 
     private readonly RunningProgram _program;
 
-    public Daemon(string project, string program, string configuration, string socket)
+    /// <summary>Starts it and waits until it serves.</summary>
+    /// <param name="project">Where it is built.</param>
+    /// <param name="program">Its name.</param>
+    /// <param name="configuration">The file.</param>
+    /// <param name="socket">Its control socket.</param>
+    /// <param name="quick">It serves when its control socket takes connections; else when it tells its service manager so (sd_notify(3)).</param>
+    /// <param name="environment">What its environment has besides.</param>
+    public Daemon(string project, string program, string configuration, string socket, bool quick = false, IReadOnlyDictionary<string, string?>? environment = null)
     {
         Socket = socket;
-        _program = RunningProgram.Start(Repository.Program(project, program), ["--config", configuration]);
+        using Socket manager = ListenForReady(socket + ".notify");
+        _program = RunningProgram.Start(
+            Repository.Program(project, program),
+            ["--config", configuration],
+            environment: new Dictionary<string, string?>(environment ?? new Dictionary<string, string?>()) { ["NOTIFY_SOCKET"] = socket + ".notify" });
         try
         {
-            Eventually.True(() => File.Exists(socket) || _program.HasExited, Pair.Limit, $"the control socket of {program}");
-            Eventually.True(() => _program.HasExited || Ctl("health").ExitCode == 0, Pair.Limit, $"the health of {program}");
+            Eventually.True(() => _program.HasExited || (quick ? Listens() : IsReady(manager)), Pair.Limit, $"the start of {program}");
+            ReadyAt = Stopwatch.GetTimestamp();
             Assert.IsFalse(_program.HasExited, $"{program} ended at once: {_program.Error}");
         }
         catch (Exception e)
@@ -27,6 +41,9 @@ public sealed class Daemon : IDisposable
             throw new InvalidOperationException($"{program} did not start: {e.Message}\n{log}", e);
         }
     }
+
+    /// <summary>When it served, of the clock of Stopwatch.</summary>
+    public long ReadyAt { get; }
 
     public int Id => _program.Id;
 
@@ -61,11 +78,21 @@ public sealed class Daemon : IDisposable
     public void Signal(string name) => ExternalProgram.Check("kill", ["-" + name, Id.ToString(System.Globalization.CultureInfo.InvariantCulture)], Pair.Limit);
 
     /// <summary>Ends it as kill -9 does, and waits for its end.</summary>
-    public void Kill()
+    public void Kill() => Assert.IsTrue(TryKill(Pair.Limit), "a killed daemon did not end");
+
+    /// <summary>As <see cref="Kill"/>; false where it has not ended in time: a thread of it is in the kernel.</summary>
+    public bool TryKill(TimeSpan limit)
     {
-        Signal("KILL");
-        Assert.IsTrue(_program.WaitForExit(Pair.Limit), "a killed daemon did not end");
+        using (var process = Process.GetProcessById(Id))
+        {
+            process.Kill();
+        }
+
+        return _program.WaitForExit(limit);
     }
+
+    /// <summary>Whether it ends in time.</summary>
+    public bool Ends(TimeSpan limit) => _program.WaitForExit(limit);
 
     /// <summary>Stops it as systemd does; returns its exit code.</summary>
     public int Stop()
@@ -94,7 +121,44 @@ public sealed class Daemon : IDisposable
         _program.Dispose();
     }
 
+    private static Socket ListenForReady(string path)
+    {
+        File.Delete(path);
+        var manager = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
+        manager.Bind(new UnixDomainSocketEndPoint(path));
+        return manager;
+    }
+
+    private static bool IsReady(Socket manager)
+    {
+        Span<byte> message = stackalloc byte[4096];
+        return manager.Poll(TimeSpan.FromMilliseconds(50), SelectMode.SelectRead)
+            && Encoding.UTF8.GetString(message[..manager.Receive(message)]).Contains("READY=1", StringComparison.Ordinal);
+    }
+
+    // A daemon that was killed has left its socket's file, which refuses.
+    private bool Listens()
+    {
+        using var probe = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            probe.Connect(new UnixDomainSocketEndPoint(Socket));
+            return true;
+        }
+        catch (SocketException)
+        {
+            // Expected until it listens.
+            return false;
+        }
+    }
+
     /// <summary>What each thread does, as the kernel says: name, where it sleeps, system call.</summary>
-    private string Describe() => string.Join('\n', Directory.GetDirectories($"/proc/{Id}/task").Select(task =>
-        $"{File.ReadAllText(task + "/comm").Trim()}: {File.ReadAllText(task + "/wchan")} {File.ReadAllText(task + "/syscall").Trim()}"));
+    public string Describe() => HasExited ? "it has ended" : string.Join('\n', Directory.GetDirectories($"/proc/{Id}/task").Select(task =>
+        $"{File.ReadAllText(task + "/comm").Trim()}: {File.ReadAllText(task + "/wchan")} {File.ReadAllText(task + "/syscall").Trim()}{Stack(task)}"));
+
+    // Of a thread that nothing can end: where in the kernel it is.
+    private static string Stack(string task) =>
+        File.ReadLines(task + "/status").Any(line => line.StartsWith("State:\tD", StringComparison.Ordinal)) && File.Exists(task + "/stack")
+            ? "\n  " + File.ReadAllText(task + "/stack").TrimEnd().Replace("\n", "\n  ", StringComparison.Ordinal)
+            : "";
 }

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Net.Sockets;
 using System.Text.Json.Nodes;
 
@@ -15,6 +16,8 @@ internal sealed class LinkProxy : IDisposable
     private Random? _random;
     private int _most;
     private long _left;
+    private long _armed;
+    private TaskCompletionSource<long>? _cut;
 
     /// <summary>Listens at <paramref name="path"/> for the host at <paramref name="host"/>.</summary>
     public LinkProxy(string path, string host)
@@ -63,6 +66,26 @@ internal sealed class LinkProxy : IDisposable
         }
     }
 
+    /// <summary>Closes the link when so many more bytes have crossed; who asked opens it again with <see cref="Closed"/>.</summary>
+    /// <returns>When it was cut, of the clock of Stopwatch.</returns>
+    public Task<long> CloseAfter(long bytes)
+    {
+        lock (_lock)
+        {
+            _armed = bytes;
+            _cut = new TaskCompletionSource<long>(TaskCreationOptions.RunContinuationsAsynchronously);
+            return _cut.Task;
+        }
+    }
+
+    /// <summary>Closes it now where nothing has crossed that would have.</summary>
+    public void CloseNow()
+    {
+        _closed = true;
+        TellCut();
+        Cut();
+    }
+
     /// <summary>Breaks every connection.</summary>
     public void Cut()
     {
@@ -92,9 +115,25 @@ internal sealed class LinkProxy : IDisposable
                 }
 
                 var far = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-                await far.ConnectAsync(new UnixDomainSocketEndPoint(_host));
+                try
+                {
+                    await far.ConnectAsync(new UnixDomainSocketEndPoint(_host));
+                }
+                catch (SocketException)
+                {
+                    // Expected while no agent is there: the runtime sees the same as without a proxy.
+                    near.Dispose();
+                    far.Dispose();
+                    continue;
+                }
+
                 _sockets.Add(near);
                 _sockets.Add(far);
+                if (_closed)
+                {
+                    Cut();
+                }
+
                 _ = CopyAsync(near, far);
                 _ = CopyAsync(far, near);
             }
@@ -105,10 +144,31 @@ internal sealed class LinkProxy : IDisposable
         }
     }
 
+    private void TellCut()
+    {
+        lock (_lock)
+        {
+            _cut?.TrySetResult(Stopwatch.GetTimestamp());
+            Cuts++;
+        }
+    }
+
     private int PassedBeforeCut(int length)
     {
         lock (_lock)
         {
+            if (_cut is { Task.IsCompleted: false })
+            {
+                _armed -= length;
+                if (_armed < 0)
+                {
+                    _closed = true;
+                    Cuts++;
+                    _cut.TrySetResult(Stopwatch.GetTimestamp());
+                    return (int)Math.Max(0, length + _armed);
+                }
+            }
+
             _left -= length;
             if (_random is null || _left >= 0)
             {

@@ -31,9 +31,10 @@ public sealed class Pair : IDisposable
     private readonly int _port = FreePort.Take();
 
     /// <summary>Prepares folders and certificates; starts nothing.</summary>
-    public Pair(LinkKind kind = LinkKind.Unix)
+    public Pair(LinkKind kind = LinkKind.Unix, bool keeper = false)
     {
         Kind = kind;
+        Keeper = keeper ? new KeeperProcess() : null;
         _folder.CreateDirectory("export");
         _folder.CreateDirectory("mnt");
         Authority = CertificateAuthority.Init(_folder["pki"], "test", TimeSpan.FromDays(1));
@@ -45,6 +46,7 @@ public sealed class Pair : IDisposable
             ["peers"] = new JsonArray(Peer("dpu1")),
             ["exports"] = new JsonArray(Export("data", ExportRoot)),
             ["control"] = new JsonObject { ["socket"] = _folder["agent.sock"] },
+            ["keeper"] = KeeperSection,
             ["log"] = new JsonObject { ["level"] = "Debug" },
         };
         if (kind == LinkKind.Tls)
@@ -54,6 +56,9 @@ public sealed class Pair : IDisposable
     }
 
     public LinkKind Kind { get; }
+
+    /// <summary>The keeper of both daemons; null where they have none.</summary>
+    public KeeperProcess? Keeper { get; }
 
     public CertificateAuthority Authority { get; }
 
@@ -72,6 +77,11 @@ public sealed class Pair : IDisposable
     public JsonObject AgentConfiguration { get; }
 
     public Daemon Agent { get; private set; } = null!;
+
+    /// <summary>Variables that runtimes have besides; changed by tests before they start one.</summary>
+    public Dictionary<string, string?> RuntimeEnvironment { get; } = [];
+
+    private JsonObject KeeperSection => new() { ["socket"] = Keeper?.Socket ?? "none" };
 
     /// <summary>A peer entry; on unix links this test's own uid.</summary>
     public JsonObject Peer(string name)
@@ -119,6 +129,7 @@ public sealed class Pair : IDisposable
             ["hosts"] = new JsonArray(host),
             ["mounts"] = new JsonArray(),
             ["control"] = new JsonObject { ["socket"] = _folder[$"{name}.sock"] },
+            ["keeper"] = KeeperSection,
             ["log"] = new JsonObject { ["level"] = "Debug" },
         };
         if (Kind == LinkKind.Tls)
@@ -142,10 +153,11 @@ public sealed class Pair : IDisposable
     }
 
     /// <summary>Starts the agent and waits until it serves.</summary>
-    public Daemon StartAgent()
+    /// <param name="environment">Variables that it has besides.</param>
+    public Daemon StartAgent(IReadOnlyDictionary<string, string?>? environment = null)
     {
         string file = WriteAgentConfiguration();
-        Agent = Keep(new Daemon("Dpu.HostAgent", "dpu-host-agent", file, _folder["agent.sock"]));
+        Agent = Keep(new Daemon("Dpu.HostAgent", "dpu-host-agent", file, _folder["agent.sock"], environment: environment));
         return Agent;
     }
 
@@ -156,7 +168,7 @@ public sealed class Pair : IDisposable
     public Daemon StartRuntime(JsonObject? configuration = null, string name = "dpu1")
     {
         string file = _folder.WriteFile($"{name}.json", (configuration ?? RuntimeConfiguration(name)).ToJsonString());
-        return Keep(new Daemon("Dpu.Runtime", "dpu-runtime", file, _folder[$"{name}.sock"]));
+        return Keep(new Daemon("Dpu.Runtime", "dpu-runtime", file, _folder[$"{name}.sock"], environment: RuntimeEnvironment));
     }
 
     /// <summary>Starts both, mounts export <c>data</c> and returns the mount point.</summary>
@@ -177,6 +189,21 @@ public sealed class Pair : IDisposable
     /// <summary>As <see cref="Up"/>, and the mount asks the host each time: what is changed there is seen at once, not after its notification.</summary>
     public string UpUncached() => Up(entry => entry["cache"] = "none");
 
+    /// <summary>Starts the runtime of <see cref="Up"/> once more; the last one has ended.</summary>
+    /// <param name="quick">As of <see cref="Daemon"/>.</param>
+    public Daemon RestartRuntime(bool quick = false) => Runtime = Keep(new Daemon("Dpu.Runtime", "dpu-runtime", _folder["dpu1.json"], _folder["dpu1.sock"], quick));
+
+    /// <summary>Starts the agent once more; the last one has ended.</summary>
+    /// <param name="quick">As of <see cref="Daemon"/>.</param>
+    public Daemon RestartAgent(bool quick = false) => Agent = Keep(new Daemon("Dpu.HostAgent", "dpu-host-agent", _folder["host-agent.json"], _folder["agent.sock"], quick));
+
+    /// <summary>What the one mount has done.</summary>
+    public JsonNode Counters() => JsonNode.Parse(Runtime.Ctl("stats", "--json").EnsureSuccess().Output)!["mounts"]!.AsArray().Single()!;
+
+    /// <summary>The nodes that the agent holds for DPUs.</summary>
+    public long OpenNodes() =>
+        JsonNode.Parse(Agent.Ctl("status", "--json").EnsureSuccess().Output)!["sessions"]!.AsArray().Sum(session => session!["openNodes"]!.GetValue<long>());
+
     /// <summary>The runtime of <see cref="Up"/>.</summary>
     public Daemon Runtime { get; private set; } = null!;
 
@@ -193,7 +220,15 @@ public sealed class Pair : IDisposable
 
     public void Dispose()
     {
-        // Runtimes first, while their host still answers.
+        // Runtimes first, while their host still answers. What they leave with the keeper is unmounted, or nobody would serve it.
+        if (Keeper is not null && _daemons.Contains(Runtime) && !Runtime.HasExited)
+        {
+            foreach (string target in MountTable.Targets().Where(target => target.StartsWith(_folder.FullPath + "/", StringComparison.Ordinal)).Reverse())
+            {
+                ExternalProgram.Run("umount", ["-l", target], TimeSpan.FromSeconds(10));
+            }
+        }
+
         foreach (Daemon daemon in _daemons.AsEnumerable().Reverse())
         {
             daemon.Dispose();
@@ -205,13 +240,19 @@ public sealed class Pair : IDisposable
             ExternalProgram.Run("umount", ["-l", target], TimeSpan.FromSeconds(10));
         }
 
+        Keeper?.Dispose();
         _folder.Dispose();
         Assert.IsEmpty(left, $"mounts were left behind: {string.Join(", ", left)}\n{string.Join("\n\n", _daemons.Select(daemon => daemon.Log))}");
     }
 
     private Daemon Keep(Daemon daemon)
     {
-        _daemons.Add(daemon);
+        // Agent and runtime may be started at once.
+        lock (_daemons)
+        {
+            _daemons.Add(daemon);
+        }
+
         return daemon;
     }
 }

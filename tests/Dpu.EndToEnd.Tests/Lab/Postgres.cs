@@ -7,7 +7,7 @@ internal sealed class Postgres(string sockets) : IDisposable
 {
     private const string Programs = "/usr/lib/postgresql/15/bin";
     private const string AsItself = "setpriv --reuid postgres --regid postgres --init-groups";
-    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(2);
+    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(10);
 
     private RunningProgram? _server;
 

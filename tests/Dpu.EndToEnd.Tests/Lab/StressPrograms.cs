@@ -2,12 +2,17 @@ using System.Globalization;
 
 namespace Dpu.EndToEnd.Tests.Lab;
 
-/// <summary>The two programs of <c>Stress/</c>: random operations with seeds that play them again.</summary>
+/// <summary>The programs of <c>Stress/</c>: random operations with seeds that play them again.</summary>
 internal static class StressPrograms
 {
-    private static readonly Lazy<string> s_folder = new(() => Directory.CreateTempSubdirectory("dpu-stress").FullName);
+    private static readonly Lazy<string> s_folder = new(MakeFolder);
     private static readonly Lazy<string> s_file = new(() => Compile("file-stress", "file-stress.c"));
     private static readonly Lazy<string> s_tree = new(() => Compile("tree-stress", "tree-stress.c", "describe.c"));
+
+    private static readonly Lazy<string> s_prober = new(() => Compile("prober", "prober.c"));
+
+    /// <summary>Small operations, and how long each took.</summary>
+    public static string Prober => s_prober.Value;
 
     /// <summary>One file against a model.</summary>
     public static string File => s_file.Value;
@@ -18,15 +23,6 @@ internal static class StressPrograms
     /// <summary>How long a program runs: short, or in soak as long as <c>DPU_SOAK_SECONDS</c> says (120).</summary>
     public static int SoakSeconds =>
         int.TryParse(Environment.GetEnvironmentVariable("DPU_SOAK_SECONDS"), CultureInfo.InvariantCulture, out int seconds) ? seconds : 120;
-
-    /// <summary>Removes the programs; at the end of a class that used them.</summary>
-    public static void Remove()
-    {
-        if (s_folder.IsValueCreated)
-        {
-            Directory.Delete(s_folder.Value, recursive: true);
-        }
-    }
 
     /// <summary>Runs one of them to its end; its output, which has the seed.</summary>
     public static string Run(string program, int seconds, params string[] arguments)
@@ -44,5 +40,13 @@ internal static class StressPrograms
             ["-std=gnu17", "-O1", "-Wall", "-Wextra", "-Werror", "-o", program, .. sources.Select(source => Repository.PathOf($"tests/Dpu.EndToEnd.Tests/Stress/{source}"))],
             Pair.Limit);
         return program;
+    }
+
+    // For all classes that use them: removed at the end of the test program.
+    private static string MakeFolder()
+    {
+        string folder = Directory.CreateTempSubdirectory("dpu-stress").FullName;
+        AppDomain.CurrentDomain.ProcessExit += (_, _) => Directory.Delete(folder, recursive: true);
+        return folder;
     }
 }

@@ -7,7 +7,8 @@ enum { LAST = 40, LINE = 160 };
 static char history[LAST][LINE];
 static uint64_t seed, state, done;
 static const char *path, *host_path;
-static int settle = -1;
+static int settle = -1, part = -1;
+static off_t start; // Of the part, in the file.
 static unsigned char *model, *buffer;
 static off_t size, limit = 256 << 10;
 static int fd = -1, direct_fd = -1;

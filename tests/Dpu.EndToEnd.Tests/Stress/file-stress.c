@@ -1,7 +1,8 @@
-// file-stress --file PATH [--host PATH] [--seed N] [--operations N] [--seconds N] [--size BYTES] [--host-writes SETTLE_MS]
+// file-stress --file PATH [--host PATH] [--seed N] [--operations N] [--seconds N] [--size BYTES] [--host-writes SETTLE_MS] [--part N]
 // Random reads, writes, mappings, truncations, allocations, copies, new opens and syncs of one file, each compared with
 // a model in memory. With --host the same file is read where the host has it, after it was synced; with --host-writes it
 // is changed there too, and what the DPU then reads may be older for SETTLE_MS at most.
+// With --part the file is shared: the process has the N-th --size bytes of it, and others have the rest.
 // The same seed plays the same operations: a failure prints it, with the last operations.
 #include "file-model.h"
 
@@ -37,7 +38,7 @@ static void check_size(void)
 {
     struct stat status;
     OK(fstat(fd, &status));
-    if (status.st_size != size)
+    if (part < 0 ? status.st_size != size : status.st_size < start + size)
         fail("fstat says %ld bytes instead of %ld", (long)status.st_size, (long)size);
 }
 
@@ -87,18 +88,18 @@ static void do_read(void)
     switch (below(&state, 3)) {
     case 0:
         note("pread %zu at %#lx", length, (long)at);
-        whole("pread", pread(fd, buffer, length, at), expected);
+        whole("pread", pread(fd, buffer, length, start + at), expected);
         break;
     case 1: {
         size_t first = length / 3;
         note("preadv %zu+%zu at %#lx", first, length - first, (long)at);
         struct iovec parts[] = { { buffer, first }, { buffer + first, length - first } };
-        whole("preadv", preadv(fd, parts, 2, at), expected);
+        whole("preadv", preadv(fd, parts, 2, start + at), expected);
         break;
     }
     default:
         note("lseek, read %zu at %#lx", length, (long)at);
-        OK(lseek(fd, at, SEEK_SET));
+        OK(lseek(fd, start + at, SEEK_SET));
         whole("read", read(fd, buffer, length), expected);
     }
     compare("read", buffer, at, expected);
@@ -110,10 +111,10 @@ static void do_write(void)
     size_t length;
     range_anywhere(&at, &length);
     fill(buffer, length);
-    switch (below(&state, 4)) {
+    switch (part < 0 ? below(&state, 4) : below(&state, 2) * 2) {
     case 0:
         note("lseek, writev %zu at %#lx", length, (long)at);
-        OK(lseek(fd, at, SEEK_SET));
+        OK(lseek(fd, start + at, SEEK_SET));
         struct iovec parts[] = { { buffer, length / 2 }, { buffer + length / 2, length - length / 2 } };
         whole("writev", writev(fd, parts, 2), length);
         break;
@@ -128,7 +129,7 @@ static void do_write(void)
         break;
     default:
         note("pwrite %zu at %#lx", length, (long)at);
-        whole("pwrite", pwrite(fd, buffer, length, at), length);
+        whole("pwrite", pwrite(fd, buffer, length, start + at), length);
     }
     if (length == 0)
         return;
@@ -147,13 +148,13 @@ static void do_direct(void)
     if (below(&state, 2)) {
         note("O_DIRECT pwrite %zu at %#lx", length, (long)at);
         fill(buffer, length);
-        whole("O_DIRECT pwrite", pwrite(direct_fd, buffer, length, at), length);
+        whole("O_DIRECT pwrite", pwrite(direct_fd, buffer, length, start + at), length);
         grow_to(at + length);
         memcpy(model + at, buffer, length);
     } else {
         note("O_DIRECT pread %zu at %#lx", length, (long)at);
         size_t expected = at >= size ? 0 : (off_t)(at + length) > size ? (size_t)(size - at) : length;
-        whole("O_DIRECT pread", pread(direct_fd, buffer, length, at), expected);
+        whole("O_DIRECT pread", pread(direct_fd, buffer, length, start + at), expected);
         compare("O_DIRECT pread", buffer, at, expected);
     }
 }
@@ -171,7 +172,7 @@ static void do_map(bool writes)
     size_t mapped = length + (at - base);
     bool shared = writes || below(&state, 4);
     note("%s mapping: %s %zu at %#lx", shared ? "shared" : "private", writes ? "write" : "read", length, (long)at);
-    unsigned char *map = mmap(NULL, mapped, writes ? PROT_READ | PROT_WRITE : PROT_READ, shared ? MAP_SHARED : MAP_PRIVATE, fd, base);
+    unsigned char *map = mmap(NULL, mapped, writes ? PROT_READ | PROT_WRITE : PROT_READ, shared ? MAP_SHARED : MAP_PRIVATE, fd, start + base);
     if (map == MAP_FAILED)
         fail("mmap: %s", strerrorname_np(errno));
     if (writes) {
@@ -184,7 +185,7 @@ static void do_map(bool writes)
         compare("mapped read", map + (at - base), at, length);
 
         // Behind the end the last page has zeros.
-        for (off_t i = at + length; at + (off_t)length == size && i & 4095; i++)
+        for (off_t i = at + length; part < 0 && at + (off_t)length == size && i & 4095; i++)
             if (map[i - base])
                 fail("the mapped byte %#lx behind the end is %02x", (long)i, map[i - base]);
     }
@@ -333,7 +334,7 @@ static void do_sync(void)
     if (!host_path)
         return;
     int host = OK(open(host_path, O_RDONLY | O_CLOEXEC));
-    ssize_t length = OK(pread(host, buffer, limit + 1, 0));
+    ssize_t length = OK(pread(host, buffer, part < 0 ? limit + 1 : limit, start));
     OK(close(host));
     whole("the host's read after a sync", length, size);
     compare("the host's read after a sync", buffer, 0, size);
@@ -384,7 +385,10 @@ static void step(void)
         do_host();
         return;
     }
-    uint64_t what = below(&state, 100);
+    // Of a part only what leaves the other ones alone.
+    uint64_t what = part < 0 ? below(&state, 100) : below(&state, 72);
+    if (part >= 0 && what >= 70)
+        what = 99;
     if (what < 22)
         do_read();
     else if (what < 42)
@@ -431,13 +435,15 @@ int main(int count, char **arguments)
             limit = strtol(value, NULL, 10) & ~4095L;
         else if (strcmp(name, "--host-writes") == 0)
             settle = atoi(value);
+        else if (strcmp(name, "--part") == 0)
+            part = atoi(value);
         else {
             fprintf(stderr, "file-stress does not know '%s'\n", name);
             return 2;
         }
     }
-    if (!path || limit <= 0 || (settle >= 0 && !host_path)) {
-        fprintf(stderr, "file-stress --file PATH [--host PATH] [--seed N] [--operations N] [--seconds N] [--size BYTES] [--host-writes SETTLE_MS]\n");
+    if (!path || limit <= 0 || (settle >= 0 && (!host_path || part >= 0))) {
+        fprintf(stderr, "file-stress --file PATH [--host PATH] [--seed N] [--operations N] [--seconds N] [--size BYTES] [--host-writes SETTLE_MS] [--part N]\n");
         return 2;
     }
     state = seed;
@@ -445,7 +451,13 @@ int main(int count, char **arguments)
     fflush(stdout);
     model = calloc(1, limit + 4096);
     buffer = aligned_alloc(4096, limit + 4096);
-    fd = open_file(O_CREAT | O_TRUNC);
+    fd = open_file(O_CREAT | (part < 0 ? O_TRUNC : 0));
+    if (part >= 0) {
+        // Others write beside it meanwhile: as large as it must be at least, and zeros in this part.
+        start = part * limit;
+        size = limit;
+        whole("first write", pwrite(fd, model, limit, start), limit);
+    }
     double end = now() + seconds;
     while (done < operations && now() < end) {
         step();

@@ -33,7 +33,7 @@ public sealed class ConfigurationLoaderTests
           "tls": { "certificate": "/p/dpu.crt", "key": "/p/dpu.key", "authority": "/p/ca.crt", "revocations": "/p/ca.crl" },
           "hosts": [{ "name": "host1", "endpoint": "tcp://[2001:db8::1]:7443" }, { "name": "local", "endpoint": "unix:///l", "uid": 3 }],
           "mounts": [{ "host": "host1", "export": "/srv/data", "target": "/mnt/x", "cacheTimeout": "500ms", "lanes": 3, "giveUpAfter": "2m", "locks": "local", "transport": "io_uring" },
-            { "host": "host1", "export": "proc", "target": "/mnt/proc", "kind": "proc", "processes": "/run/view/proc" }],
+            { "host": "host1", "export": "proc", "target": "/mnt/proc", "kind": "proc", "processes": "/run/view/proc", "staleAfter": "3s" }],
           "slowRequest": "250ms",
           "control": { "socket": "/run/x.sock", "listen": ["tcp://127.0.0.1:7444"], "operators": ["alice"] }
         }
@@ -70,6 +70,7 @@ public sealed class ConfigurationLoaderTests
         Assert.AreEqual(3u, runtime.Hosts[1].Uid);
         Assert.AreEqual(TimeSpan.FromMilliseconds(500), runtime.Mounts[0].CacheTimeout);
         Assert.AreEqual(TimeSpan.FromMinutes(2), runtime.Mounts[0].GiveUpAfter);
+        Assert.AreEqual((TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(3)), (runtime.Mounts[0].StaleAfter, runtime.Mounts[1].StaleAfter));
         Assert.AreEqual(3, runtime.Mounts[0].Lanes);
         Assert.AreEqual(LockKeeper.Local, runtime.Mounts[0].Locks);
         Assert.AreEqual((false, null), (runtime.Mounts[0].OwnProcesses, runtime.Mounts[0].ProcessFolder));

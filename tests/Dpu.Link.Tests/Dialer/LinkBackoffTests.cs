@@ -7,12 +7,19 @@ namespace Dpu.Link.Tests.Dialer;
 public sealed class LinkBackoffTests
 {
     [TestMethod, TestCategory("unit")]
-    public void Bound_GrowsTwofoldToTheLimit()
+    public void Bound_IsAFifthOfTheTimeSoFar_AndTheFirst_UpToTheLimit()
     {
         var backoff = new LinkBackoff(new Random(1));
-        CollectionAssert.AreEqual(
-            new[] { 100, 200, 400, 800, 1600, 3200, 6400, 10000, 10000 },
-            Enumerable.Range(0, 9).Select(a => (int)backoff.Bound(a).TotalMilliseconds).ToArray());
+        var soFar = TimeSpan.Zero;
+        for (int attempt = 0; attempt < 100; attempt++)
+        {
+            double expected = Math.Min((soFar / 5 + LinkBackoff.DefaultFirst).TotalMilliseconds, LinkBackoff.DefaultLast.TotalMilliseconds);
+            Assert.AreEqual(expected, backoff.Bound(attempt).TotalMilliseconds, 0.01, $"attempt {attempt}");
+            soFar += backoff.Bound(attempt);
+        }
+
+        Assert.AreEqual(LinkBackoff.DefaultLast, backoff.Bound(35));
+        Assert.AreEqual(LinkBackoff.DefaultLast, backoff.Bound(int.MaxValue));
     }
 
     [TestMethod, TestCategory("unit")]
@@ -21,13 +28,13 @@ public sealed class LinkBackoffTests
         attempt &= int.MaxValue;
         var backoff = new LinkBackoff(new Random(seed));
         var delay = backoff.Delay(attempt);
-        return delay >= TimeSpan.FromMilliseconds(10) && delay <= backoff.Bound(attempt) && delay <= LinkBackoff.DefaultLast;
+        return delay >= TimeSpan.FromMilliseconds(2) && delay <= backoff.Bound(attempt) && delay <= LinkBackoff.DefaultLast;
     }).QuickCheckThrowOnFailure();
 
     [TestMethod, TestCategory("unit")]
     public void Delay_ManyDiallers_AreSpreadOverTheWholeBound()
     {
-        var delays = Enumerable.Range(0, 1000).Select(seed => new LinkBackoff(new Random(seed)).Delay(10).TotalSeconds).ToArray();
+        var delays = Enumerable.Range(0, 1000).Select(seed => new LinkBackoff(new Random(seed)).Delay(40).TotalSeconds).ToArray();
         Assert.IsTrue(delays.Min() < 0.5, $"least {delays.Min()}");
         Assert.IsTrue(delays.Max() > 9.5, $"most {delays.Max()}");
         Assert.IsTrue(Math.Abs(delays.Average() - 5) < 0.5, $"mean {delays.Average()}");

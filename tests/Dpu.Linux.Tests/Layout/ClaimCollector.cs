@@ -23,7 +23,7 @@ internal static class ClaimCollector
         Version? since = Parse(attribute.Since);
         if (!attribute.Prefix)
         {
-            yield return new($"{type.FullName} size", attribute.Header, Invariant($"sizeof({attribute.CName}) == {ManagedLayout.SizeOf(type)}"), null, since);
+            yield return new($"{type.FullName} size", attribute.Header, Invariant($"sizeof({attribute.CName}) == {ManagedLayout.SizeOf(type)}"), attribute.Architecture, since);
         }
 
         foreach (FieldInfo field in type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic))
@@ -32,9 +32,9 @@ internal static class ClaimCollector
             string name = own?.Name ?? field.Name;
             Version? fieldSince = Parse(own?.Since) ?? since;
             yield return new($"{type.FullName}.{field.Name} offset", attribute.Header,
-                Invariant($"__builtin_offsetof({attribute.CName}, {name}) == {ManagedLayout.OffsetOf(type, field)}"), null, fieldSince);
+                Invariant($"__builtin_offsetof({attribute.CName}, {name}) == {ManagedLayout.OffsetOf(type, field)}"), attribute.Architecture, fieldSince);
             yield return new($"{type.FullName}.{field.Name} size", attribute.Header,
-                Invariant($"sizeof((({attribute.CName} *)0)->{name}) == {ManagedLayout.SizeOf(field.FieldType)}"), null, fieldSince);
+                Invariant($"sizeof((({attribute.CName} *)0)->{name}) == {ManagedLayout.SizeOf(field.FieldType)}"), attribute.Architecture, fieldSince);
         }
     }
 

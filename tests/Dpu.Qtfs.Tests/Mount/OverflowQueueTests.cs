@@ -1,11 +1,13 @@
 using Dpu.Fuse.Wire;
+using Dpu.Keeper;
 using Dpu.Qtfs.Mount;
+using Dpu.Qtfs.Mount.Handover;
 using Microsoft.Win32.SafeHandles;
 
 namespace Dpu.Qtfs.Tests.Mount;
 
 [TestClass]
-public sealed unsafe class OverflowQueueTests
+public sealed unsafe class OverflowQueueTests : IDisposable
 {
     [TestMethod]
     [TestCategory("unit")]
@@ -37,11 +39,18 @@ public sealed unsafe class OverflowQueueTests
         Take(queue.TryTake());
     }
 
-    private static void Add(OverflowQueue queue, ulong unique, int length)
+    private readonly KeptState _state = new(new Keeping(null, ""), "test");
+    private readonly RequestCells _cells;
+
+    public OverflowQueueTests() => _cells = new RequestCells(_state);
+
+    public void Dispose() => _state.Dispose();
+
+    private void Add(OverflowQueue queue, ulong unique, int length)
     {
         byte* message = stackalloc byte[length];
         ((fuse_in_header*)message)->unique = unique;
-        queue.Add(new OverflowRequest(message, length, new SafeFileHandle()));
+        queue.Add(new OverflowRequest(_cells.Park(message, length, ParkedFor.Lane, RequestCells.GuardDevice), new SafeFileHandle()));
     }
 
     private static ulong? Take(OverflowRequest? request)

@@ -29,6 +29,10 @@ public sealed class IdMap : IEquatable<IdMap>
         }
     }
 
+    /// <summary>Its ranges.</summary>
+    public override string ToString() =>
+        string.Join(' ', _ranges.Select(range => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{range.PeerStart}:{range.HostStart}:{range.Count}")));
+
     /// <summary>The host's id for a peer's; false where there is none.</summary>
     public bool TryToHost(uint peer, out uint host)
     {

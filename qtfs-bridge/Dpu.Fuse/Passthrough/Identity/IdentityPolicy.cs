@@ -17,6 +17,9 @@ public sealed record IdentityPolicy
     /// <summary>The kernel's "nobody", the id shown where there is no better one.</summary>
     public const uint Nobody = 65534;
 
+    /// <summary>The most supplementary groups of a caller that count.</summary>
+    public const int MaxGroups = FuseWorkerThread.MaxGroups;
+
     /// <summary>Believes the peer in everything.</summary>
     public static IdentityPolicy Trusting { get; } = new() { Squash = Squash.None };
 
@@ -100,6 +103,25 @@ public sealed record IdentityPolicy
 
         return thread.Become(ToHostUser(caller.Uid), ToHostGroup(caller.Gid), groups[..count], Privilege.None);
     }
+
+    /// <summary>
+    /// As <see cref="Assume"/> for <see cref="IdentityUse.Checked"/>, where nobody may stand for somebody else but by a squash: who has
+    /// no counterpart is refused.
+    /// </summary>
+    /// <param name="caller">Who acts.</param>
+    /// <param name="uid">As which user of the host.</param>
+    /// <param name="gid">With which group.</param>
+    /// <returns>0, <c>-EACCES</c> for who has no counterpart, or another negated errno.</returns>
+    internal int AssumeMapped(in FuseCaller caller, out uint uid, out uint gid)
+    {
+        (uid, gid) = (ToHostUser(caller.Uid), ToHostGroup(caller.Gid));
+        bool known = caller.Uid != uint.MaxValue && caller.Gid != uint.MaxValue
+            && (IsSquashed(caller.Uid) || Users is null || Users.TryToHost(caller.Uid, out _))
+            && (IsSquashed(caller.Gid) || Groups is null || Groups.TryToHost(caller.Gid, out _));
+        return known ? Assume(caller, IdentityUse.Checked) : -errno.EACCES;
+    }
+
+    private bool IsSquashed(uint claimed) => Squash == Squash.All || (Squash == Squash.Root && claimed == 0);
 
     private uint ToHost(uint claimed, IdMap? map, uint anonymous)
     {

@@ -24,5 +24,8 @@ internal sealed class LockOwner(ulong node, ulong id)
     /// <summary>The DPU's process that locked last.</summary>
     public uint Process { get; set; }
 
+    /// <summary>Under which number the description is kept for another life of the process; 0 where it is not.</summary>
+    public ulong Kept { get; set; }
+
     public LockRanges Ranges { get; } = new();
 }

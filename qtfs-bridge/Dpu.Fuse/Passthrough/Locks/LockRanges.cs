@@ -7,13 +7,13 @@ namespace Dpu.Fuse;
 /// <param name="End">The last byte.</param>
 /// <param name="Exclusive">Whether it is a write lock.</param>
 /// <param name="Handle">The open file by which it was locked.</param>
-internal readonly record struct LockRange(ulong Start, ulong End, bool Exclusive, ulong Handle);
+public readonly record struct LockRange(ulong Start, ulong End, bool Exclusive, ulong Handle);
 
 /// <summary>
 /// What one owner has locked of one file: sorted, without overlap, as the kernel keeps it (fcntl(2): a new lock replaces,
 /// splits and joins the owner's older ones). Not thread-safe.
 /// </summary>
-internal sealed class LockRanges
+public sealed class LockRanges
 {
     private readonly List<LockRange> _ranges = [];
 

@@ -41,8 +41,10 @@ internal sealed unsafe partial class LockTable
     /// <param name="descriptors">A descriptor of /proc/self/fd.</param>
     /// <param name="budget">What the peer may hold.</param>
     /// <param name="onLimit">Told what the budget refused; must not block or throw.</param>
-    public LockTable(HandleTable handles, int descriptors, LockBudget budget, Action<string>? onLimit)
+    /// <param name="kept">Where locks are kept for another life of the process; null where they are not.</param>
+    public LockTable(HandleTable handles, int descriptors, LockBudget budget, Action<string>? onLimit, IKeptState? kept = null)
     {
+        _kept = kept;
         _handles = handles;
         _descriptors = descriptors;
         _budget = budget;
@@ -185,6 +187,8 @@ internal sealed unsafe partial class LockTable
         }
         while (error == -errno.EINTR && ++tries < InterruptedTries);
 
+        file.Record.Flocked |= wanted.Type != fcntl.F_UNLCK;
+
         // A change of an older lock has given that up before it failed (flock(2)).
         if (error == 0 ? !wanted.Exclusive : !again)
         {
@@ -213,6 +217,7 @@ internal sealed unsafe partial class LockTable
         if (error == 0)
         {
             owner.Ranges.Clear(wanted.Start, wanted.End);
+            Hold(owner);
             Wake(wanted.Node);
         }
 
@@ -254,6 +259,7 @@ internal sealed unsafe partial class LockTable
             owner.Ranges.Set(new LockRange(wanted.Start, wanted.End, wanted.Exclusive, wanted.Handle));
             owner.Handle = wanted.Handle;
             owner.Process = wanted.Process;
+            Hold(owner);
             if (weaker)
             {
                 Wake(wanted.Node);
@@ -299,9 +305,10 @@ internal sealed unsafe partial class LockTable
             return error;
         }
 
-        (owner.Descriptor, owner.Readable, owner.Writable, owner.Handle) = (descriptor, readable, writable, wanted.Handle);
+        (owner.Readable, owner.Writable, owner.Handle) = (readable, writable, wanted.Handle);
         if (!known)
         {
+            owner.Descriptor = descriptor;
             Add(owner);
         }
 
@@ -311,7 +318,7 @@ internal sealed unsafe partial class LockTable
     // A process that locks by one descriptor for reading and by another one for writing is one owner, and two descriptions
     // would be in each other's way. What the old one holds are read locks, which can be held twice; only a description
     // for writing alone, which could not be opened for both, has others.
-    private static int Move(LockOwner owner, int descriptor)
+    private int Move(LockOwner owner, int descriptor)
     {
         foreach (LockRange range in owner.Ranges.All)
         {
@@ -322,7 +329,16 @@ internal sealed unsafe partial class LockTable
             }
         }
 
-        _ = close(owner.Descriptor);
+        int old = owner.Descriptor;
+        owner.Descriptor = descriptor;
+        if (owner.Kept != 0)
+        {
+            // Who keeps the old one closes it later, and it would be in the new one's way.
+            Hold(owner);
+            _ = Change(old, LockRequest.Native(0, long.MaxValue, fcntl.F_UNLCK));
+        }
+
+        _ = close(old);
         return 0;
     }
 
@@ -365,6 +381,7 @@ internal sealed unsafe partial class LockTable
 
     private void UnlockAllOf(LockOwner owner, ulong handle)
     {
+        int before = owner.Ranges.Count;
         for (int i = owner.Ranges.Count - 1; i >= 0; i--)
         {
             LockRange range = owner.Ranges.All[i];
@@ -378,6 +395,11 @@ internal sealed unsafe partial class LockTable
         if (owner.Handle == handle && owner.Ranges.Count > 0)
         {
             owner.Handle = owner.Ranges.All[0].Handle;
+        }
+
+        if (owner.Ranges.Count != before && owner.Ranges.Count > 0)
+        {
+            Hold(owner);
         }
     }
 
@@ -399,6 +421,7 @@ internal sealed unsafe partial class LockTable
 
     private void Remove(LockOwner owner)
     {
+        LetGo(owner);
         _ = close(owner.Descriptor);
         owner.Descriptor = -1;
         _owners.Remove((owner.Node, owner.Id));

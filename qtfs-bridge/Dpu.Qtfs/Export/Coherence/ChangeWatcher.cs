@@ -135,6 +135,9 @@ public sealed unsafe class ChangeWatcher : IDisposable
     }
 
     /// <summary>From now on the calling thread's changes are that mount's own.</summary>
+    /// <summary>Whether a thread closes files that this agent has written; null where only its own do.</summary>
+    internal Func<int, bool>? ClosesForUs { get; set; }
+
     internal void EnterThread(MountChanges mount) => _threads[gettid()] = mount;
 
     internal void LeaveThread() => _threads.TryRemove(gettid(), out _);
@@ -318,6 +321,12 @@ public sealed unsafe class ChangeWatcher : IDisposable
             }
 
             MountChanges? own = _threads.GetValueOrDefault(change.Thread);
+            if (own is null && change.Mask == fanotify.FAN_CLOSE_WRITE && ClosesForUs?.Invoke(change.Thread) == true)
+            {
+                // A lane has closed the file, and who keeps open files for the agent was the last to: what was written was told.
+                continue;
+            }
+
             bool isSelf = change.Name.SequenceEqual("."u8);
             foreach (Watch watch in WatchesOf(change.Directory))
             {

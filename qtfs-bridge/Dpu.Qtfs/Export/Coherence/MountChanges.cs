@@ -43,6 +43,9 @@ internal sealed class MountChanges : INodeWatcher
     /// <summary>The nodes; set once, before the mount serves anything.</summary>
     public PassthroughFileSystem FileSystem { get; set; } = null!;
 
+    /// <summary>The numbers of this mount's notifications go on behind those of an earlier life; before anything is told.</summary>
+    public void ContinueFrom(ulong number) => (_number, _oldest) = (number, number + 1);
+
     /// <summary>Rises before a node is said to be covered no more: who saw another value must not say that it is.</summary>
     public long Moves => Volatile.Read(ref _moves);
 

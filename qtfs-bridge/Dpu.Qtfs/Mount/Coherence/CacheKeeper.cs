@@ -24,8 +24,8 @@ internal sealed unsafe class CacheKeeper : IDisposable
 
     private readonly RemoteMount _mount;
     private readonly ILogger _logger;
-    private readonly KnownIds _nodes = new();
-    private readonly KnownNames _names = new();
+    private readonly KnownIds _nodes;
+    private readonly KnownNames _names;
     private readonly ManualResetEventSlim _stop = new();
     private readonly KernelTeller _teller;
     private LinkConnection? _connection;
@@ -33,6 +33,7 @@ internal sealed unsafe class CacheKeeper : IDisposable
     // The keeper's alone, whichever thread that is.
     private FuseChannel? _channel;
     private IEnumerator<Invalidation>? _forgetting;
+    private readonly List<TakenNames> _taken = [];
     private ulong _everything;
     private long _lostAt;
     private bool _forgotten = true;
@@ -46,7 +47,12 @@ internal sealed unsafe class CacheKeeper : IDisposable
     {
         _mount = mount;
         _logger = logger;
-        _teller = new KernelTeller(mount, Keep);
+        _nodes = new KnownIds(mount.State, "nodes");
+        _names = new KnownNames(mount.State);
+        _teller = new KernelTeller(mount, logger, Keep);
+
+        // What an earlier runtime's mount told the kernel, and the host has changed since.
+        _forgotten = !mount.IsTakenOver;
         Gate = new CacheGate(mount.Options.Lanes + ReliefLanes.Most + Ring.RingLanes.CountFor(mount.Options));
     }
 
@@ -105,6 +111,9 @@ internal sealed unsafe class CacheKeeper : IDisposable
     /// <param name="deadline">Until when, in ms of <see cref="Environment.TickCount64"/>.</param>
     /// <returns>False where it has not been, or one of them waits for a request of the kernel's.</returns>
     public bool AwaitTold(ulong number, long deadline) => number != 0 && _teller.AwaitTold(number, deadline);
+
+    /// <summary>Runs something that tells the kernel, on this thread and beside the keeper.</summary>
+    public void Run(Action<KernelTeller.Turn> work) => _teller.Run(work);
 
     /// <summary>Starts the keeper.</summary>
     /// <param name="device">Where the kernel is told.</param>
@@ -314,35 +323,45 @@ internal sealed unsafe class CacheKeeper : IDisposable
             yield return Invalidation.Content(node);
         }
 
-        foreach (ReadOnlyMemory<byte> arena in _names.Take(onlyFull: false))
+        _taken.AddRange(_names.Take(onlyFull: false));
+        for (; _taken.Count > 0; _taken.RemoveAt(0))
         {
-            for (int at = 0; at < arena.Length;)
+            for (int at = 0; Name(_taken[0], ref at) is { } name;)
             {
-                yield return Name(arena, ref at);
+                yield return name;
             }
+
+            _taken[0].Dispose();
         }
     }
 
     // What the kernel believed of names for which there was no room is asked for again, and remembered then.
     private void MakeRoom(KernelTeller.Turn turn)
     {
-        IReadOnlyList<ReadOnlyMemory<byte>> arenas = _names.Take(onlyFull: true);
+        IReadOnlyList<TakenNames> all = _names.Take(onlyFull: true);
 
         // Replies by which they were remembered may be on their way to the kernel.
         Gate.AwaitLanes();
-        foreach (ReadOnlyMemory<byte> arena in arenas)
+        foreach (TakenNames names in all)
         {
-            for (int at = 0; at < arena.Length && !_stop.IsSet;)
+            for (int at = 0; !_stop.IsSet && Name(names, ref at) is { } name;)
             {
-                _ = turn.Tell(Name(arena, ref at), 0);
+                _ = turn.Tell(name, 0);
             }
+
+            names.Dispose();
         }
     }
 
-    private static Invalidation Name(ReadOnlyMemory<byte> arena, ref int at)
+    private static Invalidation? Name(TakenNames names, ref int at)
     {
-        ReadOnlySpan<byte> rest = arena.Span[at..];
-        _ = KnownNames.Read(ref rest, out ulong directory, out ReadOnlySpan<byte> name);
+        ReadOnlySpan<byte> arena = names.Arena;
+        ReadOnlySpan<byte> rest = arena[at..];
+        if (!KnownNames.Read(ref rest, out ulong directory, out ReadOnlySpan<byte> name))
+        {
+            return null;
+        }
+
         at = arena.Length - rest.Length;
         return Invalidation.Entry(directory, name);
     }

@@ -1,6 +1,7 @@
 using Dpu.Fuse;
 using Dpu.Fuse.Wire;
 using Dpu.Linux;
+using Dpu.Qtfs.Mount.Handover;
 using Microsoft.Win32.SafeHandles;
 
 namespace Dpu.Qtfs.Mount.Coherence;
@@ -49,7 +50,7 @@ internal sealed unsafe class GrantedLocks
             return false;
         }
 
-        Add(device, request->unique, request->nodeid, after);
+        Add(device, request->unique, request->nodeid, after, _mount.Cells.Park((byte*)request, (int)request->len, ParkedFor.Host, _mount.NumberOf(device)));
         return true;
     }
 
@@ -62,30 +63,34 @@ internal sealed unsafe class GrantedLocks
     }
 
     /// <summary>Answers a lock that was granted.</summary>
-    public void Add(SafeFileHandle device, ulong unique, ulong node, ulong after)
+    /// <param name="device">Where its request was read.</param>
+    /// <param name="unique">The kernel's number of it.</param>
+    /// <param name="node">The file.</param>
+    /// <param name="after">The last notification before.</param>
+    /// <param name="parked">The request, until it is answered.</param>
+    public void Add(SafeFileHandle device, ulong unique, ulong node, ulong after, ParkedRequest? parked)
     {
         lock (_lock)
         {
-            _waiting.Enqueue(new Grant(device, unique, node, after, Environment.TickCount64));
+            _waiting.Enqueue(new Grant(device, unique, node, after, Environment.TickCount64, parked));
             Monitor.Pulse(_lock);
         }
     }
 
     /// <summary>Runs until <see cref="Stop"/>; on a thread of its own.</summary>
-    /// <param name="device">Where notifications go.</param>
-    public void Run(SafeFileHandle device)
+    public void Run() => _cache.Run(turn =>
     {
-        byte[] message = new byte[Invalidation.MaxSize];
         while (TryTake(out Grant grant))
         {
             if (!_cache.AwaitTold(grant.After, grant.At + (long)_mount.Options.StaleAfter.TotalMilliseconds))
             {
-                KernelTeller.Tell(device, Invalidation.Content(grant.Node), message);
+                turn.TellNow(Invalidation.Content(grant.Node));
             }
 
             _mount.Reply(grant.Device, grant.Unique, 0);
+            grant.Parked?.Dispose();
         }
-    }
+    });
 
     /// <summary>Ends <see cref="Run"/> soon; the mount has ended.</summary>
     public void Stop()
@@ -111,5 +116,5 @@ internal sealed unsafe class GrantedLocks
         }
     }
 
-    private readonly record struct Grant(SafeFileHandle Device, ulong Unique, ulong Node, ulong After, long At);
+    private readonly record struct Grant(SafeFileHandle Device, ulong Unique, ulong Node, ulong After, long At, ParkedRequest? Parked);
 }

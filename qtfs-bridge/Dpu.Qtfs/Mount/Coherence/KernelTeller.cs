@@ -1,5 +1,5 @@
 using Dpu.Fuse;
-using Dpu.Linux;
+using Microsoft.Extensions.Logging;
 using Microsoft.Win32.SafeHandles;
 
 namespace Dpu.Qtfs.Mount.Coherence;
@@ -9,6 +9,10 @@ namespace Dpu.Qtfs.Mount.Coherence;
 /// has its directory locked (fuse_reverse_inval_inode, fuse_reverse_inval_entry). One thread at a time has the turn. Where it is
 /// held up, another one gets the turn; what else is to be told of the same node waits for the first. Thread-safe.
 /// </summary>
+/// <remarks>
+/// No signal ends that wait, and a process that is killed in it does not end: neither would the mount, nor would a next runtime get its turn
+/// to answer. So it is left to <see cref="TellerProcess"/>, and this process can be killed at any time.
+/// </remarks>
 internal sealed unsafe class KernelTeller
 {
     /// <summary>Nodes that may be held up, each with a thread; where there are more, the turn waits.</summary>
@@ -17,21 +21,27 @@ internal sealed unsafe class KernelTeller
     private static readonly TimeSpan HeldUpAfter = TimeSpan.FromMilliseconds(100);
 
     private readonly RemoteMount _mount;
+    private readonly ILogger _logger;
     private readonly Action<Turn> _work;
     private readonly object _lock = new();
+    private readonly Stack<TellerProcess> _processes = [];
     private readonly Dictionary<ulong, Turn> _heldUp = [];
     private readonly List<Thread> _threads = [];
     private SafeFileHandle? _device;
     private Turn? _turn;
     private bool _helping;
+    private bool _stopped;
+    private bool _refusalTold;
     private bool _interrupted = true;
     private ulong _told;
 
     /// <param name="mount">The mount.</param>
+    /// <param name="logger">The log.</param>
     /// <param name="work">What who has the turn does; it returns when <see cref="Turn.Tell"/> has returned false.</param>
-    public KernelTeller(RemoteMount mount, Action<Turn> work)
+    public KernelTeller(RemoteMount mount, ILogger logger, Action<Turn> work)
     {
         _mount = mount;
+        _logger = logger;
         _work = work;
     }
 
@@ -73,7 +83,7 @@ internal sealed unsafe class KernelTeller
             _helping = true;
             StartThread(name, () =>
             {
-                work(new Turn(this));
+                Run(work, new Turn(this));
                 lock (_lock)
                 {
                     _helping = false;
@@ -128,23 +138,92 @@ internal sealed unsafe class KernelTeller
         lock (_lock)
         {
             _turn = null;
+            _stopped = true;
             threads = [.. _threads];
         }
 
         Array.ForEach(threads, thread => thread.Join());
+        while (_processes.TryPop(out TellerProcess? process))
+        {
+            process.Dispose();
+        }
     }
 
-    /// <summary>Tells the kernel to forget something; waits for what holds it.</summary>
-    /// <param name="device">Where to.</param>
-    /// <param name="invalidation">What.</param>
-    /// <param name="message">Room for it.</param>
-    public static void Tell(SafeFileHandle device, in Invalidation invalidation, byte[] message)
+    /// <summary>Runs something that tells the kernel, on this thread and beside all others; see <see cref="Turn.TellNow"/>.</summary>
+    public void Run(Action<Turn> work) => Run(work, new Turn(this));
+
+    // Waits for what holds it.
+    private void Tell(Turn turn, in Invalidation invalidation)
     {
-        int length = invalidation.Write(message, expireOnly: true);
-        fixed (byte* bytes = message)
+        fixed (byte* message = turn.Message)
         {
-            // SAFETY: pinned, and longer than any notification. ENOENT: the kernel has nothing of it.
-            _ = FuseDevice.WriteReply(device, bytes, length);
+            // SAFETY: pinned, and longer than any notification. Whatever the kernel answers is well: ENOENT, it has nothing of it.
+            int length = invalidation.Write(turn.Message, expireOnly: true);
+            if (!TellByProcess(turn, message, length))
+            {
+                _ = FuseDevice.WriteReply(_device!, message, length);
+            }
+        }
+    }
+
+    private bool TellByProcess(Turn turn, byte* message, int length)
+    {
+        // One that somebody has ended is replaced. To tell the kernel twice does no harm.
+        for (int tried = 0; tried < 2; tried++)
+        {
+            turn.Process ??= TakeProcess();
+            if (turn.Process is not { } process)
+            {
+                return false;
+            }
+
+            if (process.Tell(message, length))
+            {
+                return true;
+            }
+
+            process.Dispose();
+            turn.Process = null;
+        }
+
+        return false;
+    }
+
+    private TellerProcess? TakeProcess()
+    {
+        lock (_lock)
+        {
+            if (_processes.TryPop(out TellerProcess? idle))
+            {
+                return idle;
+            }
+        }
+
+        TellerProcess? started = TellerProcess.TryStart(_device!, _mount.ConnectionNumber, _mount.State.GuardiansMemory, out string problem);
+        if (started is null && !_refusalTold)
+        {
+            _refusalTold = true;
+            Log.NoTeller(_logger, _mount.Options.Target, problem);
+        }
+
+        return started;
+    }
+
+    private void Run(Action<Turn> work, Turn turn)
+    {
+        work(turn);
+        if (turn.Process is { } process)
+        {
+            lock (_lock)
+            {
+                if (!_stopped)
+                {
+                    _processes.Push(process);
+                    return;
+                }
+            }
+
+            process.Dispose();
         }
     }
 
@@ -153,7 +232,7 @@ internal sealed unsafe class KernelTeller
     {
         var turn = new Turn(this);
         _turn = turn;
-        StartThread("cache", () => _work(turn));
+        StartThread("cache", () => Run(_work, turn));
     }
 
     private void StartThread(string name, Action work)
@@ -165,8 +244,13 @@ internal sealed unsafe class KernelTeller
     /// <summary>A thread's leave to tell the kernel.</summary>
     internal sealed class Turn(KernelTeller teller)
     {
-        private readonly byte[] _message = new byte[Invalidation.MaxSize];
         private readonly Queue<Invalidation> _behind = new();
+
+        /// <summary>Room for a notification.</summary>
+        public byte[] Message { get; } = new byte[Invalidation.MaxSize];
+
+        /// <summary>What tells the kernel for it; null where it does so itself, or has told nothing yet.</summary>
+        public TellerProcess? Process { get; set; }
 
         /// <summary>The node of which the kernel is being told.</summary>
         public ulong Node { get; private set; }
@@ -199,7 +283,7 @@ internal sealed unsafe class KernelTeller
 
             if (mine)
             {
-                KernelTeller.Tell(teller._device!, invalidation, _message);
+                teller.Tell(this, invalidation);
             }
 
             lock (teller._lock)
@@ -220,6 +304,9 @@ internal sealed unsafe class KernelTeller
             return false;
         }
 
+        /// <summary>Tells the kernel to forget something, whoever else tells it of the same node.</summary>
+        public void TellNow(in Invalidation invalidation) => teller.Tell(this, invalidation);
+
         private void TellRest()
         {
             while (true)
@@ -235,7 +322,7 @@ internal sealed unsafe class KernelTeller
                     }
                 }
 
-                KernelTeller.Tell(teller._device!, next, _message);
+                teller.Tell(this, next);
             }
         }
     }

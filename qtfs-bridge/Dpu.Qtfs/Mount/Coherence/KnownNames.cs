@@ -1,4 +1,6 @@
 using System.Buffers.Binary;
+using Dpu.Keeper;
+using Dpu.Qtfs.Mount.Handover;
 
 namespace Dpu.Qtfs.Mount.Coherence;
 
@@ -21,7 +23,16 @@ internal sealed class KnownNames
     private const int LengthAt = 12;
     private const int HeadSize = 13;
 
-    private readonly Part[] _parts = [.. Enumerable.Range(0, Parts).Select(_ => new Part())];
+    private readonly Part[] _parts;
+    private readonly TakenNames[] _left;
+
+    /// <summary>Without a state it is this process's alone.</summary>
+    /// <param name="state">Where they are kept for a runtime that takes the place of this one, and what an earlier one has left.</param>
+    public KnownNames(KeptState? state = null)
+    {
+        _left = [.. (state?.Group(Group) ?? []).Select(memory => new TakenNames(memory, state!))];
+        _parts = [.. Enumerable.Range(0, Parts).Select(_ => new Part(state))];
+    }
 
     /// <summary>Names known.</summary>
     public int Count => _parts.Sum(part => part.Count);
@@ -40,11 +51,11 @@ internal sealed class KnownNames
         return _parts[code % Parts].Add(code / Parts, directory, name, always);
     }
 
-    /// <summary>Takes names away, those of all parts or of the full ones only.</summary>
+    /// <summary>Takes names away, those of all parts or of the full ones only; all of them with those of an earlier runtime.</summary>
     /// <param name="onlyFull">Whether parts that have room stay.</param>
-    /// <returns>The arenas that <see cref="Read"/> reads.</returns>
-    public IReadOnlyList<ReadOnlyMemory<byte>> Take(bool onlyFull) =>
-        [.. _parts.Where(part => !onlyFull || part.Count >= MostOfPart).Select(part => part.Take())];
+    /// <returns>The arenas that <see cref="Read"/> reads; to be disposed of once the kernel was told.</returns>
+    public IReadOnlyList<TakenNames> Take(bool onlyFull) =>
+        [.. onlyFull ? [] : _left, .. _parts.Where(part => !onlyFull || part.Count >= MostOfPart).Select(part => part.Take()).OfType<TakenNames>()];
 
     /// <summary>Reads the next name of what <see cref="Take"/> returned; false at the end.</summary>
     public static bool Read(ref ReadOnlySpan<byte> arena, out ulong directory, out ReadOnlySpan<byte> name)
@@ -62,15 +73,21 @@ internal sealed class KnownNames
         return true;
     }
 
-    // A hash table with open addressing; of offsets into the arena, whose first byte is unused, so that 0 is none.
-    private sealed class Part
+    private const string Group = "names";
+
+    // A hash table with open addressing; of offsets into the arena, which begins with how much of it is used, so that 0 is none. It is there
+    // at the first name, and moves to twice the room where that is needed.
+    private sealed unsafe class Part(KeptState? state)
     {
+        private const int FirstRoom = 64 << 10;
+
         private readonly Lock _lock = new();
         private int[] _table = [];
-        private byte[] _arena = [];
-        private int _used = 1;
+        private KeptMemory? _memory;
 
         public int Count { get; private set; }
+
+        private ref int Used => ref *(int*)_memory!.Address;
 
         public bool Add(uint code, ulong directory, ReadOnlySpan<byte> name, bool always)
         {
@@ -93,32 +110,49 @@ internal sealed class KnownNames
                 }
 
                 int size = HeadSize + name.Length;
-                if (_arena.Length - _used < size)
-                {
-                    Array.Resize(ref _arena, Math.Max(1024, (_arena.Length + size) * 2));
-                }
-
-                Span<byte> record = _arena.AsSpan(_used, size);
+                int used = Reserve(size);
+                var record = new Span<byte>(_memory!.Address + used, size);
                 BinaryPrimitives.WriteUInt32LittleEndian(record, code);
                 BinaryPrimitives.WriteUInt64LittleEndian(record[DirectoryAt..], directory);
                 record[LengthAt] = (byte)name.Length;
                 name.CopyTo(record[HeadSize..]);
-                _table[at] = _used;
-                _used += size;
+                _table[at] = used;
+                Volatile.Write(ref Used, used + size);
                 Count++;
                 return true;
             }
         }
 
-        public ReadOnlyMemory<byte> Take()
+        public TakenNames? Take()
         {
             lock (_lock)
             {
-                ReadOnlyMemory<byte> taken = _used == 1 ? default : _arena.AsMemory(1, _used - 1);
-                (_table, _arena, _used, Count) = ([], [], 1, 0);
+                TakenNames? taken = _memory is null ? null : new TakenNames(_memory, state);
+                (_table, _memory, Count) = ([], null, 0);
                 return taken;
             }
         }
+
+        // The place of the next record, with room behind it.
+        private int Reserve(int size)
+        {
+            if (_memory is null)
+            {
+                _memory = Make(FirstRoom);
+                Used = sizeof(int);
+            }
+            else if (_memory.Size - Used < size)
+            {
+                KeptMemory larger = Make(_memory.Size * 2);
+                Buffer.MemoryCopy(_memory.Address, larger.Address, larger.Size, Used);
+                new TakenNames(_memory, state).Dispose();
+                _memory = larger;
+            }
+
+            return Used;
+        }
+
+        private KeptMemory Make(long size) => state?.Another(Group, size) ?? KeptMemory.Own(Group, size);
 
         // The place of the name in the table, or the empty one where it belongs.
         private int Find(uint code, ulong directory, ReadOnlySpan<byte> name)
@@ -134,21 +168,61 @@ internal sealed class KnownNames
 
         private bool Is(int offset, uint code, ulong directory, ReadOnlySpan<byte> name)
         {
-            ReadOnlySpan<byte> record = _arena.AsSpan(offset);
+            ReadOnlySpan<byte> record = RecordAt(offset);
             return BinaryPrimitives.ReadUInt32LittleEndian(record) == code
                 && BinaryPrimitives.ReadUInt64LittleEndian(record[DirectoryAt..]) == directory
-                && record.Slice(HeadSize, record[LengthAt]).SequenceEqual(name);
+                && record[HeadSize..].SequenceEqual(name);
         }
+
+        private ReadOnlySpan<byte> RecordAt(int offset) => new(_memory!.Address + offset, HeadSize + _memory.Address[offset + LengthAt]);
 
         private void Grow()
         {
             _table = new int[Math.Max(64, _table.Length * 2)];
-            for (int offset = 1; offset < _used; offset += HeadSize + _arena[offset + LengthAt])
+            for (int offset = sizeof(int); _memory is not null && offset < Used;)
             {
-                ReadOnlySpan<byte> record = _arena.AsSpan(offset);
-                uint code = BinaryPrimitives.ReadUInt32LittleEndian(record);
-                _table[Find(code, BinaryPrimitives.ReadUInt64LittleEndian(record[DirectoryAt..]), record.Slice(HeadSize, record[LengthAt]))] = offset;
+                ReadOnlySpan<byte> record = RecordAt(offset);
+                _table[Find(BinaryPrimitives.ReadUInt32LittleEndian(record), BinaryPrimitives.ReadUInt64LittleEndian(record[DirectoryAt..]), record[HeadSize..])] = offset;
+                offset += record.Length;
             }
+        }
+    }
+}
+
+/// <summary>Names that the kernel is about to be told to forget. They stay with the keeper until it was.</summary>
+/// <param name="memory">Where they lie.</param>
+/// <param name="state">Where that is kept; null where it is this process's own.</param>
+internal sealed unsafe class TakenNames(KeptMemory memory, KeptState? state) : IDisposable
+{
+    /// <summary>For <see cref="KnownNames.Read"/>.</summary>
+    public ReadOnlySpan<byte> Arena
+    {
+        get
+        {
+            // What an earlier process left is not trusted further than its size.
+            int used = _disposed ? 0 : (int)Math.Min(*(uint*)memory.Address, memory.Size);
+            return used <= sizeof(int) ? [] : new ReadOnlySpan<byte>(memory.Address + sizeof(int), used - sizeof(int));
+        }
+    }
+
+    private bool _disposed;
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        if (_disposed)
+        {
+            return;
+        }
+
+        _disposed = true;
+        if (state is null)
+        {
+            memory.Dispose();
+        }
+        else
+        {
+            state.Free(memory);
         }
     }
 }

@@ -37,6 +37,20 @@ internal sealed unsafe class OwnProcessesMount(string folder, string target) : I
         }
     }
 
+    /// <summary>Takes up one that an earlier runtime has mounted.</summary>
+    public void Adopt()
+    {
+        lock (_lock)
+        {
+            fixed (byte* place = Encoding.UTF8.GetBytes($"{target}/{OwnNodes.FolderName}\0"))
+            {
+                // SAFETY: a NUL-terminated string, pinned during the call.
+                int top = Result(openat(fcntl.AT_FDCWD, place, fcntl.O_PATH | fcntl.O_DIRECTORY | fcntl.O_NOFOLLOW | fcntl.O_CLOEXEC, 0));
+                _top ??= top >= 0 ? new SafeFileHandle(top, ownsHandle: true) : null;
+            }
+        }
+    }
+
     /// <summary>
     /// Takes it away again, by a descriptor of it: no path leads there that a host who is away could hold up. Users of it
     /// go on.

@@ -51,38 +51,7 @@ internal sealed unsafe class ProcessMerge(OwnProcesses processes)
     }
 
     /// <summary>Whether a host's reply names a node that only this machine has. Its framing has been checked.</summary>
-    public static bool IsForged(uint opcode, byte* reply, int length)
-    {
-        int size = length - sizeof(fuse_out_header);
-        byte* body = reply + sizeof(fuse_out_header);
-        switch ((fuse_opcode)opcode)
-        {
-            case FUSE_LOOKUP or FUSE_MKNOD or FUSE_MKDIR or FUSE_SYMLINK or FUSE_LINK or FUSE_CREATE or FUSE_TMPFILE when size >= sizeof(fuse_entry_out):
-                return OwnNodes.IsOwn(((fuse_entry_out*)body)->nodeid);
-            case FUSE_READDIRPLUS:
-                while (size >= sizeof(fuse_direntplus))
-                {
-                    var line = (fuse_direntplus*)body;
-                    if (OwnNodes.IsOwn(line->entry_out.nodeid))
-                    {
-                        return true;
-                    }
-
-                    long step = (sizeof(fuse_direntplus) + (long)line->dirent.namelen + 7) & ~7;
-                    if (step > size)
-                    {
-                        return false;
-                    }
-
-                    body += step;
-                    size -= (int)step;
-                }
-
-                return false;
-            default:
-                return false;
-        }
-    }
+    public static bool IsForged(uint opcode, byte* reply, int length) => EntryIds.Any(opcode, reply, length, OwnNodes.Mark, OwnNodes.Mark);
 
     private int Lookup(fuse_in_header* header, int length, byte* reply)
     {

@@ -18,6 +18,9 @@ internal sealed unsafe class RingConnection : IDisposable
     private byte* _buffer;
     private readonly bool _held;
 
+    /// <summary>See <see cref="LaneConnection.State"/>.</summary>
+    public ulong State => _lane.State;
+
     public RingConnection(LaneConnection lane, uint generation)
     {
         _lane = lane;

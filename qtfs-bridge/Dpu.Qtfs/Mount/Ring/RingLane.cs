@@ -163,7 +163,8 @@ internal sealed unsafe class RingLane : IDisposable
 
             if (!request.Begun)
             {
-                if (request.NoteInterrupt(unique))
+                if (request.Current!.TryRead(out RequestUnderWay under) && under.Unique == unique
+                    && CallerState.EndsUnsent(under.Opcode, under.Caller) && request.NoteInterrupt(unique))
                 {
                     Wake();
                 }

@@ -315,6 +315,7 @@ internal sealed unsafe partial class RingLink
             }
 
             _mount.Flushes.Answered(request.Message, request.Length, reply, length);
+            _mount.Held.Answered(request.Message, request.Length, reply, length, connection.State);
             _lane.Deliver(request, reply, length);
         }
     }
@@ -432,7 +433,7 @@ internal sealed unsafe partial class RingLink
         _dialling = connection;
         try
         {
-            _mount.InitExchange.Restore(connection);
+            _mount.Restore(connection);
             if (connection.HasUnread)
             {
                 throw new FuseChannelException("the host answered more than it was asked");

@@ -68,7 +68,7 @@ internal sealed unsafe class RingRequest : IDisposable
     /// <summary>The thread that waits for the answer. From any thread.</summary>
     public uint Caller => Volatile.Read(ref _caller);
 
-    /// <summary>Whether a signal came before it was sent.</summary>
+    /// <summary>Whether a signal that ends it came before it was sent.</summary>
     public bool IsInterrupted => Volatile.Read(ref _interrupted) == (long)Unique;
 
     /// <summary>Whether the guard has let its caller go.</summary>
@@ -120,7 +120,7 @@ internal sealed unsafe class RingRequest : IDisposable
     /// <summary>Whether it is that one, unanswered. From any thread.</summary>
     public bool Has(ulong unique) => Volatile.Read(ref _unclaimed) == (long)unique;
 
-    /// <summary>A signal has come. From any thread; the lane is to be woken where it is news.</summary>
+    /// <summary>A signal has come that ends it. From any thread; the lane is to be woken where it is news.</summary>
     /// <returns>Whether it is news.</returns>
     public bool NoteInterrupt(ulong unique) => Interlocked.Exchange(ref _interrupted, (long)unique) != (long)unique;
 

@@ -53,9 +53,10 @@ public sealed class KnownNamesTests
     private static List<string> Taken(KnownNames names, bool onlyFull)
     {
         List<string> taken = [];
-        foreach (ReadOnlyMemory<byte> arena in names.Take(onlyFull))
+        foreach (TakenNames some in names.Take(onlyFull))
         {
-            ReadOnlySpan<byte> rest = arena.Span;
+            using TakenNames arena = some;
+            ReadOnlySpan<byte> rest = arena.Arena;
             while (KnownNames.Read(ref rest, out ulong directory, out ReadOnlySpan<byte> name))
             {
                 taken.Add(Text(directory, name));

@@ -1,30 +1,32 @@
 using System.Net.Sockets;
 using Dpu.Linux;
 
-namespace Dpu.Keeper.Tests.Lab;
+namespace Dpu.TestSupport;
 
-/// <summary>A dpu-keeper of this build, with a socket in a folder of its own.</summary>
-internal sealed class KeeperProcess : IDisposable
+/// <summary>A dpu-keeper of the build, with a socket in a folder of its own.</summary>
+public sealed class KeeperProcess : IDisposable
 {
-    private static readonly Lazy<TemporaryDirectory> s_build = new(Build);
-
     private readonly TemporaryDirectory _folder = new();
     private readonly string[] _options;
     private RunningProgram? _program;
 
+    /// <summary>Starts one.</summary>
     public KeeperProcess(params string[] options)
     {
         _options = options;
         Start();
     }
 
+    /// <summary>How long its start and its end may take.</summary>
     public static TimeSpan Limit { get; } = TimeSpan.FromSeconds(20);
 
     /// <summary>The program, for this machine's architecture.</summary>
-    public static string Program => s_build.Value["dpu-keeper"];
+    public static string Program => Path.Combine(AppContext.BaseDirectory, "dpu-keeper");
 
+    /// <summary>Where it is reached.</summary>
     public string Socket => _folder["keeper.sock"];
 
+    /// <summary>The process.</summary>
     public RunningProgram Running => _program!;
 
     /// <summary>The descriptors that it has open.</summary>
@@ -35,19 +37,9 @@ internal sealed class KeeperProcess : IDisposable
         File.ReadLines($"/proc/{Running.Id}/status").Single(line => line.StartsWith("VmRSS:", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[1],
         System.Globalization.CultureInfo.InvariantCulture);
 
+    /// <summary>Builds it for an architecture (x64, arm64) into a folder.</summary>
     public static void Compile(string architecture, string folder) =>
         ExternalProgram.Check(Repository.PathOf("cross-build/native.sh"), [architecture, folder], TimeSpan.FromMinutes(2));
-
-    /// <summary>Removes the program; at the end of the assembly.</summary>
-    public static void RemoveBuild()
-    {
-        if (s_build.IsValueCreated)
-        {
-            s_build.Value.Dispose();
-        }
-    }
-
-    public KeeperClient Connect() => new(Socket);
 
     /// <summary>A connection without greeting, for messages that no client of ours sends.</summary>
     public Socket ConnectRaw()
@@ -57,31 +49,32 @@ internal sealed class KeeperProcess : IDisposable
         return socket;
     }
 
+    /// <summary>Starts another one in its place.</summary>
     public void Start()
     {
         _program?.Dispose();
         _program = RunningProgram.Start(Program, ["--socket", Socket, .. _options]);
         Eventually.True(() => Running.Error.Contains("holds up to", StringComparison.Ordinal) || Running.HasExited, Limit, "the keeper's start");
-        Assert.IsFalse(Running.HasExited, Running.Error);
+        if (Running.HasExited)
+        {
+            throw new InvalidOperationException($"dpu-keeper did not start: {Running.Error}");
+        }
     }
 
     /// <summary>Ends it as a crash would.</summary>
     public void Kill()
     {
         Running.Kill();
-        Assert.IsTrue(Running.WaitForExit(Limit));
+        if (!Running.WaitForExit(Limit))
+        {
+            throw new InvalidOperationException("a killed dpu-keeper did not end");
+        }
     }
 
+    /// <inheritdoc/>
     public void Dispose()
     {
         _program?.Dispose();
         _folder.Dispose();
-    }
-
-    private static TemporaryDirectory Build()
-    {
-        TemporaryDirectory folder = new();
-        Compile(MachineArchitecture.IsArm64 ? "arm64" : "x64", folder.FullPath);
-        return folder;
     }
 }

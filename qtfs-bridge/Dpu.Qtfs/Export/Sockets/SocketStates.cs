@@ -1,0 +1,152 @@
+using System.Text;
+using Dpu.Linux;
+using Microsoft.Win32.SafeHandles;
+
+namespace Dpu.Qtfs.Export.Sockets;
+
+/// <summary>
+/// What is bound to files, in every network namespace of the machine: a socket is reached by its file from all of them, and shown by
+/// sock_diag(7) in its own only. Thread-safe.
+/// </summary>
+/// <param name="time">The clock.</param>
+internal sealed class SocketStates(TimeProvider time) : IDisposable
+{
+    /// <summary>Namespaces come and go with containers; a look at all processes costs milliseconds.</summary>
+    private static readonly TimeSpan SearchInterval = TimeSpan.FromSeconds(1);
+
+    private const int MaxNamespaces = 1024;
+
+    private readonly Lock _lock = new();
+    private readonly Dictionary<string, UnixDiagnosis> _namespaces = new(StringComparer.Ordinal);
+    private UnixDiagnosis? _own;
+    private long _searched;
+    private bool _disposed;
+
+    /// <summary>What is bound to a file.</summary>
+    public BoundSocket Find(ulong device, ulong inode)
+    {
+        lock (_lock)
+        {
+            if (_disposed)
+            {
+                return default;
+            }
+
+            _own ??= UnixDiagnosis.TryOpen();
+            BoundSocket found = _own?.Find(device, inode) ?? default;
+            return found.Type != 0 ? found : FindElsewhere(device, inode);
+        }
+    }
+
+    public void Dispose()
+    {
+        lock (_lock)
+        {
+            _disposed = true;
+            _own?.Dispose();
+            foreach (UnixDiagnosis other in _namespaces.Values)
+            {
+                other.Dispose();
+            }
+
+            _namespaces.Clear();
+        }
+    }
+
+    private BoundSocket FindElsewhere(ulong device, ulong inode)
+    {
+        if (_searched == 0 || time.GetElapsedTime(_searched) >= SearchInterval)
+        {
+            Search();
+            _searched = time.GetTimestamp();
+        }
+
+        foreach (UnixDiagnosis other in _namespaces.Values)
+        {
+            BoundSocket found = other.Find(device, inode);
+            if (found.Type != 0)
+            {
+                return found;
+            }
+        }
+
+        return default;
+    }
+
+    // Those of processes; one that only a file holds (ip netns) and no process lives in has nobody to accept.
+    private void Search()
+    {
+        var present = new Dictionary<string, string>(StringComparer.Ordinal);
+        string own = Target("/proc/self/ns/net") ?? "";
+        foreach (string process in Directory.EnumerateDirectories("/proc").Where(path => char.IsAsciiDigit(path["/proc/".Length])))
+        {
+            string path = process + "/ns/net";
+            if (Target(path) is { } name && name != own && present.Count < MaxNamespaces)
+            {
+                present.TryAdd(name, path);
+            }
+        }
+
+        foreach (string gone in _namespaces.Keys.Where(name => !present.ContainsKey(name)).ToArray())
+        {
+            _namespaces[gone].Dispose();
+            _namespaces.Remove(gone);
+        }
+
+        (string Name, string Path)[] added = [.. present.Where(one => !_namespaces.ContainsKey(one.Key)).Select(one => (one.Key, one.Value))];
+        if (added.Length > 0)
+        {
+            Enter(added);
+        }
+    }
+
+    // On a thread of its own, which ends there: no other ever is in a foreign namespace.
+    private void Enter((string Name, string Path)[] added)
+    {
+        var thread = new Thread(() =>
+        {
+            foreach ((string name, string path) in added)
+            {
+                if (TryEnter(path) && UnixDiagnosis.TryOpen() is { } opened)
+                {
+                    _namespaces[name] = opened;
+                }
+            }
+        })
+        {
+            IsBackground = true,
+            Name = "namespaces",
+        };
+        thread.Start();
+        thread.Join();
+    }
+
+    private static unsafe bool TryEnter(string path)
+    {
+        fixed (byte* name = Encoding.UTF8.GetBytes(path + '\0'))
+        {
+            // SAFETY: a NUL-terminated string, pinned during the call.
+            int descriptor = LibC.Result(LibC.openat(fcntl.AT_FDCWD, name, fcntl.O_RDONLY | fcntl.O_CLOEXEC, 0));
+            if (descriptor < 0)
+            {
+                return false;
+            }
+
+            using var opened = new SafeFileHandle(descriptor, ownsHandle: true);
+            return LibC.setns(descriptor, sched.CLONE_NEWNET) == 0;
+        }
+    }
+
+    private static string? Target(string path)
+    {
+        try
+        {
+            return File.ResolveLinkTarget(path, returnFinalTarget: false)?.Name;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Expected: the process has ended.
+            return null;
+        }
+    }
+}

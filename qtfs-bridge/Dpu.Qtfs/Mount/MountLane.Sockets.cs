@@ -1,0 +1,58 @@
+using System.Runtime.CompilerServices;
+using Dpu.Fuse;
+using Dpu.Fuse.Wire;
+using Dpu.Linux;
+using Dpu.Qtfs.Export.Sockets;
+using Dpu.Qtfs.Mount.Sockets;
+using Microsoft.Win32.SafeHandles;
+
+namespace Dpu.Qtfs.Mount;
+
+// Sockets of the host, which programs here connect to.
+internal sealed unsafe partial class MountLane
+{
+    private static readonly int EntryLength = sizeof(fuse_out_header) + sizeof(fuse_entry_out);
+
+    private static bool IsSocket(fuse_in_header* header, byte* reply, int replyLength)
+    {
+        // SAFETY: the length is compared before the entry is read.
+        return header->opcode == (uint)fuse_opcode.FUSE_LOOKUP && replyLength == EntryLength
+            && ((fuse_entry_out*)(reply + sizeof(fuse_out_header)))->nodeid != 0
+            && (((fuse_entry_out*)(reply + sizeof(fuse_out_header)))->attr.mode & stat.S_IFMT) == stat.S_IFSOCK;
+    }
+
+    /// <summary>Delivers the answer to the look-up of a socket: when the kernel has it, who connects must find a listener.</summary>
+    [SkipLocalsInit]
+    private void DeliverSocket(MountSockets sockets, SafeFileHandle device, byte* request, int length, byte* reply)
+    {
+        // SAFETY: the length is that of an entry. Copied: what is asked next comes into the same buffer.
+        byte* copy = stackalloc byte[EntryLength];
+        new ReadOnlySpan<byte>(reply, EntryLength).CopyTo(new Span<byte>(copy, EntryLength));
+        var entry = (fuse_entry_out*)(copy + sizeof(fuse_out_header));
+        BoundSocket bound = BoundSocket.FromWire(_connection!.Link.Reply.Fs.Sockets ? entry->attr.rdev : 0);
+        entry->attr.rdev = 0;
+        (entry->entry_valid, entry->entry_valid_nsec) = (0, 0);
+        if (!sockets.IsKnown(entry->nodeid, bound))
+        {
+            Bind(sockets, request, length, *entry, bound);
+        }
+
+        Deliver(device, (fuse_in_header*)request, length, copy, EntryLength);
+    }
+
+    // The kernel gets the node a second time, under the name where the socket is bound, and will give back both references: the
+    // second has to be the host's too.
+    private void Bind(MountSockets sockets, byte* request, int length, in fuse_entry_out entry, BoundSocket bound)
+    {
+        var header = (fuse_in_header*)request;
+        _requestNumber = NextNumber();
+        Send(request, length);
+        int againLength = Receive(header, out byte* again);
+        bool same = IsSocket(header, again, againLength) && ((fuse_entry_out*)(again + sizeof(fuse_out_header)))->nodeid == entry.nodeid;
+        _mount.Held.Answered((byte*)header, length, again, againLength, _connection!.State);
+        if (!same || !sockets.Bind(entry, bound))
+        {
+            GiveBack(header, again, againLength);
+        }
+    }
+}

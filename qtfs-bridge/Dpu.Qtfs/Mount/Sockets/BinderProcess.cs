@@ -1,0 +1,109 @@
+using System.Globalization;
+using System.Text;
+using Dpu.Linux;
+using Microsoft.Win32.SafeHandles;
+
+namespace Dpu.Qtfs.Mount.Sockets;
+
+/// <summary>
+/// The process that binds sockets in a mount's hidden directory (<c>native/binder.c</c>). All that it does there asks this runtime, which
+/// answers on its lanes; one thread uses it at a time, and waits for a short time only.
+/// </summary>
+internal sealed unsafe class BinderProcess : IDisposable
+{
+    private const string Program = "dpu-binder";
+
+    /// <summary>What asks nobody but this process; if it takes longer, no lane is free.</summary>
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(2);
+
+    private readonly SafeFileHandle _socket;
+    private readonly int _pid;
+
+    private BinderProcess(SafeFileHandle socket, int pid)
+    {
+        _socket = socket;
+        _pid = pid;
+    }
+
+    /// <summary>Starts one, and waits until it is in the directory.</summary>
+    /// <param name="target">The mount point.</param>
+    /// <param name="device">The minor number of the mount's device.</param>
+    /// <param name="name">The directory's name in the mount's root.</param>
+    /// <param name="problem">Why there is none.</param>
+    public static BinderProcess? TryStart(string target, long device, string name, out string problem)
+    {
+        SafeFileHandle? socket = HelperProgram.TryStart(Program, [target, device.ToString(CultureInfo.InvariantCulture), name], [], out int pid, out problem);
+        if (socket is null)
+        {
+            return null;
+        }
+
+        var process = new BinderProcess(socket, pid);
+        int entered = process.Await(out SafeFileHandle? nothing);
+        nothing?.Dispose();
+        if (entered == 0)
+        {
+            return process;
+        }
+
+        process.Dispose();
+        problem = $"it could not enter the mount's hidden directory: errno {-entered}";
+        return null;
+    }
+
+    /// <summary>Binds a new socket.</summary>
+    /// <param name="type">SOCK_STREAM or another.</param>
+    /// <param name="name">Under which name of the directory.</param>
+    /// <param name="bound">The socket.</param>
+    /// <returns>0 or a negated errno; ETIMEDOUT and EPIPE mean that the process is of no more use.</returns>
+    public int TryBind(int type, string name, out SafeFileHandle? bound)
+    {
+        bound = null;
+        byte[] request = [.. BitConverter.GetBytes(type), .. Encoding.ASCII.GetBytes(name)];
+        fixed (byte* bytes = request)
+        {
+            // SAFETY: pinned for the call.
+            if (LibC.Result(sys_socket.send((int)_socket.DangerousGetHandle(), bytes, (nuint)request.Length, sys_socket.MSG_NOSIGNAL)) < 0)
+            {
+                return -errno.EPIPE;
+            }
+        }
+
+        int result = Await(out bound);
+        return result == 0 && bound is null ? -errno.EPIPE : result;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _socket.Dispose();
+
+        // It may wait for an answer of this very mount: not on this thread.
+        new Thread(() => HelperProgram.Wait(_pid)) { IsBackground = true, Name = "binder end" }.Start();
+    }
+
+    private int Await(out SafeFileHandle? passed)
+    {
+        passed = null;
+        if (!poll.WaitReadable(_socket, Limit))
+        {
+            return -errno.ETIMEDOUT;
+        }
+
+        int result;
+        byte* control = stackalloc byte[cmsg.SpaceOfDescriptor];
+        var part = new iovec { iov_base = &result, iov_len = sizeof(int) };
+        var message = new msghdr { msg_iov = &part, msg_iovlen = 1, msg_control = control, msg_controllen = (nuint)cmsg.SpaceOfDescriptor };
+
+        // SAFETY: all is on this stack.
+        long received = LibC.Result(LibC.recvmsg((int)_socket.DangerousGetHandle(), &message, msg_flags.MSG_CMSG_CLOEXEC));
+        if (received != sizeof(int))
+        {
+            return -errno.EPIPE;
+        }
+
+        int descriptor = cmsg.TakeDescriptor(&message);
+        passed = descriptor < 0 ? null : new SafeFileHandle(descriptor, ownsHandle: true);
+        return result;
+    }
+}

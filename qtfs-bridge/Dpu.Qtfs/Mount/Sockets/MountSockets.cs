@@ -1,0 +1,253 @@
+using System.Globalization;
+using Dpu.Fuse;
+using Dpu.Fuse.Wire;
+using Dpu.Linux;
+using Dpu.Qtfs.Export.Sockets;
+using Microsoft.Extensions.Logging;
+using Microsoft.Win32.SafeHandles;
+
+namespace Dpu.Qtfs.Mount.Sockets;
+
+/// <summary>
+/// Gives the host's sockets on a mount to programs here: for each that receives there is one of this machine on the same inode, bound
+/// before the kernel knows what its look-up has found. Nothing is made before the first. Thread-safe.
+/// </summary>
+internal sealed unsafe class MountSockets : IDisposable
+{
+    /// <summary>Sockets of a mount that are served at a time; beyond that the one that was looked up least recently ends.</summary>
+    private const int MaxServed = 1024;
+
+    private readonly RemoteMount _mount;
+    private readonly ISocketRelays _relays;
+    private readonly ILogger _logger;
+    private readonly Lock _lock = new();
+    private readonly Lock _binding = new();
+    private readonly Dictionary<ulong, Served> _served = [];
+    private BinderProcess? _binder;
+    private SafeFileHandle? _mounts;
+    private long _lastName;
+    private bool _ended;
+    private volatile bool _active;
+
+    public MountSockets(RemoteMount mount, ISocketRelays relays, ILogger logger)
+    {
+        _mount = mount;
+        _relays = relays;
+        _logger = logger;
+    }
+
+    /// <summary>What the kernel asks of the hidden directory.</summary>
+    public HiddenDirectory Hidden { get; } = new();
+
+    /// <summary>How many are served.</summary>
+    public int Count
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _served.Count;
+            }
+        }
+    }
+
+    /// <summary>Whether it is served already, as it is now: then nothing is to be done. What receives no more ends here.</summary>
+    public bool IsKnown(ulong node, BoundSocket bound)
+    {
+        Served? gone = null;
+        lock (_lock)
+        {
+            if (_ended)
+            {
+                return true;
+            }
+
+            if (_served.TryGetValue(node, out Served? served))
+            {
+                if (bound.Receives && served.Type == bound.Type)
+                {
+                    served.LookedUp = Environment.TickCount64;
+                    return true;
+                }
+
+                _served.Remove(node);
+                gone = served;
+            }
+        }
+
+        gone?.Relay.StopListening();
+        return !bound.Receives;
+    }
+
+    /// <summary>
+    /// Binds a socket to a node; on a lane's thread, which waits for it, as others answer what the kernel asks for that. One at a time.
+    /// </summary>
+    /// <param name="entry">What the host said of the node; one reference of it is to be the kernel's.</param>
+    /// <param name="bound">What is bound to it there.</param>
+    /// <returns>Whether the kernel has taken the reference.</returns>
+    public bool Bind(fuse_entry_out entry, BoundSocket bound)
+    {
+        lock (_binding)
+        {
+            if (IsKnown(entry.nodeid, bound) || !HasBinder())
+            {
+                return false;
+            }
+
+            string name = (++_lastName).ToString(CultureInfo.InvariantCulture);
+            (entry.entry_valid, entry.entry_valid_nsec, entry.attr_valid, entry.attr_valid_nsec) = (0, 0, 0, 0);
+            Hidden.Expect(name, entry);
+            int error = _binder!.TryBind(bound.Type, name, out SafeFileHandle? socket);
+            bool taken = Hidden.EndExpecting();
+            if (socket is null)
+            {
+                Log.NotBound(_logger, _mount.Options.Target, -error);
+                _binder.Dispose();
+                _binder = null;
+                return taken;
+            }
+
+            Serve(entry.nodeid, bound.Type, socket);
+            return taken;
+        }
+    }
+
+    /// <summary>Answers what is asked of the hidden directory, at once; whether it was that.</summary>
+    public bool TryAnswer(byte* request, ref int length, SafeFileHandle device)
+    {
+        // SAFETY: the kernel writes whole messages only.
+        var header = (fuse_in_header*)request;
+        if (header->opcode == (uint)fuse_opcode.FUSE_BATCH_FORGET)
+        {
+            return _active && !HiddenDirectory.TakeFromForgets(request, ref length);
+        }
+
+        if (header->nodeid != HiddenDirectory.Node && !(_active && header->nodeid == FuseConstants.FUSE_ROOT_ID))
+        {
+            return false;
+        }
+
+        byte* reply = stackalloc byte[HiddenDirectory.MaxAnswer];
+        int answered = Hidden.TryAnswer(request, length, reply);
+        if (answered > 0 && FuseDevice.WriteReply(device, reply, answered) < 0 && header->opcode == (uint)fuse_opcode.FUSE_MKNOD)
+        {
+            Hidden.TakeBack();
+        }
+
+        return answered != 0;
+    }
+
+    /// <summary>Whether a host's answer names the hidden directory, which is none of its own.</summary>
+    public bool IsForged(uint opcode, byte* reply, int length) => _active && EntryIds.Any(opcode, reply, length, ulong.MaxValue, HiddenDirectory.Node);
+
+    /// <summary>Looks whether the mount is still in its place; on the guard's thread. What is bound would keep it alive for ever.</summary>
+    public void Look()
+    {
+        if (_mounts is { } mounts && (poll.Now(mounts, poll.POLLPRI) & poll.POLLPRI) != 0 && !_mount.IsInPlace)
+        {
+            End();
+        }
+    }
+
+    /// <summary>Ends all: the mount is no longer in its place.</summary>
+    public void End()
+    {
+        Served[] all;
+        lock (_lock)
+        {
+            _ended = true;
+            all = [.. _served.Values];
+            _served.Clear();
+        }
+
+        foreach (Served served in all)
+        {
+            served.Relay.BreakOff();
+        }
+
+        // Who binds now waits for a short time at most.
+        lock (_binding)
+        {
+            _binder?.Dispose();
+            _binder = null;
+        }
+    }
+
+    public void Dispose()
+    {
+        End();
+        _mounts?.Dispose();
+    }
+
+    private bool HasBinder()
+    {
+        if (_binder is not null)
+        {
+            return true;
+        }
+
+        if (!_mount.IsInPlace)
+        {
+            return false;
+        }
+
+        _mounts ??= File.OpenHandle("/proc/self/mountinfo", FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+        _active = true;
+        _binder = BinderProcess.TryStart(_mount.Options.Target, _mount.DeviceNumber, Hidden.Name, out string problem);
+        if (_binder is null)
+        {
+            Log.NoBinder(_logger, _mount.Options.Target, problem);
+        }
+
+        return _binder is not null;
+    }
+
+    private void Serve(ulong node, int type, SafeFileHandle socket)
+    {
+        ISocketRelay relay;
+        try
+        {
+            relay = _relays.Serve(new RemoteSocket(_mount.Options.Host, _mount.Options.Target, () => _mount.Id, node, type), socket);
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
+        {
+            // Expected: no descriptors are left, or the runtime is stopping.
+            socket.Dispose();
+            Log.NotServed(_logger, _mount.Options.Target, e.Message);
+            return;
+        }
+
+        ISocketRelay? replaced = null;
+        bool ended;
+        lock (_lock)
+        {
+            ended = _ended;
+            if (!ended)
+            {
+                if (_served.Count >= MaxServed)
+                {
+                    ulong oldest = _served.MinBy(one => one.Value.LookedUp).Key;
+                    _ = _served.Remove(oldest, out Served? served);
+                    replaced = served!.Relay;
+                }
+
+                _served.Add(node, new Served(relay, type) { LookedUp = Environment.TickCount64 });
+            }
+        }
+
+        replaced?.StopListening();
+        if (ended)
+        {
+            relay.BreakOff();
+        }
+    }
+
+    private sealed class Served(ISocketRelay relay, int type)
+    {
+        public ISocketRelay Relay { get; } = relay;
+
+        public int Type { get; } = type;
+
+        public long LookedUp { get; set; }
+    }
+}

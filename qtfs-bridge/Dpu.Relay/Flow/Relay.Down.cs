@@ -1,0 +1,177 @@
+using Dpu.Linux;
+using Dpu.Relay.Wire;
+
+namespace Dpu.Relay.Flow;
+
+// From the link to the local program.
+internal sealed unsafe partial class Relay
+{
+    private bool PumpDown(byte* scratch)
+    {
+        for (int turn = 0; turn < Budget; turn++)
+        {
+            if (_fromLink.Length > 0)
+            {
+                int used;
+                fixed (byte* held = _fromLink.Bytes)
+                {
+                    used = Feed(held, _fromLink.Length, out bool waits);
+                    if (_state.IsOver)
+                    {
+                        return false;
+                    }
+
+                    _fromLink.Gone(used);
+                    if (waits)
+                    {
+                        return false;
+                    }
+                }
+            }
+
+            if (!_linkReadable || !_state.ReadsLink)
+            {
+                return false;
+            }
+
+            if (!ReadLink(scratch))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    private bool ReadLink(byte* scratch)
+    {
+        // Behind what is there already, which is part of a header or of a message.
+        bool behind = _fromLink.Length > 0;
+        Span<byte> room = behind ? _fromLink.Room(Math.Max(Chunk, _inFrame ? _left - _fromLink.Length : 0)) : new Span<byte>(scratch, 2 * Chunk);
+        int read;
+        fixed (byte* bytes = room)
+        {
+            // SAFETY: pinned for the call, with its length.
+            read = (int)LibC.Result(sys_socket.recv(_link, bytes, (nuint)room.Length, msg_flags.MSG_DONTWAIT));
+        }
+
+        switch (read)
+        {
+            case -errno.EAGAIN:
+                _linkReadable = false;
+                return false;
+            case -errno.EINTR:
+                return true;
+            case <= 0:
+                Do(_state.Broken());
+                return false;
+        }
+
+        if (behind)
+        {
+            _fromLink.Filled(read);
+            return true;
+        }
+
+        int used = Feed(scratch, read, out bool waits);
+        if (_state.IsOver)
+        {
+            return false;
+        }
+
+        if (used < read)
+        {
+            _fromLink.Add(new ReadOnlySpan<byte>(scratch + used, read - used));
+        }
+
+        return !waits;
+    }
+
+    /// <summary>Takes frames; returns how many bytes were used, and whether the rest waits for the local program.</summary>
+    private int Feed(byte* bytes, int count, out bool waits)
+    {
+        waits = false;
+        int at = 0;
+        while (!_state.IsOver)
+        {
+            if (!_inFrame)
+            {
+                if (count - at < RelayFrame.HeaderSize)
+                {
+                    return at;
+                }
+
+                if (!RelayFrame.TryRead(new ReadOnlySpan<byte>(bytes + at, RelayFrame.HeaderSize), out RelayFrameKind kind, out _left))
+                {
+                    Do(_state.Broken());
+                    return at;
+                }
+
+                at += RelayFrame.HeaderSize;
+                if (kind != RelayFrameKind.Data)
+                {
+                    Do(_state.Received(kind));
+                    continue;
+                }
+
+                _inFrame = true;
+            }
+
+            int ready = Math.Min(_left, count - at);
+            if (_messages ? ready < _left : ready == 0 && _left > 0)
+            {
+                return at;
+            }
+
+            int sent = _state.WritesLocal && (_messages || ready > 0) ? SendLocal(bytes + at, ready) : ready;
+            if (sent < 0)
+            {
+                waits = true;
+                return at;
+            }
+
+            at += sent;
+            _left -= sent;
+            _inFrame = _left > 0;
+        }
+
+        return at;
+    }
+
+    // How many bytes have gone, be it into the void; below 0 where the program must read first.
+    private int SendLocal(byte* bytes, int size)
+    {
+        if (!_localWritable)
+        {
+            return -1;
+        }
+
+        bool raised = false;
+        while (true)
+        {
+            int sent = LocalSocket.Send(_local, bytes, size, _speaker);
+            switch (sent)
+            {
+                case >= 0:
+                    Interlocked.Add(ref _received, sent);
+                    return sent;
+                case -errno.EINTR:
+                    continue;
+                case -errno.EAGAIN:
+                    _localWritable = false;
+                    return -1;
+                case -errno.EMSGSIZE when !raised:
+                    // A message of a program that may send longer ones than the system's default.
+                    raised = true;
+                    _ = LocalSocket.SetOption(_localHandle, sys_socket.SO_SNDBUFFORCE, 2 * RelayFrame.MaxContentSize);
+                    continue;
+                case -errno.EPIPE or -errno.ENOTCONN:
+                    _state.LocalStopped();
+                    return size;
+                default:
+                    _state.LocalReset();
+                    return size;
+            }
+        }
+    }
+}

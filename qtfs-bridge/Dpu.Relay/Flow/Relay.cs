@@ -1,0 +1,153 @@
+using System.Runtime.InteropServices;
+using Dpu.Linux;
+using Dpu.Relay.Wire;
+
+namespace Dpu.Relay.Flow;
+
+/// <summary>
+/// One connection through the link: a local unix socket and a connection of the link that carries its <see cref="RelayFrame"/>s. Where one
+/// side cannot take more the other is not read, so that the kernel's own buffers hold up who sends. Used by its loop's thread.
+/// </summary>
+internal sealed unsafe partial class Relay : ILoopSource
+{
+    /// <summary>Bytes of a stream that are moved at once: large enough that the calls do not count, small enough for the cache.</summary>
+    private const int Chunk = 128 << 10;
+
+    // Turns of one direction before others have theirs.
+    private const int Budget = 16;
+    private const uint LocalSide = 0;
+    private const uint LinkSide = 1;
+    private const uint Events = epoll.EPOLLIN | epoll.EPOLLOUT | epoll.EPOLLRDHUP | epoll.EPOLLET;
+
+    private readonly SafeHandle _localHandle;
+    private readonly IRelayLink _linkOwner;
+    private readonly RelayHub _hub;
+    private readonly ucred? _speaker;
+    private readonly bool _messages;
+    private readonly int _local;
+    private readonly int _link;
+    private RelayLoop? _loop;
+    private uint _slot;
+    private RelayState _state;
+    private RelayBuffer _toLink;
+    private RelayBuffer _fromLink;
+    private bool _localReadable = true;
+    private bool _localWritable = true;
+    private bool _linkReadable = true;
+    private bool _linkWritable = true;
+    private RelayFrameKind _announced;
+    private bool _inFrame;
+    private int _left;
+    private long _sent;
+    private long _received;
+
+    public Relay(RelayHub hub, long id, SafeHandle local, IRelayLink link, RelayInfo info, DateTimeOffset started, ucred? speaker)
+    {
+        _hub = hub;
+        Id = id;
+        _localHandle = local;
+        _linkOwner = link;
+        Info = info;
+        Started = started;
+        _speaker = speaker;
+        _messages = info.Kind != SocketKind.Stream;
+        _local = (int)local.DangerousGetHandle();
+        _link = link.Descriptor;
+        if (info.Kind == SocketKind.SeqPacket)
+        {
+            // Tells an empty message from the end: only the former has a sender.
+            _ = LocalSocket.SetOption(local, sys_socket.SO_PASSCRED, 1);
+        }
+    }
+
+    public long Id { get; }
+
+    public RelayInfo Info { get; }
+
+    public DateTimeOffset Started { get; }
+
+    /// <summary>Called once when it is over, on the loop's thread; true where it was not the programs that ended it.</summary>
+    public Action<bool>? Ended { get; init; }
+
+    public RelaySnapshot Snapshot() => new(Id, Info, Started, Interlocked.Read(ref _sent), Interlocked.Read(ref _received));
+
+    /// <summary>Breaks it off; from any thread.</summary>
+    public void Abort() => _loop?.Post(() => Do(_state.Broken()));
+
+    /// <inheritdoc/>
+    public void Enter(RelayLoop loop, uint slot)
+    {
+        _slot = slot;
+        Volatile.Write(ref _loop, loop);
+        if (loop.Watch(_local, Events, slot, LocalSide) < 0 || loop.Watch(_link, Events, slot, LinkSide) < 0)
+        {
+            Do(_state.Broken());
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Ready(uint events, uint side)
+    {
+        bool readable = (events & (epoll.EPOLLIN | epoll.EPOLLRDHUP | epoll.EPOLLHUP | epoll.EPOLLERR)) != 0;
+        bool writable = (events & (epoll.EPOLLOUT | epoll.EPOLLHUP | epoll.EPOLLERR)) != 0;
+        if (side == LinkSide)
+        {
+            _linkReadable |= readable;
+            _linkWritable |= writable;
+            return;
+        }
+
+        _localReadable |= readable;
+        _localWritable |= writable;
+        if ((events & epoll.EPOLLHUP) != 0)
+        {
+            // Closed, not only shut down for writing: it reads no more either.
+            _state.LocalStopped();
+        }
+    }
+
+    /// <inheritdoc/>
+    public bool Work(byte* scratch)
+    {
+        bool more = PumpUp(scratch);
+        more |= !_state.IsOver && PumpDown(scratch);
+
+        // What has come may call for a frame.
+        return !_state.IsOver && (more || (_state.NextFrame != RelayFrameKind.None && _toLink.Length == 0 && _linkWritable));
+    }
+
+    /// <inheritdoc/>
+    public void Leave()
+    {
+        bool broken = !_state.IsOver || _broken;
+        _ = _state.Broken();
+        _localHandle.Dispose();
+        _linkOwner.Dispose();
+        _toLink.Free();
+        _fromLink.Free();
+        _hub.Ended(this, broken, _sent, _received);
+        Ended?.Invoke(broken);
+    }
+
+    private bool _broken;
+
+    private void Do(RelayStep step)
+    {
+        switch (step)
+        {
+            case RelayStep.ShutWrite:
+                _ = sys_socket.shutdown(_localHandle, sys_socket.SHUT_WR);
+                break;
+            case RelayStep.ShutRead:
+                _ = sys_socket.shutdown(_localHandle, sys_socket.SHUT_RD);
+                _localReadable = true;
+                break;
+            case RelayStep.Close or RelayStep.Abort:
+                _broken = step == RelayStep.Abort;
+                _loop!.Remove(this, _slot);
+                break;
+            default:
+                break;
+        }
+    }
+}

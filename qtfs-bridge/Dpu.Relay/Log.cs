@@ -1,0 +1,22 @@
+using Microsoft.Extensions.Logging;
+
+namespace Dpu.Relay;
+
+/// <summary>Events 2200-2299: relays of sockets, at both ends.</summary>
+internal static partial class Log
+{
+    [LoggerMessage(2200, LogLevel.Debug, "relay {Id} of {Path} with '{Peer}' ended (broken off: {Broken}; {Sent} bytes sent, {Received} received)")]
+    public static partial void RelayEnded(ILogger logger, long id, string path, string peer, bool broken, long sent, long received);
+
+    [LoggerMessage(2201, LogLevel.Warning, "{Count} file descriptors that a program passed on {Path} did not cross the link to '{Peer}': descriptors cannot be passed through it; the data beside them did")]
+    public static partial void DescriptorsDropped(ILogger logger, string path, string peer, int count);
+
+    [LoggerMessage(2202, LogLevel.Warning, "a connection of {Path} with '{Peer}' was broken off: a program sent a message of more than {Limit} bytes, the most that cross")]
+    public static partial void MessageTooLong(ILogger logger, string path, string peer, int limit);
+
+    [LoggerMessage(2203, LogLevel.Error, "relaying failed unexpectedly; the connection at fault was ended")]
+    public static partial void LoopBug(ILogger logger, Exception exception);
+
+    [LoggerMessage(2204, LogLevel.Warning, "'{Peer}' broke the protocol of relays and was cut off: {Reason}")]
+    public static partial void Violation(ILogger logger, string peer, string reason);
+}

@@ -1,0 +1,130 @@
+using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
+using Dpu.Link;
+using Dpu.Linux;
+using Dpu.Relay.Flow;
+using Microsoft.Extensions.Logging;
+
+namespace Dpu.Relay;
+
+/// <summary>All relays of a daemon, on as many threads as it has processors (four at most). Thread-safe.</summary>
+public sealed class RelayHub : IDisposable
+{
+    private const int MaxLoops = 4;
+
+    private readonly ConcurrentDictionary<long, Flow.Relay> _relays = new();
+    private readonly Lock _lock = new();
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private RelayLoop[]? _loops;
+    private long _lastId;
+    private long _broken;
+    private long _dropped;
+    private long _sent;
+    private long _received;
+    private bool _disposed;
+
+    /// <summary>A hub without threads, until there is something to relay.</summary>
+    public RelayHub(TimeProvider time, ILogger<RelayHub> logger)
+    {
+        _time = time;
+        _logger = logger;
+    }
+
+    /// <summary>Relays begun.</summary>
+    public long Opened => Interlocked.Read(ref _lastId);
+
+    /// <summary>Relays that neither program ended: the link broke, or a program's connection did.</summary>
+    public long Broken => Interlocked.Read(ref _broken);
+
+    /// <summary>Descriptors that programs sent beside their data and that did not cross.</summary>
+    public long DroppedDescriptors => Interlocked.Read(ref _dropped);
+
+    /// <summary>Bytes from local programs, of relays that there are and that there were.</summary>
+    public long Sent => Interlocked.Read(ref _sent) + _relays.Values.Sum(relay => relay.Snapshot().Sent);
+
+    /// <summary>Bytes to local programs, of relays that there are and that there were.</summary>
+    public long Received => Interlocked.Read(ref _received) + _relays.Values.Sum(relay => relay.Snapshot().Received);
+
+    /// <summary>How many there are.</summary>
+    public int Count => _relays.Count;
+
+    /// <summary>Those that there are, the oldest first.</summary>
+    public IReadOnlyList<RelaySnapshot> Relays => [.. _relays.Values.Select(relay => relay.Snapshot()).OrderBy(relay => relay.Id)];
+
+    /// <summary>Begins to relay; both are the hub's from now on.</summary>
+    /// <param name="local">A unix socket, connected.</param>
+    /// <param name="link">A connection of the link after its first frame; kept where it was accepted.</param>
+    /// <param name="info">What it is between.</param>
+    /// <param name="speaker">Whom its messages are from, for local programs that ask; null for this process.</param>
+    /// <param name="ended">Told at its end, whether it broke off; must not block.</param>
+    /// <returns>What breaks it off.</returns>
+    public IDisposable Start(SafeHandle local, LinkConnection link, RelayInfo info, ucred? speaker = null, Action<bool>? ended = null) =>
+        Start(local, link.IsPlain ? new PlainLink(link) : new TlsLink(link), info, speaker, ended);
+
+    internal IDisposable Start(SafeHandle local, IRelayLink link, RelayInfo info, ucred? speaker = null, Action<bool>? ended = null)
+    {
+        long id = Interlocked.Increment(ref _lastId);
+        var relay = new Flow.Relay(this, id, local, link, info, _time.GetUtcNow(), speaker) { Ended = ended };
+        _relays[id] = relay;
+        Loop(id).Add(relay);
+        return new Breaker(relay);
+    }
+
+    /// <summary>Accepts connections of a listening unix socket, which is the hub's from now on.</summary>
+    /// <param name="listener">The socket.</param>
+    /// <param name="accepted">Given each connection, on a thread that must not be kept.</param>
+    /// <returns>What ends it; then who connects is refused, and who waits to be accepted gets ECONNRESET.</returns>
+    public IDisposable Listen(SafeHandle listener, Action<SafeHandle> accepted)
+    {
+        var source = new ListenerSource(listener, accepted);
+        Loop(Interlocked.Increment(ref _lastListener)).Add(source);
+        return source;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        lock (_lock)
+        {
+            _disposed = true;
+            Array.ForEach(_loops ?? [], loop => loop.Dispose());
+        }
+    }
+
+    internal void Ended(Flow.Relay relay, bool broken, long sent, long received)
+    {
+        if (_relays.TryRemove(relay.Id, out _))
+        {
+            Interlocked.Add(ref _sent, sent);
+            Interlocked.Add(ref _received, received);
+            Interlocked.Add(ref _broken, broken ? 1 : 0);
+            Log.RelayEnded(_logger, relay.Id, relay.Info.Path, relay.Info.Peer, broken, sent, received);
+        }
+    }
+
+    internal void DescriptorsDropped(Flow.Relay relay, int count)
+    {
+        Interlocked.Add(ref _dropped, count);
+        Log.DescriptorsDropped(_logger, relay.Info.Path, relay.Info.Peer, count);
+    }
+
+    internal void MessageTooLong(Flow.Relay relay) => Log.MessageTooLong(_logger, relay.Info.Path, relay.Info.Peer, Wire.RelayFrame.MaxContentSize);
+
+    private long _lastListener;
+
+    private RelayLoop Loop(long number)
+    {
+        lock (_lock)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            _loops ??= [.. Enumerable.Range(0, Math.Clamp(Environment.ProcessorCount, 1, MaxLoops)).Select(i => new RelayLoop($"relay{i}", e => Log.LoopBug(_logger, e)))];
+            return _loops[(int)(number % _loops.Length)];
+        }
+    }
+
+    private sealed class Breaker(Flow.Relay relay) : IDisposable
+    {
+        public void Dispose() => relay.Abort();
+    }
+}

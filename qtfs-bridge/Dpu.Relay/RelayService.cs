@@ -1,0 +1,139 @@
+using Dpu.Link;
+using Dpu.Proto.V1;
+using Dpu.Relay.Wire;
+
+namespace Dpu.Relay;
+
+/// <summary>The link's service <c>relay</c> on a host: each connection is joined with a socket of the host. Thread-safe.</summary>
+/// <param name="hub">Moves the bytes.</param>
+/// <param name="targets">What may be reached.</param>
+public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkService
+{
+    /// <summary>Relays of one peer at a time: each takes a few descriptors, and some memory where nobody reads.</summary>
+    public const int MaxPerPeer = 16_384;
+
+    private readonly Lock _lock = new();
+    private readonly Dictionary<string, int> _counts = new(StringComparer.Ordinal);
+
+    /// <inheritdoc/>
+    public string Name => "relay";
+
+    /// <inheritdoc/>
+    public HelloReply Admit(LinkPeer peer, Hello hello)
+    {
+        ArgumentNullException.ThrowIfNull(hello);
+        ArgumentNullException.ThrowIfNull(peer);
+        if (hello.ParametersCase != Hello.ParametersOneofCase.Relay || hello.Relay.Type is not (UnixSocketType.Stream or UnixSocketType.Dgram or UnixSocketType.Seqpacket))
+        {
+            return new HelloReply { Status = HelloStatus.Malformed, Message = "a hello for service relay must name a socket and its type: stream, datagram or seqpacket" };
+        }
+
+        HelloReply reply = targets.Admit(peer, hello);
+        if (reply.Status == HelloStatus.Ok && !TryCount(peer.Name))
+        {
+            return new HelloReply { Status = HelloStatus.Limit, Message = $"'{peer.Name}' has {MaxPerPeer} connections of sockets already, which is the most" };
+        }
+
+        return reply;
+    }
+
+    /// <inheritdoc/>
+    public void Abandon(LinkPeer peer, Hello hello) => Uncount(peer.Name);
+
+    /// <inheritdoc/>
+    public void Serve(LinkConnection connection, CancellationToken stopping)
+    {
+        ArgumentNullException.ThrowIfNull(connection);
+        bool runs = false;
+        try
+        {
+            runs = Join(connection);
+        }
+        finally
+        {
+            if (!runs)
+            {
+                Uncount(connection.Peer.Name);
+            }
+        }
+    }
+
+    /// <summary>Whether it runs, and counts until its end.</summary>
+    private bool Join(LinkConnection connection)
+    {
+        RelayParameters asked = connection.Hello.Relay;
+        int error = targets.Connect(connection.Peer, connection.Hello, out RelayTarget? target);
+        try
+        {
+            connection.Stream.Write(RelayFrame.Opened(-error));
+            connection.Stream.Flush();
+        }
+        catch
+        {
+            target?.Socket.Dispose();
+            throw;
+        }
+
+        if (target is null)
+        {
+            return false;
+        }
+
+        var info = new RelayInfo(connection.Peer.Name, connection.Reply.Relay?.Path ?? "", (SocketKind)asked.Type, target.Speaker.uid, target.Speaker.gid, asked.Pid);
+        connection.Keep();
+        try
+        {
+            // What leaves before it has joined is let go by the joining.
+            IDisposable? breaker = null;
+            int ended = 0;
+            breaker = hub.Start(target.Socket, connection, info, target.Speaker, _ =>
+            {
+                Volatile.Write(ref ended, 1);
+                Uncount(connection.Peer.Name);
+                if (Volatile.Read(ref breaker) is { } known)
+                {
+                    target.Leave(known);
+                }
+            });
+            if (!target.Join(breaker))
+            {
+                breaker.Dispose();
+            }
+            else if (Volatile.Read(ref ended) != 0)
+            {
+                target.Leave(breaker);
+            }
+
+            return true;
+        }
+        catch (Exception e) when (e is ObjectDisposedException or IOException)
+        {
+            // Expected: the agent is stopping, or has no descriptors left.
+            target.Socket.Dispose();
+            connection.Dispose();
+            return false;
+        }
+    }
+
+    private bool TryCount(string peer)
+    {
+        lock (_lock)
+        {
+            int count = _counts.GetValueOrDefault(peer);
+            _counts[peer] = Math.Min(count + 1, MaxPerPeer);
+            return count < MaxPerPeer;
+        }
+    }
+
+    private void Uncount(string peer)
+    {
+        lock (_lock)
+        {
+            _counts[peer] = _counts.GetValueOrDefault(peer) - 1;
+            if (_counts[peer] == 0)
+            {
+                _ = _counts.Remove(peer);
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+// dpu-binder TARGET MINOR NAME: binds sockets in the directory NAME of the FUSE mount at TARGET, whose device is 0:MINOR.
+// On descriptor 0 (SOCK_SEQPACKET) it receives the type of a socket (4 bytes) and a file name (at most 100), and answers with
+// 0 or a negated errno (4 bytes), and beside 0 with the bound socket. It begins with such an answer of its own, without a socket,
+// when it has entered the directory, and ends with its peer.
+//
+// It binds through a copy of the mount that no path leads to (OPEN_TREE_CLONE), for a bound socket pins its mount. In a process of
+// its own, since each step asks the runtime that serves the mount, and nothing ends such a wait: a runtime that is killed in the
+// middle ends at once, and the next one answers. The names are relative: nothing on the way to the directory is looked up.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#ifndef PR_SET_IO_FLUSHER
+#define PR_SET_IO_FLUSHER 57
+#endif
+#ifndef SYS_open_tree
+#define SYS_open_tree 428
+#endif
+#ifndef OPEN_TREE_CLONE
+#define OPEN_TREE_CLONE 1
+#endif
+#ifndef OPEN_TREE_CLOEXEC
+#define OPEN_TREE_CLOEXEC O_CLOEXEC
+#endif
+
+enum { PEER = 0, LONGEST = 100 };
+
+static int enter(const char *target, unsigned long minor_number, const char *name)
+{
+    int tree = (int)syscall(SYS_open_tree, AT_FDCWD, target, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    if (tree < 0)
+        return -errno;
+
+    // Another mount may cover this one. The device's number is known without asking who serves it.
+    struct statx status;
+    int result = statx(tree, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &status) < 0 ? -errno
+                 : status.stx_dev_major != 0 || status.stx_dev_minor != minor_number ? -EXDEV
+                                                                                     : 0;
+    if (result == 0) {
+        int directory = openat(tree, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        result = directory < 0 || fchdir(directory) < 0 ? -errno : 0;
+        if (directory >= 0)
+            close(directory);
+    }
+    close(tree);
+    return result;
+}
+
+static int answer(int32_t result, int passed)
+{
+    struct iovec bytes = {&result, sizeof result};
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1};
+    if (passed >= 0) {
+        memset(&control, 0, sizeof control);
+        message.msg_control = &control;
+        message.msg_controllen = sizeof control;
+        struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+        head->cmsg_level = SOL_SOCKET;
+        head->cmsg_type = SCM_RIGHTS;
+        head->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(head), &passed, sizeof(int));
+    }
+    return sendmsg(PEER, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+static int bind_one(int type, const char *name, size_t length)
+{
+    int bound = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+    if (bound < 0)
+        return -errno;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    memcpy(address.sun_path, name, length);
+    if (bind(bound, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1)) == 0)
+        return bound;
+    int error = -errno;
+    close(bound);
+    return error;
+}
+
+int main(int count, char **arguments)
+{
+    if (count != 4)
+        return 2;
+
+    // It says nothing, and may outlive whoever reads what the runtime says.
+    int nothing = open("/dev/null", O_RDWR);
+    if (nothing < 0 || dup2(nothing, STDOUT_FILENO) < 0 || dup2(nothing, STDERR_FILENO) < 0)
+        return 1;
+    if (nothing > STDERR_FILENO)
+        close(nothing);
+
+    // Not a terminal's signals, nor those that the thread which started it had blocked.
+    (void)setsid();
+    sigset_t none;
+    sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+    (void)umask(0);
+
+    int entered = enter(arguments[1], strtoul(arguments[2], NULL, 10), arguments[3]);
+    if (answer(entered, -1) < 0 || entered < 0)
+        return 1;
+
+    struct {
+        int32_t type;
+        char name[LONGEST + 1];
+    } request;
+    for (;;) {
+        memset(&request, 0, sizeof request);
+        ssize_t length = recv(PEER, &request, sizeof request - 1, 0);
+        if (length < 0 && errno == EINTR)
+            continue;
+        if (length <= (ssize_t)sizeof request.type)
+            return length == 0 ? 0 : 1;
+        int bound = bind_one(request.type, request.name, strlen(request.name));
+        int sent = answer(bound < 0 ? bound : 0, bound);
+        if (bound >= 0)
+            close(bound);
+        if (sent < 0)
+            return 1;
+    }
+}

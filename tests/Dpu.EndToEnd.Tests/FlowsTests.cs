@@ -1,0 +1,74 @@
+using System.Text.Json.Nodes;
+
+namespace Dpu.EndToEnd.Tests;
+
+/// <summary><c>dpuctl flows</c> against a runtime that runs.</summary>
+[TestClass]
+public sealed class FlowsTests
+{
+    [TestMethod]
+    [TestCategory("root")]
+    public void Flows_AddedListedTracedAndDeleted_AreWhatWasAsked()
+    {
+        using var pair = new Pair();
+        Daemon runtime = pair.StartRuntime();
+        Assert.AreEqual("", runtime.Ctl("flows", "list").EnsureSuccess().Output);
+        runtime.Ctl("flows", "add", "cookie=0x7,priority=100,tcp,nw_dst=10.0.0.0/8,tp_dst=80-90 actions=set_field:10.9.9.9->ip_dst,goto_table:2").EnsureSuccess();
+        runtime.Ctl("flows", "add", "table=2,nw_dst=10.9.9.9 actions=output:4").EnsureSuccess();
+        Assert.Contains("Replaced", runtime.Ctl("flows", "add", "table=2,nw_dst=10.9.9.9 actions=output:5").EnsureSuccess().Output);
+
+        string[] listed = Lines(runtime.Ctl("flows", "list").EnsureSuccess().Output);
+        Assert.HasCount(2, listed);
+        Assert.IsTrue(listed.Any(line => line.Contains("cookie=0x7", StringComparison.Ordinal) && line.Contains("tp_dst=80-90", StringComparison.Ordinal)));
+        Assert.HasCount(1, Lines(runtime.Ctl("flows", "list", "--table", "2").EnsureSuccess().Output));
+        Assert.HasCount(1, Lines(runtime.Ctl("flows", "list", "tcp,nw_dst=10.0.0.0/7").EnsureSuccess().Output));
+        JsonNode status = JsonNode.Parse(runtime.Ctl("flows", "show", "--json").EnsureSuccess().Output)!;
+        Assert.AreEqual((2, 2), (status["flows"]!.GetValue<int>(), status["tables"]!.GetValue<int>()));
+
+        string trace = runtime.Ctl("flows", "trace", "tcp,nw_dst=10.1.1.1,tp_dst=85", "--in-port", "3").EnsureSuccess().Output;
+        Assert.Contains("verdict: forward to 5", trace);
+        Assert.Contains("table 2: cookie=0x0, table=2", trace);
+        Assert.Contains("answered by: classifier", trace);
+        JsonNode missed = JsonNode.Parse(runtime.Ctl("flows", "trace", "udp,nw_dst=10.1.1.1", "--json").EnsureSuccess().Output)!;
+        Assert.AreEqual("no match", missed["verdict"]!.GetValue<string>());
+
+        Assert.Contains("Deleted 1 ", runtime.Ctl("flows", "del", "tcp").EnsureSuccess().Output);
+        Assert.AreNotEqual(0, runtime.Ctl("flows", "del", "tcp").ExitCode, "there is none");
+        Assert.AreNotEqual(0, runtime.Ctl("flows", "del").ExitCode, "all must be asked for");
+        runtime.Ctl("flows", "del", "--strict", "32768", "--table", "2", "nw_dst=10.9.9.9").EnsureSuccess();
+        Assert.AreEqual("", runtime.Ctl("flows", "list").EnsureSuccess().Output);
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void Flows_ExportedAndImported_AreTheSame()
+    {
+        using var pair = new Pair();
+        Daemon runtime = pair.StartRuntime();
+        string file = Path.Combine(pair.MountRoot, "flows.txt");
+        Directory.CreateDirectory(pair.MountRoot);
+        File.WriteAllLines(file, ["# comment", "NXST_FLOW reply (xid=0x4):", .. Enumerable.Range(0, 2500).Select(i => $" cookie=0x{i:x}, duration=1.5s, table=0, n_packets=3, n_bytes=4, priority=5,udp,nw_src=10.0.{i / 250}.{i % 250},tp_dst=1000-2001 actions=output:{(i % 7) + 1}")]);
+        Assert.Contains("Added 2500 flows, replaced 0, refused 0", runtime.Ctl("flows", "import", file).EnsureSuccess().Output);
+
+        foreach (string[] form in (string[][])[[], ["--json"]])
+        {
+            string exported = file + ".out";
+            runtime.Ctl(["flows", "export", exported, .. form]).EnsureSuccess();
+            Assert.HasCount(2500, File.ReadAllLines(exported));
+            runtime.Ctl("flows", "del", "--all").EnsureSuccess();
+            runtime.Ctl("flows", "import", exported).EnsureSuccess();
+            string[] cookies = [.. Lines(runtime.Ctl("flows", "list").EnsureSuccess().Output).Select(line => line[..line.IndexOf(',', StringComparison.Ordinal)]).Distinct()];
+            Assert.HasCount(2500, cookies);
+        }
+
+        // OVS has no ranges: 1000-2001 is ten blocks.
+        Assert.IsGreaterThan(2500 * 5, Lines(runtime.Ctl("flows", "export", "--ovs").EnsureSuccess().Output).Length);
+        File.WriteAllLines(file, ["priority=5,reg0=1 actions=drop", "priority=6 actions=drop"]);
+        ProgramResult refused = runtime.Ctl("flows", "import", file);
+        Assert.AreEqual(1, refused.ExitCode);
+        Assert.Contains("line 1: 'reg0' is no field", refused.Error);
+        Assert.Contains("Added 1 flows", refused.Output);
+    }
+
+    private static string[] Lines(string text) => text.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+}

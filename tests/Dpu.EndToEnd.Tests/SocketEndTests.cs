@@ -1,0 +1,60 @@
+using System.Text.Json.Nodes;
+
+namespace Dpu.EndToEnd.Tests;
+
+/// <summary>Connections with sockets of the host when a daemon is killed.</summary>
+[TestClass]
+public sealed class SocketEndTests
+{
+    [TestMethod]
+    [TestCategory("root")]
+    public void EitherDaemonKilled_ConnectionsEnd_AndTheNextOneServesTheSockets()
+    {
+        using var pair = new Pair(keeper: true);
+        JsonObject export = Pair.Export("data", pair.ExportRoot);
+        export["sockets"] = new JsonObject { ["connect"] = new JsonArray("*.sock") };
+        pair.AgentConfiguration["exports"] = new JsonArray(export);
+        string mount = pair.Up();
+        using RunningProgram server = Shell.StartPython(
+            """
+            s = socket.socket(socket.AF_UNIX); s.bind('a.sock'); s.listen(); say('ready')
+            while True:
+                c, _ = s.accept(); c.send(b'hello')
+                try: say('end', c.recv(10))
+                except ConnectionResetError: say('end', 'reset')
+            """,
+            pair.ExportRoot);
+        Eventually.True(() => server.Output.Contains("ready", StringComparison.Ordinal) || server.HasExited, Pair.Limit, "the host's server");
+        int ends = 0;
+        foreach (Action kill in (Action[])[() => pair.Runtime.Kill(), () => pair.Agent.Kill()])
+        {
+            using RunningProgram client = Shell.StartPython(
+                """
+                s = socket.socket(socket.AF_UNIX); s.settimeout(20)
+                s.connect('a.sock'); say(s.recv(10))
+                try: say('end', s.recv(10))
+                except ConnectionResetError: say('end', 'reset')
+                """,
+                mount);
+            Eventually.True(() => client.Output.Contains("hello", StringComparison.Ordinal) || client.HasExited, Pair.Limit, "the connection: " + client.Error);
+            kill();
+            Assert.HasCount(2, Shell.End(client), "its program sees the end");
+            ends++;
+            Eventually.True(() => server.Output.Split("end").Length - 1 == ends, Pair.Limit, "so does the host's");
+            if (pair.Runtime.HasExited)
+            {
+                pair.RestartRuntime();
+            }
+            else
+            {
+                pair.RestartAgent();
+            }
+        }
+
+        // While the link is still coming up again, connections break off.
+        Eventually.True(
+            () => Shell.Run("/usr/bin/python3 -c \"import socket; s = socket.socket(socket.AF_UNIX); s.connect('a.sock'); print(s.recv(5))\"", mount).Output.Contains("hello", StringComparison.Ordinal),
+            Pair.Limit,
+            "a connection through the daemons that took over");
+    }
+}

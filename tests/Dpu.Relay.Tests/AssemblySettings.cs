@@ -1,0 +1,2 @@
+// Tests look at this process's descriptors, threads and limits.
+[assembly: DoNotParallelize]
