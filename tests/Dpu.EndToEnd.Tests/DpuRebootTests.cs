@@ -68,6 +68,16 @@ public sealed class DpuRebootTests
     }
 
     // The files of the export that the agent has open, beside those by which it knows names.
-    private static int Opened(Pair pair) => Directory.GetFiles($"/proc/{pair.Agent.Id}/fd")
-        .Count(link => File.ResolveLinkTarget(link, returnFinalTarget: false)?.FullName == Path.Combine(pair.ExportRoot, "f"));
+    private static int Opened(Pair pair) => Directory.GetFiles($"/proc/{pair.Agent.Id}/fd").Count(link =>
+    {
+        try
+        {
+            return File.ResolveLinkTarget(link, returnFinalTarget: false)?.FullName == Path.Combine(pair.ExportRoot, "f");
+        }
+        catch (FileNotFoundException)
+        {
+            // Closed since it was listed.
+            return false;
+        }
+    });
 }

@@ -240,6 +240,22 @@ public sealed class HostileHostTests
 
     [TestMethod]
     [TestCategory("root")]
+    public void SlowHostOfOneLane_LeavesNoRequestUnserved()
+    {
+        // Each answer comes while the guard reads in the lane's place: it gets many of the next requests, and the lane sleeps.
+        using var never = new ManualResetEventSlim();
+        s_host.Twist = (request, answer) =>
+        {
+            return never.Wait(TimeSpan.FromMilliseconds(60)) ? [] : answer;
+        };
+        ProgramResult stats = Shell.Run("for i in $(seq 12); do stat -t good victim || exit 1; done", s_mount);
+        Assert.AreEqual(0, stats.ExitCode, stats.Error);
+        Assert.AreEqual(24, stats.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
+        AssertRest();
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
     [DataRow("noise", "deadbeefdeadbeefdeadbeefdeadbeef")]
     [DataRow("a reply", "10000000000000000700000000000000")]
     [DataRow("another notification", "10000000040000000000000000000000")]

@@ -230,8 +230,6 @@ public sealed partial class LocksTests
         using var host = new HostileHost(pair.WriteAgentConfiguration(), pair.ExportRoot);
         JsonObject configuration = pair.RuntimeConfiguration();
         JsonObject mount = pair.Mount("data", "data");
-
-        // Each connection of that host is a file system of its own.
         mount["lanes"] = 1;
         configuration["mounts"]!.AsArray().Add(mount);
         Daemon runtime = pair.StartRuntime(configuration);

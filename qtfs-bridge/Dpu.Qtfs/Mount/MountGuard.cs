@@ -33,6 +33,7 @@ internal sealed unsafe class MountGuard : IDisposable
     private readonly ManualResetEventSlim _stop = new(initialState: false, spinCount: 0);
     private readonly LaneMemory _memory;
     private readonly byte* _buffer;
+    private bool _taking;
 
     public MountGuard(RemoteMount mount)
     {
@@ -44,6 +45,20 @@ internal sealed unsafe class MountGuard : IDisposable
 
     /// <summary>What was read while every lane was busy.</summary>
     public OverflowQueue Overflow { get; }
+
+    /// <summary>
+    /// Takes the oldest request that waits for a lane; the caller disposes of it. A lane asks, not busy, before it sleeps in the kernel:
+    /// what the guard reads meanwhile is waited for, since nothing would wake the lane for it.
+    /// </summary>
+    public OverflowRequest? TryTake()
+    {
+        if (Volatile.Read(ref _taking))
+        {
+            SpinWait.SpinUntil(() => !Volatile.Read(ref _taking));
+        }
+
+        return Overflow.TryTake();
+    }
 
     /// <summary>A process waits for that request no longer.</summary>
     public void Note(ulong unique)
@@ -96,12 +111,15 @@ internal sealed unsafe class MountGuard : IDisposable
 
             while (!_stop.IsSet && !_mount.Stopping && AllStuck() && Overflow.HasRoom)
             {
-                ReadOne(device);
+                if (poll.WaitReadable(device, Tick))
+                {
+                    ReadOne(device);
+                }
+
                 _mount.Relief.Help(Overflow.Count);
                 LookAround();
             }
 
-            // Also where a lane is free again: it sleeps in the kernel and does not see the queue.
             _mount.Relief.Help(Overflow.Count);
         }
     }
@@ -155,13 +173,27 @@ internal sealed unsafe class MountGuard : IDisposable
         return true;
     }
 
+    // Only if every lane is stuck still: each then looks into the queue before it sleeps. That takes two barriers, one here and one in
+    // the lanes; this one is both, for they are many times as often on their way.
     private void ReadOne(SafeFileHandle device)
     {
-        if (!poll.WaitReadable(device, Tick))
+        Volatile.Write(ref _taking, true);
+        try
         {
-            return;
+            Interlocked.MemoryBarrierProcessWide();
+            if (AllStuck())
+            {
+                ReadOneForLanes(device);
+            }
         }
+        finally
+        {
+            Volatile.Write(ref _taking, false);
+        }
+    }
 
+    private void ReadOneForLanes(SafeFileHandle device)
+    {
         _memory.ClearBuffer();
         int length = FuseDevice.ReadRequest(device, _buffer, FuseLimits.MaxMessageSize);
         if (length is -errno.ENODEV or -errno.ECONNABORTED)

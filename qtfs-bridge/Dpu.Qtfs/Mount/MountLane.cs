@@ -57,7 +57,7 @@ internal sealed unsafe partial class MountLane : IDisposable
         Recover(device);
         while (true)
         {
-            if (_mount.Overflow.TryTake() is { } waiting)
+            if (_mount.Guard.TryTake() is { } waiting)
             {
                 ServeOverflow(waiting);
                 continue;
@@ -78,7 +78,7 @@ internal sealed unsafe partial class MountLane : IDisposable
         Recover(device);
         while (!_mount.Stopping)
         {
-            if (_mount.Overflow.TryTake() is { } waiting)
+            if (_mount.Guard.TryTake() is { } waiting)
             {
                 ServeOverflow(waiting);
             }

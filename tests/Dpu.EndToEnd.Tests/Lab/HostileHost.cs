@@ -90,15 +90,16 @@ internal sealed class HostileHost : IDisposable
 
         public HelloReply Admit(LinkPeer peer, Hello hello)
         {
+            // One lane, for each connection is a file system of its own.
             var honest = new HelloReply
             {
                 Status = HelloStatus.Ok,
-                Fs = new FsResult { MaxMessageSize = (uint)FuseLimits.MaxMessageSize, MaxLanes = 32, NeedsInit = true, Coherent = owner.Notifications is not null },
+                Fs = new FsResult { MaxMessageSize = (uint)FuseLimits.MaxMessageSize, MaxLanes = 1, NeedsInit = true, Coherent = owner.Notifications is not null },
             };
             return owner.TwistHello?.Invoke(honest) ?? honest;
         }
 
-        // Each connection is a file system of its own: node ids of another one are stale, as after a restart.
+        // Node ids of another connection are stale, as after a restart.
         public void Serve(LinkConnection connection, CancellationToken stopping)
         {
             using CancellationTokenRegistration cut = stopping.Register(connection.Abort);

@@ -3,6 +3,7 @@ using Dpu.Flows.Keys;
 using Dpu.Flows.Nic;
 using Dpu.Flows.Table;
 using Dpu.Flows.Tests.Support;
+using Dpu.TestSupport;
 
 namespace Dpu.Flows.Tests.Nic;
 

@@ -1,6 +1,7 @@
 using Dpu.Flows.Keys;
 using Dpu.Flows.Packets;
 using Dpu.Flows.Tests.Support;
+using Dpu.TestSupport;
 using FsCheck;
 using FsCheck.Fluent;
 

@@ -2,6 +2,7 @@ using Dpu.Flows.Classifier;
 using Dpu.Flows.Keys;
 using Dpu.Flows.Table;
 using Dpu.Flows.Tests.Support;
+using Dpu.TestSupport;
 using FsCheck;
 using FsCheck.Fluent;
 

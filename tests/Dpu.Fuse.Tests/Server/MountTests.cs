@@ -1,6 +1,7 @@
 using Dpu.Fuse.Tests.Support;
 using Dpu.Fuse.Wire;
 using Dpu.Linux;
+using Dpu.TestSupport;
 
 namespace Dpu.Fuse.Tests.Server;
 

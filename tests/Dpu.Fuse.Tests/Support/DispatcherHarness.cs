@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Dpu.Fuse.Wire;
+using Dpu.TestSupport;
 
 namespace Dpu.Fuse.Tests.Support;
 

@@ -1,7 +1,7 @@
-namespace Dpu.Fuse.Tests.Support;
+namespace Dpu.TestSupport;
 
 /// <summary>A clock that only tests move. Timers fire on the thread that moves it.</summary>
-internal sealed class ManualTime : TimeProvider
+public sealed class ManualTime : TimeProvider
 {
     private readonly List<ManualTimer> _timers = [];
     private long _now = 1;
@@ -17,7 +17,7 @@ internal sealed class ManualTime : TimeProvider
         return timer;
     }
 
-    internal void Advance(TimeSpan time)
+    public void Advance(TimeSpan time)
     {
         Interlocked.Add(ref _now, time.Ticks);
         _timers.ForEach(timer => timer.Fire());
