@@ -78,12 +78,7 @@ public sealed unsafe partial class EmulatedNic
 
         Interlocked.Add(ref _packets[index], packets);
         Interlocked.Add(ref _bytes[index], bytes);
-        ref ulong word = ref _active[index / 64];
-        ulong bit = 1ul << (int)(index & 63);
-        if ((Volatile.Read(ref word) & bit) == 0)
-        {
-            Interlocked.Or(ref word, bit);
-        }
+        _active.Set((int)index);
     }
 
     /// <summary>Hits the entry without a packet, as traffic that a test or a simulation counts itself.</summary>

@@ -24,7 +24,7 @@ public sealed unsafe partial class EmulatedNic : INicTable
     private readonly bool[] _stuck;
     private readonly ulong[] _packets;
     private readonly ulong[] _bytes;
-    private readonly ulong[] _active;
+    private readonly ActivityBits _active;
     private readonly NicCounters[]? _told;
     private readonly Stack<int> _free = new();
     private readonly long _start;
@@ -47,10 +47,9 @@ public sealed unsafe partial class EmulatedNic : INicTable
         _start = _time.GetTimestamp();
         _wait = wait ?? Pass;
         _random = new Random(Faults.Seed);
-        int words = (capacity + 63) / 64;
         (_rules, _actionLists, _cookies) = (new uint[capacity], new uint[capacity], new ulong[capacity]);
         (_generations, _stuck) = (new uint[capacity], new bool[capacity]);
-        (_packets, _bytes, _active) = (new ulong[capacity], new ulong[capacity], new ulong[words]);
+        (_packets, _bytes, _active) = (new ulong[capacity], new ulong[capacity], new ActivityBits(capacity));
         _told = Faults.CounterLag > TimeSpan.Zero ? new NicCounters[capacity] : null;
         for (int i = capacity - 1; i >= 0; i--)
         {
@@ -126,20 +125,7 @@ public sealed unsafe partial class EmulatedNic : INicTable
         lock (_lock)
         {
             Delay(Faults.CommandDelay);
-            int words = Math.Clamp(_active.Length - (first / 64), 0, bits.Length);
-            Span<ulong> active = _active.AsSpan(first / 64, words);
-            if (!clear)
-            {
-                active.CopyTo(bits);
-                return words;
-            }
-
-            for (int i = 0; i < words; i++)
-            {
-                bits[i] = active[i] == 0 ? 0 : Interlocked.Exchange(ref active[i], 0);
-            }
-
-            return words;
+            return _active.Read(first / 64, bits, clear);
         }
     }
 
@@ -225,7 +211,7 @@ public sealed unsafe partial class EmulatedNic : INicTable
 
         (_rules[index], _cookies[index], _actionLists[index]) = (rule, flow.Cookie, _actions.Acquire([.. actions]));
         (_packets[index], _bytes[index], _stuck[index]) = (0, 0, Happens(Faults.StuckCounter));
-        Interlocked.And(ref _active[index / 64], ~(1ul << (index & 63)));
+        _active.Unset(index);
         if (_told is not null)
         {
             _told[index] = default;

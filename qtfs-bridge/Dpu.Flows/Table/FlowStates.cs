@@ -36,8 +36,8 @@ internal sealed class FlowClock(TimeProvider time)
 }
 
 /// <summary>
-/// Flows' states by index, in pinned chunks that never move, and beside them a bit for each flow that is there, a bit for each
-/// that was hit since the bits were last taken, and the number of its table.
+/// Flows' states by index, in pinned chunks that never move, and beside them a bit for each flow that is there, the number of its
+/// table, and a bit for each that was hit since the bits were last taken.
 /// </summary>
 internal sealed unsafe class FlowStates
 {
@@ -46,30 +46,30 @@ internal sealed unsafe class FlowStates
 
     private readonly ulong[] _pointerMemory;
     private readonly List<byte[]> _chunks = [];
+    private readonly ActivityBits[] _active; // By chunk.
     private readonly int _max;
 
     internal FlowStates(int maxFlows)
     {
         _max = maxFlows;
         _pointerMemory = GC.AllocateArray<ulong>(((maxFlows + ChunkFlows - 1) >> ChunkShift) + 1, pinned: true);
+        _active = new ActivityBits[_pointerMemory.Length];
     }
 
     /// <summary>Flows that there is memory for.</summary>
     internal int Capacity => _chunks.Count << ChunkShift;
 
-    internal long Size => (long)_chunks.Count * ChunkSize;
+    internal long Size => _chunks.Count == 0 ? 0 : _chunks.Count * (ChunkSize + _active[0].Size);
 
-    private static int ChunkSize => (ChunkFlows * (sizeof(FlowState) + 1)) + (ChunkFlows / 8 * 2) + 64;
+    private static int ChunkSize => (ChunkFlows * (sizeof(FlowState) + 1)) + (ChunkFlows / 8) + 64;
 
     internal FlowState* At(uint index) => (FlowState*)Chunk(index) + (index & (ChunkFlows - 1));
 
     internal ref byte TableOf(uint index) => ref Chunk(index)[(ChunkFlows * sizeof(FlowState)) + (int)(index & (ChunkFlows - 1))];
 
     /// <summary>The word with the bit of a flow that is there.</summary>
-    internal ref ulong Live(uint index) => ref Bits(index, 0);
-
-    /// <summary>The word with the bit of a flow that was hit.</summary>
-    internal ref ulong Active(uint index) => ref Bits(index, 1);
+    internal ref ulong Live(uint index) =>
+        ref ((ulong*)(Chunk(index) + (ChunkFlows * (sizeof(FlowState) + 1))))[(index & (ChunkFlows - 1)) >> 6];
 
     internal bool IsLive(uint index) => index < (uint)Capacity && ((Live(index) >> (int)(index & 63)) & 1) != 0;
 
@@ -77,7 +77,7 @@ internal sealed unsafe class FlowStates
     {
         ulong bit = 1ul << (int)(index & 63);
         Live(index) = live ? Live(index) | bit : Live(index) & ~bit;
-        Interlocked.And(ref Active(index), ~bit);
+        _active[index >> ChunkShift].Unset((int)(index & (ChunkFlows - 1)));
     }
 
     /// <summary>Counts a packet. Any thread.</summary>
@@ -87,13 +87,17 @@ internal sealed unsafe class FlowStates
         Interlocked.Increment(ref state->Packets);
         Interlocked.Add(ref state->Bytes, (ulong)bytes);
         Volatile.Write(ref state->Used, now);
+        _active[index >> ChunkShift].Set((int)(index & (ChunkFlows - 1)));
+    }
 
-        // Mostly the bit is set already, and the line with the bits stays shared.
-        ref ulong word = ref Active(index);
-        ulong bit = 1ul << (int)(index & 63);
-        if ((Volatile.Read(ref word) & bit) == 0)
+    /// <summary>Reads which flows were hit, from an index on, a multiple of 64; all of them are there.</summary>
+    internal void ReadActivity(int first, Span<ulong> bits, bool clear)
+    {
+        while (!bits.IsEmpty)
         {
-            Interlocked.Or(ref word, bit);
+            int read = _active[first >> ChunkShift].Read((first & (ChunkFlows - 1)) >> 6, bits, clear);
+            bits = bits[read..];
+            first += read * 64;
         }
     }
 
@@ -108,12 +112,10 @@ internal sealed unsafe class FlowStates
 
         // SAFETY: pinned, held by the list, and 64 bytes longer than needed.
         _pointerMemory[_chunks.Count] = ((ulong)Unsafe.AsPointer(ref chunk[0]) + 63) & ~63ul;
+        _active[_chunks.Count] = new ActivityBits(ChunkFlows);
         _chunks.Add(chunk);
     }
 
-    // SAFETY (all): an index is below Capacity; a chunk is states, table numbers, then both bitmaps.
+    // SAFETY: an index is below Capacity; a chunk is states, table numbers, then the bits of those that are there.
     private byte* Chunk(uint index) => (byte*)_pointerMemory[index >> ChunkShift];
-
-    private ref ulong Bits(uint index, int which) =>
-        ref ((ulong*)(Chunk(index) + (ChunkFlows * (sizeof(FlowState) + 1)) + (which * (ChunkFlows / 8))))[(index & (ChunkFlows - 1)) >> 6];
 }

@@ -22,12 +22,7 @@ public sealed unsafe partial class FlowTable
     public int ReadActivity(int first, Span<ulong> bits, bool clear)
     {
         int words = Words(first, bits.Length);
-        for (int i = 0; i < words; i++)
-        {
-            ref ulong word = ref _states.Active((uint)(first + (i * 64)));
-            bits[i] = Volatile.Read(ref word) == 0 ? 0 : clear ? Interlocked.Exchange(ref word, 0) : Volatile.Read(ref word);
-        }
-
+        _states.ReadActivity(first, bits[..words], clear);
         return words;
     }
 
