@@ -1,5 +1,4 @@
 using System.Numerics;
-using System.Runtime.InteropServices;
 using Dpu.Flows.Keys;
 
 namespace Dpu.Flows.Classifier;
@@ -50,7 +49,7 @@ public sealed unsafe partial class ClassifierReader
             }
 
             int before = candidates.Count;
-            FlowMask windows = Descend(tree, key, candidates);
+            FlowMask windows = tree.Candidates((ulong*)key, candidates);
             mask.Add(windows);
             Take(rules, version, key, candidates, before, ref best, ref found, out uint? hit);
             steps?.Add(new LookupStep("tree", windows, tree.Rules, candidates.Count - before, hit));
@@ -68,26 +67,6 @@ public sealed unsafe partial class ClassifierReader
 
         Depend(rules, version, key, candidates, best, found, ref mask);
         return found;
-    }
-
-    private static FlowMask Descend(CutTree tree, FlowKey* key, List<uint> candidates)
-    {
-        FlowMask windows = default;
-        Span<uint> lanes = MemoryMarshal.Cast<byte, uint>(windows.Bits.AsBytes());
-        ulong node = tree.Root;
-        while (!CutTree.IsLeaf(node))
-        {
-            lanes[CutTree.Lane(node)] |= ((1u << CutTree.Width(node)) - 1) << CutTree.Shift(node);
-            node = CutTree.Step(tree.Nodes, node, (uint*)key);
-        }
-
-        for (int i = 0; i < CutTree.LeafCount(node); i++)
-        {
-            candidates.Add(tree.Leaves[CutTree.Base(node) + i]);
-        }
-
-        GC.KeepAlive(tree);
-        return windows;
     }
 
     private static void Take(RuleStore rules, uint version, FlowKey* key, List<uint> candidates, int from, ref ulong best, ref uint found, out uint? hit)

@@ -1,11 +1,12 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Dpu.Flows.Keys;
 
 namespace Dpu.Flows.Classifier;
 
 /// <summary>
 /// A decision tree over rules that does not change: each node takes a window of up to 8 bits of a 32-bit lane of the key as
-/// the number of a child; leaves list rules, best first, which are compared in full. Rules may be removed meanwhile: they
+/// the number of a child; leaves (<see cref="CutLeaf"/>) list rules, best first, which are compared in full. Rules may be removed meanwhile: they
 /// are then invisible. Immutable and safe for any number of readers.
 /// </summary>
 /// <remarks>After CutSplit (Li et al., INFOCOM 2018): rules are first parted by which addresses they care about, a tree each.</remarks>
@@ -34,12 +35,10 @@ internal sealed unsafe class CutTree
 
     internal long Size => (_nodeMemory.LongLength * 8) + (_leafMemory.LongLength * 4);
 
-    internal int LeafEntries => _leafMemory.Length;
-
     // SAFETY: pinned arrays of this object's life; whoever follows the pointers holds the tree.
     internal ulong* Nodes => (ulong*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_nodeMemory));
 
-    internal uint* Leaves => (uint*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_leafMemory));
+    private uint* Leaves => (uint*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_leafMemory));
 
     /// <summary>A node: base of its children, and lane, shift and width of the window. A width of 0 is a leaf.</summary>
     internal static ulong Node(uint children, int lane, int shift, int width) =>
@@ -83,26 +82,29 @@ internal sealed unsafe class CutTree
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal uint FindInLeaf(byte** lines, MaskInfo** masks, ulong leaf, ulong* key, uint version, ref ulong best)
-    {
-        uint* entries = Leaves + Base(leaf);
-        int count = LeafCount(leaf);
-        for (int i = 0; i < count; i++)
-        {
-            var rule = (RuleRecord*)LineArena.At(lines, entries[i]);
-            if (rule->Rank <= best)
-            {
-                break;
-            }
+    internal uint FindInLeaf(byte** lines, MaskInfo** masks, ulong leaf, ulong* key, uint version, ref ulong best) =>
+        CutLeaf.Find(Leaves + Base(leaf), LeafCount(leaf), lines, masks, key, version, ref best);
 
-            if (RuleRecord.Matches(rule, MaskStore.At(masks, rule->Mask), key) && RuleRecord.IsVisible(rule, version))
-            {
-                best = rule->Rank;
-                return entries[i];
-            }
+    /// <summary>Adds the rules that the tree has for a packet, best first, and says by which windows it was led to them.</summary>
+    internal FlowMask Candidates(ulong* key, List<uint> candidates)
+    {
+        FlowMask windows = default;
+        Span<uint> lanes = MemoryMarshal.Cast<byte, uint>(windows.Bits.AsBytes());
+        ulong node = Root;
+        while (!IsLeaf(node))
+        {
+            lanes[Lane(node)] |= ((1u << Width(node)) - 1) << Shift(node);
+            node = Step(Nodes, node, (uint*)key);
         }
 
-        return 0;
+        int count = LeafCount(node);
+        for (int i = 0; i < count; i++)
+        {
+            candidates.Add(CutLeaf.IdAt(Leaves + Base(node), count, i));
+        }
+
+        GC.KeepAlive(this);
+        return windows;
     }
 
     private static T[] Pinned<T>(ReadOnlySpan<T> items)

@@ -26,6 +26,7 @@ internal sealed class CutTreeBuilder
     private const double CopyCost = 0.3;
 
     private readonly CutTreeRules _rules;
+    private readonly CutLeafBuilder _leafBuilder;
     private readonly CancellationToken _cancellation;
     private readonly int[] _counts = new int[1 << CutTree.MaxWindow];
     private readonly int[,] _bitCounts = new int[32, 2];
@@ -37,6 +38,7 @@ internal sealed class CutTreeBuilder
     private CutTreeBuilder(CutTreeRules rules, CancellationToken cancellation)
     {
         _rules = rules;
+        _leafBuilder = new CutLeafBuilder(rules);
         _cancellation = cancellation;
     }
 
@@ -133,11 +135,7 @@ internal sealed class CutTreeBuilder
     private ulong MakeLeaf(List<int> rules)
     {
         uint position = (uint)_leaves.Count;
-        foreach (int rule in rules)
-        {
-            _leaves.Add(_rules.Ids[rule]);
-        }
-
+        _leafBuilder.Append(_leaves, rules);
         return CutTree.Leaf(position, rules.Count);
     }
 

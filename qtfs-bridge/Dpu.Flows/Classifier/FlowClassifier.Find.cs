@@ -19,16 +19,7 @@ public sealed unsafe partial class FlowClassifier
             _found.Clear();
             foreach (CutTree tree in _trees.Trees)
             {
-                ulong node = tree.Root;
-                while (!CutTree.IsLeaf(node))
-                {
-                    node = CutTree.Step(tree.Nodes, node, (uint*)&packet);
-                }
-
-                for (int i = 0; i < CutTree.LeafCount(node); i++)
-                {
-                    _found.Add(tree.Leaves[CutTree.Base(node) + i]);
-                }
+                _ = tree.Candidates((ulong*)&packet, _found);
             }
 
             foreach (TupleTable table in _tables)
