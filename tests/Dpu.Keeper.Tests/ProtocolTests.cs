@@ -82,10 +82,12 @@ public sealed unsafe class ProtocolTests
             return true;
         }).QuickCheckThrowOnFailure();
 
-        // Some of them were good requests for memory.
-        Assert.AreEqual(0, Ask(socket, Head(Wire.KEEPER_DROP) with { flags = Wire.KEEPER_PREFIX }, []).error);
-        Eventually.True(() => Status(socket).closing == 0, KeeperProcess.Limit, "the closes");
-        Assert.IsLessThanOrEqualTo(descriptors, keeper.Descriptors);
+        // Some of them were good requests for memory; some were greetings, the last of which may have asked for a version of tomorrow.
+        using Socket another = Greeted(keeper);
+        Assert.AreEqual(0, Ask(another, Head(Wire.KEEPER_DROP) with { flags = Wire.KEEPER_PREFIX }, []).error);
+        Eventually.True(() => Status(another).closing == 0, KeeperProcess.Limit, "the closes");
+        another.Dispose();
+        Eventually.True(() => keeper.Descriptors <= descriptors, KeeperProcess.Limit, "no descriptor more");
     }
 
     [TestMethod]

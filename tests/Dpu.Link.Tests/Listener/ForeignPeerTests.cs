@@ -110,6 +110,9 @@ public sealed class ForeignPeerTests
         using var lab = new LinkLab();
         var echo = new EchoService();
         using var holder = new Tool("unshare", "--net", "cat");
+
+        // Until then a cable to it would have both ends here.
+        LinkLab.Eventually(() => NetworkOf($"{holder.Id}") != NetworkOf("self"), "its own network");
         using var cable = new Cable(holder.Id);
         var listener = lab.Listen(lab.Credentials(LinkRole.Host, "host1"), LinkEndpoint.Tcp(cable.Address, 0), o => o with { DeadPeerAfter = TimeSpan.FromSeconds(2) }, echo);
         using var peer = Python(lab, cable.Address, listener.Bound[0].Port, "nsenter", "--net", $"--target={holder.Id}");
@@ -121,6 +124,8 @@ public sealed class ForeignPeerTests
         Assert.IsTrue(watch.Elapsed < TimeSpan.FromSeconds(10), $"took {watch.Elapsed}");
         LinkLab.Eventually(() => listener.Connections == 0, "its connection is given back");
     }
+
+    private static string? NetworkOf(string process) => File.ResolveLinkTarget($"/proc/{process}/ns/net", returnFinalTarget: false)?.Name;
 
     private static void Greet(Tool peer)
     {

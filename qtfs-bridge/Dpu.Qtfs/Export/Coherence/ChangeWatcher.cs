@@ -134,10 +134,10 @@ public sealed unsafe class ChangeWatcher : IDisposable
         }
     }
 
-    /// <summary>From now on the calling thread's changes are that mount's own.</summary>
     /// <summary>Whether a thread closes files that this agent has written; null where only its own do.</summary>
     internal Func<int, bool>? ClosesForUs { get; set; }
 
+    /// <summary>From now on the calling thread's changes are that mount's own.</summary>
     internal void EnterThread(MountChanges mount) => _threads[gettid()] = mount;
 
     internal void LeaveThread() => _threads.TryRemove(gettid(), out _);

@@ -20,6 +20,9 @@ namespace Dpu.Qtfs.Mount.Coherence;
 /// </remarks>
 internal sealed unsafe class GrantedLocks
 {
+    // While the connection stands they come; a machine that is overloaded takes its time.
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+
     private readonly RemoteMount _mount;
     private readonly CacheKeeper _cache;
     private readonly object _lock = new();
@@ -82,7 +85,7 @@ internal sealed unsafe class GrantedLocks
     {
         while (TryTake(out Grant grant))
         {
-            if (!_cache.AwaitTold(grant.After, grant.At + (long)_mount.Options.StaleAfter.TotalMilliseconds))
+            if (!_cache.AwaitTold(grant.After, grant.At + (long)Patience.TotalMilliseconds))
             {
                 turn.TellNow(Invalidation.Content(grant.Node));
             }

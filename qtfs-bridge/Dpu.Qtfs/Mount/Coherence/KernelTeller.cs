@@ -18,7 +18,10 @@ internal sealed unsafe class KernelTeller
     /// <summary>Nodes that may be held up, each with a thread; where there are more, the turn waits.</summary>
     public const int MostHeldUp = 16;
 
-    private static readonly TimeSpan HeldUpAfter = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan HeldUpAfter = TimeSpan.FromMilliseconds(250);
+
+    // What is held up so long waits for the host, and not for a processor.
+    private static readonly TimeSpan HungAfter = TimeSpan.FromSeconds(1);
 
     private readonly RemoteMount _mount;
     private readonly ILogger _logger;
@@ -64,7 +67,7 @@ internal sealed unsafe class KernelTeller
             if (_turn is { Since: not 0 } turn && _heldUp.Count < MostHeldUp
                 && Environment.TickCount64 - turn.Since >= (long)HeldUpAfter.TotalMilliseconds && _heldUp.TryAdd(turn.Node, turn))
             {
-                turn.IsOver = true;
+                (turn.IsOver, turn.HeldUpSince) = (true, turn.Since);
                 GiveTurn();
             }
         }
@@ -117,17 +120,24 @@ internal sealed unsafe class KernelTeller
     /// <summary>Waits until the kernel has been told of all up to a number.</summary>
     /// <param name="number">The number.</param>
     /// <param name="deadline">Until when, in ms of <see cref="Environment.TickCount64"/>.</param>
-    /// <returns>False where it has not been.</returns>
+    /// <returns>False where it has not been: it is too late, the connection broke, or what it is being told hangs.</returns>
     public bool AwaitTold(ulong number, long deadline)
     {
         lock (_lock)
         {
-            while (!_interrupted && _heldUp.Count == 0 && _told < number && deadline - Environment.TickCount64 is > 0 and long left)
+            while (!_interrupted && (_heldUp.Count > 0 || _told < number))
             {
+                long until = _heldUp.Values.Select(turn => turn.HeldUpSince + (long)HungAfter.TotalMilliseconds).Append(deadline).Min();
+                long left = until - Environment.TickCount64;
+                if (left <= 0)
+                {
+                    return false;
+                }
+
                 Monitor.Wait(_lock, (int)left);
             }
 
-            return !_interrupted && _heldUp.Count == 0 && _told >= number;
+            return !_interrupted;
         }
     }
 
@@ -260,6 +270,9 @@ internal sealed unsafe class KernelTeller
 
         /// <summary>Whether another thread has the turn.</summary>
         public bool IsOver { get; set; }
+
+        /// <summary>Where it is over: since when the kernel is being told, likewise.</summary>
+        public long HeldUpSince { get; set; }
 
         /// <summary>Tells the kernel to forget something.</summary>
         /// <param name="invalidation">What.</param>
