@@ -74,4 +74,36 @@ public sealed partial class CoherenceTests
 
         Eventually.True(() => Shell.Run("cat known; ls -d other", Path.Combine(mount, "area")).Output == "replaced\nother\n", Pair.Limit, "what was told late");
     }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void LockBesideNewsThatTakeTheirTime_IsGrantedWhenTheKernelKnows()
+    {
+        using var pair = new Pair();
+        Shell.Check("mkdir d; echo first > d/f; echo > lock", pair.ExportRoot);
+        string mount = Up(pair);
+        string file = Path.Combine(mount, "d/f");
+        Prime(file, Path.Combine(mount, "d/absent"));
+
+        // The first change makes the process that tells the kernel.
+        Shell.Check("echo second > d/f", pair.ExportRoot);
+        Eventually.True(() => Shell.Check($"cat {file}", "/") == "second", Pair.Limit, "a change");
+        string[] tellers = Shell.Check($"pgrep -P {pair.Runtime.Id} -x dpu-teller", "/").Split('\n');
+        using var dpu = new Locker(Path.Combine(mount, "lock"));
+        Shell.Check($"kill -STOP {string.Join(' ', tellers)}", "/");
+        try
+        {
+            Shell.Check("echo third > d/f", pair.ExportRoot);
+            dpu.Tell("wait 0 posix w 0 0");
+            Shell.Check("sleep 0.5", "/");
+            Assert.IsTrue(dpu.IsWaiting, "granted before the kernel knew");
+        }
+        finally
+        {
+            Shell.Check($"kill -CONT {string.Join(' ', tellers)}", "/");
+        }
+
+        Assert.AreEqual("0", dpu.Answer());
+        Assert.AreEqual("third", Shell.Check($"cat {file}", "/"));
+    }
 }

@@ -21,7 +21,7 @@ internal sealed unsafe class KernelTeller
     private static readonly TimeSpan HeldUpAfter = TimeSpan.FromMilliseconds(250);
 
     // What is held up so long waits for the host, and not for a processor.
-    private static readonly TimeSpan HungAfter = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan HungAfter = TimeSpan.FromSeconds(2);
 
     private readonly RemoteMount _mount;
     private readonly ILogger _logger;
