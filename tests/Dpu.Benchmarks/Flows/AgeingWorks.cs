@@ -1,8 +1,4 @@
 using Dpu.Benchmarks.Harness;
-using Dpu.Flows.Ageing;
-using Dpu.Flows.Classifier;
-using Dpu.Flows.Nic;
-using Dpu.Flows.Table;
 using Dpu.TestSupport.Traffic;
 
 namespace Dpu.Benchmarks.Flows;
@@ -27,7 +23,7 @@ internal static class AgeingWorks
         foreach (PacketTrace trace in Traces)
         {
             string work = $"ageing {trace.Name}";
-            int ours = Replay(trace), timeout = TableBaselines.FixedTimeout(trace, TraceFamilies.TableSize, TimeSpan.FromSeconds(10));
+            int ours = AgeingReplay.Run(trace, TraceFamilies.TableSize).Missed, timeout = TableBaselines.FixedTimeout(trace, TraceFamilies.TableSize, TimeSpan.FromSeconds(10));
             results.Add(work, FlowsBenchmark.Ours, ours);
             results.Add(work, FlowsBenchmark.Timeout, timeout);
             results.Add(work, Lru, TableBaselines.LeastRecentlyUsed(trace, TraceFamilies.TableSize));
@@ -37,33 +33,5 @@ internal static class AgeingWorks
 
         ratios.Sort();
         results.Add(Median, FlowsBenchmark.Ours, (ratios[(ratios.Count - 1) / 2] + ratios[ratios.Count / 2]) / 2);
-    }
-
-    private static int Replay(PacketTrace trace)
-    {
-        EmulatedNic nic = new(TraceFamilies.TableSize);
-        OffloadAgeing ageing = new(nic);
-        TimeSpan poll = OffloadAgeing.PollInterval;
-        int missed = 0;
-        foreach (TracePacket packet in trace.Packets)
-        {
-            for (; packet.Time >= poll; poll += OffloadAgeing.PollInterval)
-            {
-                ageing.Poll();
-            }
-
-            if (ageing.TryGetHandle((ulong)packet.Flow, out NicHandle handle))
-            {
-                nic.Touch(handle, 1, 64);
-                continue;
-            }
-
-            missed++;
-            FlowMatch match = FlowMatch.Any;
-            (match.Key.InPort, match.Mask.Bits.InPort) = ((uint)packet.Flow, uint.MaxValue);
-            ageing.Offer([new NicFlow((ulong)packet.Flow, 1, match, [FlowAction.Output(1)])]);
-        }
-
-        return missed;
     }
 }

@@ -2,15 +2,14 @@ using Dpu.Flows.Ageing;
 using Dpu.Flows.Classifier;
 using Dpu.Flows.Nic;
 using Dpu.Flows.Table;
-using Dpu.TestSupport.Traffic;
 
-namespace Dpu.Flows.Tests.Ageing;
+namespace Dpu.TestSupport.Traffic;
 
 /// <summary>Plays a trace against <see cref="OffloadAgeing"/> on an emulated NIC.</summary>
-internal static class AgeingReplay
+public static class AgeingReplay
 {
     /// <summary>Returns packets that were not in the NIC, what ageing did, and entries in the NIC at the end.</summary>
-    internal static (int Missed, OffloadStatistics Statistics, int InNic) Run(PacketTrace trace, int size, NicFaults faults)
+    public static (int Missed, OffloadStatistics Statistics, int InNic) Run(PacketTrace trace, int size, NicFaults? faults = null)
     {
         EmulatedNic nic = new(size, faults);
         OffloadAgeing ageing = new(nic);
@@ -37,7 +36,8 @@ internal static class AgeingReplay
         return (missed, ageing.Statistics, nic.Count);
     }
 
-    internal static NicFlow FlowOf(int number)
+    /// <summary>A flow that no other number's is.</summary>
+    public static NicFlow FlowOf(int number)
     {
         FlowMatch match = FlowMatch.Any;
         (match.Key.InPort, match.Mask.Bits.InPort) = ((uint)number, uint.MaxValue);
