@@ -57,4 +57,46 @@ public sealed class SocketEndTests
             Pair.Limit,
             "a connection through the daemons that took over");
     }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void RuntimeKilled_SocketsThatTheDpuHasBoundListenOn_AgentKilled_UntilTheyAreBoundAgain()
+    {
+        using var pair = new Pair(keeper: true);
+        JsonObject export = Pair.Export("data", pair.ExportRoot);
+        export["sockets"] = new JsonObject { ["bind"] = new JsonArray("*.sock") };
+        pair.AgentConfiguration["exports"] = new JsonArray(export);
+        string mount = pair.Up();
+        const string Serve =
+            """
+            s = socket.socket(socket.AF_UNIX); s.bind('a.sock'); s.listen(); say('ready')
+            while True:
+                c, _ = s.accept(); c.send(b'hello'); c.close()
+            """;
+        using (RunningProgram server = Shell.StartPython(Serve, mount))
+        {
+            AwaitHello(pair, "at first: " + server.Error);
+            pair.Runtime.Kill();
+            pair.RestartRuntime();
+            AwaitHello(pair, "through the runtime that took over");
+            pair.Agent.Kill();
+            pair.RestartAgent();
+            Assert.AreEqual("refused", Hello(pair));
+        }
+
+        File.Delete(Path.Combine(pair.ExportRoot, "a.sock"));
+        using RunningProgram again = Shell.StartPython(Serve, mount);
+        AwaitHello(pair, "bound again: " + again.Error);
+    }
+
+    private static void AwaitHello(Pair pair, string what) => Eventually.True(() => Hello(pair) == "b'hello'", Pair.Limit, what);
+
+    private static string Hello(Pair pair) => Shell.Python(
+        """
+        s = socket.socket(socket.AF_UNIX); s.settimeout(10)
+        try: s.connect('a.sock'); say(s.recv(5))
+        except (ConnectionRefusedError, FileNotFoundError): say('refused')
+        except OSError as e: say(e)
+        """,
+        pair.ExportRoot)[0];
 }

@@ -5,6 +5,7 @@ using Dpu.Link;
 using Dpu.Proto.V1;
 using Dpu.Qtfs.Export.Coherence;
 using Dpu.Qtfs.Export.Kept;
+using Dpu.Qtfs.Export.Sockets;
 
 namespace Dpu.Qtfs.Export;
 
@@ -75,6 +76,8 @@ public sealed partial class ExportService
             Identities = parameters.Returns,
             FirstGeneration = note.FirstGeneration,
         };
+        PeerSockets? bound = ServesSockets && parameters.Sockets ? new PeerSockets(export, session.Peer, _time, _logger) : null;
+        passthrough = passthrough with { Binder = bound };
         PassthroughFileSystem? fileSystem = null;
         try
         {
@@ -110,6 +113,7 @@ public sealed partial class ExportService
             {
                 Kept = kept,
                 SocketOf = ServesSockets ? TellSocket : null,
+                Bound = bound,
                 Answers = _answers,
                 OnReturned = (files, lost) => Log.MountReturned(_logger, export.Name, session.Peer, files, lost),
                 OnUnknown = (opcode, node) => Log.OutcomeUnknown(_logger, export.Name, session.Peer, opcode, node),

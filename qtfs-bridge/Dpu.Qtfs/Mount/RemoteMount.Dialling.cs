@@ -8,6 +8,14 @@ public sealed partial class RemoteMount
 {
     internal LinkConnection DialLane(uint number, bool waits = false) => Dial(number, FsChannel.Requests, waits);
 
+    internal void TellUnknownBinding(bool isUnknown, uint thread)
+    {
+        if (isUnknown)
+        {
+            Log.UnknownBinding(_logger, Options.Target, thread);
+        }
+    }
+
     internal LinkConnection DialNotifications() => Dial(0, FsChannel.Notifications, waits: false);
 
     private LinkConnection Dial(uint number, FsChannel channel, bool waits)
@@ -36,8 +44,13 @@ public sealed partial class RemoteMount
         try
         {
             LinkConnection lane = Connector.DialLane(parameters, _stopping.Token);
-            if (lane.Reply.Fs is not null)
+            if (lane.Reply.Fs is { } served)
             {
+                if (IsTakenOver && number == 0 && channel == FsChannel.Requests && !waits)
+                {
+                    Sockets?.Own.Recover(served.Offered);
+                }
+
                 return lane;
             }
 
