@@ -6,7 +6,39 @@ namespace Dpu.Qtfs.Mount;
 // Connections to the host, and what the mount asks of them.
 public sealed partial class RemoteMount
 {
+    private static readonly TimeSpan AskPause = TimeSpan.FromMilliseconds(500);
+
     internal LinkConnection DialLane(uint number, bool waits = false) => Dial(number, FsChannel.Requests, waits);
+
+    // Programs of the host may wait already for sockets that programs here have bound, and no request need come soon.
+    private void AskForOffered()
+    {
+        if (Sockets is not null)
+        {
+            new Thread(AskHost, 256 * 1024) { IsBackground = true, Name = "offered" }.Start();
+        }
+    }
+
+    private void AskHost()
+    {
+        while (!Stopping && !_ended.Task.IsCompleted)
+        {
+            try
+            {
+                if (Connector.WaitUp(AskPause))
+                {
+                    // What the host says is taken in there.
+                    DialLane(0).Dispose();
+                    return;
+                }
+            }
+            catch (Exception e) when (e is LinkException or OperationCanceledException or ObjectDisposedException)
+            {
+                // Expected: the link broke, or the mount has ended.
+                PauseAfterRefusal(AskPause);
+            }
+        }
+    }
 
     internal void TellUnknownBinding(bool isUnknown, uint thread)
     {
