@@ -76,7 +76,8 @@ public sealed partial class ExportService
             Identities = parameters.Returns,
             FirstGeneration = note.FirstGeneration,
         };
-        PeerSockets? bound = ServesSockets && parameters.Sockets ? new PeerSockets(export, session.Peer, _time, _logger) : null;
+        PeerSockets? bound = ServesSockets && parameters.Sockets ? new PeerSockets(export, session.Peer, _time, _logger, kept) : null;
+        bound?.Restore();
         passthrough = passthrough with { Binder = bound };
         PassthroughFileSystem? fileSystem = null;
         try
@@ -130,6 +131,7 @@ public sealed partial class ExportService
                 fileSystem.Dispose();
             }
 
+            bound?.Dispose();
             changes?.End();
             throw;
         }

@@ -174,7 +174,11 @@ internal sealed partial class ExportedMount
     public Action<Dpu.Fuse.Wire.fuse_opcode, ulong>? OnUnknown { get; init; }
 
     /// <summary>Gives open files and locks to a keeper again that has lost them.</summary>
-    public void HoldAgain() => _fileSystem.HoldAgain();
+    public void HoldAgain()
+    {
+        _fileSystem.HoldAgain();
+        Bound?.HoldAgain();
+    }
 
     /// <summary>Open files of an earlier life that could not be had again.</summary>
     public int LostHandles => _fileSystem.LostHandles;

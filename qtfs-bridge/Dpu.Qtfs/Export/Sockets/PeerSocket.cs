@@ -1,6 +1,9 @@
+using System.Buffers.Binary;
 using System.Runtime.InteropServices;
+using System.Text;
 using Dpu.Fuse.Wire;
 using Dpu.Linux;
+using Dpu.Qtfs.Export.Kept;
 using Microsoft.Win32.SafeHandles;
 
 namespace Dpu.Qtfs.Export.Sockets;
@@ -12,6 +15,10 @@ namespace Dpu.Qtfs.Export.Sockets;
 internal sealed unsafe class PeerSocket : IDisposable
 {
     private const int Backlog = 4096;
+
+    // Before the path, which is for people: generation and inode.
+    private const int NoteSize = 2 * sizeof(ulong);
+    private const int MostPath = 2048;
     private const int RetryMilliseconds = 100;
 
     private readonly SafeFileHandle _socket;
@@ -24,9 +31,47 @@ internal sealed unsafe class PeerSocket : IDisposable
     private bool _ended;
 
     public PeerSocket(in fuse_entry_out entry, int type, string path, SafeFileHandle socket, TimeProvider time)
+        : this(entry.nodeid, entry.generation, entry.attr.ino, type, path, socket, time)
     {
-        (Node, Generation, Inode, Type, Path, _socket, _time) = (entry.nodeid, entry.generation, entry.attr.ino, type, path, socket, time);
+    }
+
+    private PeerSocket(ulong node, ulong generation, ulong inode, int type, string path, SafeFileHandle socket, TimeProvider time)
+    {
+        (Node, Generation, Inode, Type, Path, _socket, _time) = (node, generation, inode, type, path, socket, time);
         _left = time.GetTimestamp();
+    }
+
+    /// <summary>One of an earlier life of this process; null where that has left something else.</summary>
+    public static PeerSocket? TryRestore(ulong node, SafeFileHandle socket, ReadOnlySpan<byte> note, TimeProvider time)
+    {
+        int type = Option(socket, sys_socket.SO_TYPE);
+        if (note.Length < NoteSize || type is not (sys_socket.SOCK_STREAM or sys_socket.SOCK_DGRAM or sys_socket.SOCK_SEQPACKET))
+        {
+            return null;
+        }
+
+        (ulong generation, ulong inode) = (BinaryPrimitives.ReadUInt64LittleEndian(note), BinaryPrimitives.ReadUInt64LittleEndian(note[sizeof(ulong)..]));
+        return new PeerSocket(node, generation, inode, type, Encoding.UTF8.GetString(note[NoteSize..]), socket, time)
+        {
+            _listens = type == sys_socket.SOCK_DGRAM || Option(socket, sys_socket.SO_ACCEPTCONN) != 0,
+        };
+    }
+
+    /// <summary>Gives it to the keeper.</summary>
+    public void Hold(KeptMount kept)
+    {
+        byte[] path = Encoding.UTF8.GetBytes(Path);
+        byte[] note = new byte[NoteSize + Math.Min(path.Length, MostPath)];
+        BinaryPrimitives.WriteUInt64LittleEndian(note, Generation);
+        BinaryPrimitives.WriteUInt64LittleEndian(note.AsSpan(sizeof(ulong)), Inode);
+        path.AsSpan(0, note.Length - NoteSize).CopyTo(note.AsSpan(NoteSize));
+        lock (_lock)
+        {
+            if (!_ended)
+            {
+                kept.HoldSocket(Node, _socket, note);
+            }
+        }
     }
 
     public ulong Node { get; }
@@ -198,6 +243,15 @@ internal sealed unsafe class PeerSocket : IDisposable
 
             full = accepted is -errno.EMFILE or -errno.ENFILE or -errno.ENOMEM;
         }
+    }
+
+    private static int Option(SafeHandle socket, int option)
+    {
+        int value = 0;
+        uint size = sizeof(int);
+
+        // SAFETY: an int on the stack, with its own size.
+        return sys_socket.getsockopt(socket, sys_socket.SOL_SOCKET, option, &value, &size) < 0 ? 0 : value;
     }
 
     private static int Accept(int socket)

@@ -1,6 +1,7 @@
 using System.Text;
 using Dpu.Fuse;
 using Dpu.Fuse.Wire;
+using Dpu.Qtfs.Export.Kept;
 using Microsoft.Extensions.Logging;
 using Microsoft.Win32.SafeHandles;
 
@@ -11,7 +12,8 @@ namespace Dpu.Qtfs.Export.Sockets;
 /// <param name="peer">Whose it is.</param>
 /// <param name="time">The clock.</param>
 /// <param name="logger">The log.</param>
-internal sealed class PeerSockets(ExportDefinition export, string peer, TimeProvider time, ILogger logger) : ISocketBinder, IDisposable
+/// <param name="kept">What holds them beside this process; null for nothing.</param>
+internal sealed class PeerSockets(ExportDefinition export, string peer, TimeProvider time, ILogger logger, KeptMount? kept) : ISocketBinder, IDisposable
 {
     /// <summary>Sockets of a mount; each is a descriptor, and where it listens a thread and a connection.</summary>
     public const int Most = 1024;
@@ -76,6 +78,11 @@ internal sealed class PeerSockets(ExportDefinition export, string peer, TimeProv
             bound.Dispose();
         }
 
+        else if (kept is not null)
+        {
+            bound.Hold(kept);
+        }
+
         Log.SocketBound(logger, peer, name, export.Name);
     }
 
@@ -97,7 +104,44 @@ internal sealed class PeerSockets(ExportDefinition export, string peer, TimeProv
             _ = _sockets.Remove(node, out closed);
         }
 
-        closed?.Dispose();
+        if (closed is not null)
+        {
+            closed.Dispose();
+            kept?.DropSocket(node);
+        }
+    }
+
+    /// <summary>Goes on with those of an earlier life of this process.</summary>
+    public void Restore()
+    {
+        foreach ((ulong node, SafeFileHandle handle, ReadOnlyMemory<byte> note) in kept?.TakeSockets() ?? [])
+        {
+            if (PeerSocket.TryRestore(node, handle, note.Span, time) is not { } socket)
+            {
+                handle.Dispose();
+                kept!.DropSocket(node);
+                continue;
+            }
+
+            lock (_lock)
+            {
+                _sockets.Add(node, socket);
+            }
+        }
+    }
+
+    /// <summary>Gives them to a keeper again that has lost them.</summary>
+    public void HoldAgain()
+    {
+        if (kept is null)
+        {
+            return;
+        }
+
+        foreach (PeerSocket socket in All)
+        {
+            socket.Hold(kept);
+        }
     }
 
     /// <summary>Closes those that nobody serves any more.</summary>
