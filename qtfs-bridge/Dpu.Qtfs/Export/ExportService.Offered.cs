@@ -10,6 +10,9 @@ namespace Dpu.Qtfs.Export;
 // Sockets that programs of peers have bound.
 public sealed partial class ExportService
 {
+    /// <summary>Bound sockets that are told of at once: a hello's answer has 4,096 bytes at most.</summary>
+    internal const int MostOffered = 64;
+
     private static int Accept(ExportedMount mount, RelayParameters asked, SafeHandle peer, out ServedSocket? served)
     {
         served = null;
@@ -80,6 +83,7 @@ public sealed partial class ExportService
         return known ? (policy.ToPeerUser(credentials.uid), policy.ToPeerGroup(credentials.gid)) : (IdentityPolicy.Nobody, IdentityPolicy.Nobody);
     }
 
-    private static IEnumerable<OfferedNode> OfferedOf(ExportedMount mount) =>
-        (mount.Bound?.All ?? []).Select(socket => new OfferedNode { Node = socket.Node, Type = (UnixSocketType)socket.Type, Inode = socket.Inode, Generation = socket.Generation, Path = socket.Path });
+    private static IEnumerable<OfferedNode> OfferedOf(ExportedMount mount, ulong after) => (mount.Bound?.All ?? [])
+        .Where(socket => socket.Node > after).OrderBy(socket => socket.Node).Take(MostOffered)
+        .Select(socket => new OfferedNode { Node = socket.Node, Type = (UnixSocketType)socket.Type, Inode = socket.Inode, Generation = socket.Generation });
 }

@@ -316,7 +316,7 @@ public sealed partial class ExportService : ILinkService, IDisposable
                 Kind = export.Processes ? ExportKind.Proc : ExportKind.Plain,
                 Sockets = hello.Fs.Sockets && mount.SocketOf is not null,
                 BindsSockets = mount.Bound is not null,
-                Offered = { hello.Fs.Sockets && hello.Fs.Lane == 0 ? OfferedOf(mount) : [] },
+                Offered = { hello.Fs.ListsOffered ? OfferedOf(mount, hello.Fs.OfferedAfter) : [] },
             },
         };
     }

@@ -80,6 +80,11 @@ internal sealed unsafe partial class MountLane
         // SAFETY: the length was compared. Its name is not kept: the kernel forgets the file when the socket is closed.
         var entry = (fuse_entry_out*)(reply + sizeof(fuse_out_header));
         (entry->entry_valid, entry->entry_valid_nsec, entry->attr.rdev) = (0, 0, 0);
+        if (!OwnSockets.IsOrdinary(entry->nodeid) || (entry->attr.mode & stat.S_IFMT) != stat.S_IFSOCK)
+        {
+            return;
+        }
+
         _bindingSocket = null;
         _mount.Sockets!.Own.Add(*entry, socket, *(fuse_in_header*)request);
     }

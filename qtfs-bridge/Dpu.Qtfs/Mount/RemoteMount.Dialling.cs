@@ -1,5 +1,6 @@
 using Dpu.Link;
 using Dpu.Proto.V1;
+using Dpu.Qtfs.Export;
 
 namespace Dpu.Qtfs.Mount;
 
@@ -21,15 +22,22 @@ public sealed partial class RemoteMount
 
     private void AskHost()
     {
+        ulong last = 0;
         while (!Stopping && !_ended.Task.IsCompleted)
         {
             try
             {
                 if (Connector.WaitUp(AskPause))
                 {
-                    // What the host says is taken in there.
-                    DialLane(0).Dispose();
-                    return;
+                    using LinkConnection lane = Dial(0, FsChannel.Requests, waits: false, offeredAfter: last);
+                    var offered = lane.Reply.Fs.Offered;
+                    Sockets!.Own.Recover(offered);
+                    ulong before = last;
+                    last = offered.Count == 0 ? last : offered[^1].Node;
+                    if (offered.Count < ExportService.MostOffered || last <= before)
+                    {
+                        return;
+                    }
                 }
             }
             catch (Exception e) when (e is LinkException or OperationCanceledException or ObjectDisposedException)
@@ -50,7 +58,7 @@ public sealed partial class RemoteMount
 
     internal LinkConnection DialNotifications() => Dial(0, FsChannel.Notifications, waits: false);
 
-    private LinkConnection Dial(uint number, FsChannel channel, bool waits)
+    private LinkConnection Dial(uint number, FsChannel channel, bool waits, ulong? offeredAfter = null)
     {
         ulong id = Volatile.Read(ref _id);
         var parameters = new FsParameters
@@ -71,18 +79,15 @@ public sealed partial class RemoteMount
             ZeroMessageOpen = ZeroMessageOpen,
             Returns = true,
             Sockets = Sockets is not null,
+            ListsOffered = offeredAfter is not null,
+            OfferedAfter = offeredAfter ?? 0,
             NumberedRequests = channel == FsChannel.Requests && !waits && Options.Transport == MountTransport.Fuse,
         };
         try
         {
             LinkConnection lane = Connector.DialLane(parameters, _stopping.Token);
-            if (lane.Reply.Fs is { } served)
+            if (lane.Reply.Fs is not null)
             {
-                if (IsTakenOver && number == 0 && channel == FsChannel.Requests && !waits)
-                {
-                    Sockets?.Own.Recover(served.Offered);
-                }
-
                 return lane;
             }
 

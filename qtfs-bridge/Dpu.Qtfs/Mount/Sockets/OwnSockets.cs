@@ -28,11 +28,13 @@ internal sealed class OwnSockets(RemoteMount mount, ISocketRelays relays, Func<f
     private readonly SocketStates _states = new(TimeProvider.System);
     private Thread? _thread;
     private volatile int _count;
-    private bool _recovered;
     private bool _ended;
 
     /// <summary>Whether there is none.</summary>
     public bool IsEmpty => _count == 0;
+
+    /// <summary>Whether a host may give a socket that node.</summary>
+    public static bool IsOrdinary(ulong node) => node is not (0 or FuseConstants.FUSE_ROOT_ID or HiddenDirectory.Node);
 
     /// <summary>A program is about to have one.</summary>
     /// <param name="entry">The host's answer to its MKNOD.</param>
@@ -41,22 +43,12 @@ internal sealed class OwnSockets(RemoteMount mount, ISocketRelays relays, Func<f
     public void Add(in fuse_entry_out entry, BindingSocket socket, in fuse_in_header header) =>
         Add(entry, socket.Type, header.uid, header.gid, (int)header.pid, () => socket.Now, socket);
 
-    /// <summary>Goes on with those that an earlier runtime has had, as the host says; once.</summary>
+    /// <summary>Goes on with those that an earlier runtime has had, as the host says.</summary>
     public void Recover(IEnumerable<OfferedNode> offered)
     {
-        lock (_lock)
-        {
-            if (_recovered)
-            {
-                return;
-            }
-
-            _recovered = true;
-        }
-
         foreach (OfferedNode node in offered)
         {
-            if (BoundSocket.FromWire((uint)node.Type).Type == 0)
+            if (BoundSocket.FromWire((uint)node.Type).Type == 0 || !IsOrdinary(node.Node))
             {
                 continue;
             }
