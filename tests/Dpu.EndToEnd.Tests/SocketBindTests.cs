@@ -250,6 +250,22 @@ public sealed class SocketBindTests
 
     [TestMethod]
     [TestCategory("root")]
+    public void ProgramInNamespacesOfItsOwn_IsReachedFromTheHost()
+    {
+        using RunningProgram server = RunningProgram.Start(
+            "unshare",
+            [
+                "--net", "--pid", "--mount", "--fork", "--kill-child", "/usr/bin/python3", "-c",
+                "import socket; s = socket.socket(socket.AF_UNIX); s.bind('run/apart'); s.listen(); print('ready', flush=True); c, _ = s.accept(); c.send(b'hello'); c.recv(1)",
+            ],
+            directory: s_mount);
+        Ready(server);
+        CollectionAssert.AreEqual(new[] { "b'hello'" }, Client("s = connect('run/apart'); s.settimeout(10); say(s.recv(10))"));
+        Assert.IsTrue(server.WaitForExit(Pair.Limit));
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
     public void AHundredSockets_ThenThePlainUmount()
     {
         string target = s_pair.Mount("data", "other")["target"]!.GetValue<string>();
