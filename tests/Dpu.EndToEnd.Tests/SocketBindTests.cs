@@ -269,7 +269,7 @@ public sealed class SocketBindTests
     public void AHundredSockets_ThenThePlainUmount()
     {
         string target = s_pair.Mount("data", "other")["target"]!.GetValue<string>();
-        s_pair.Runtime.Ctl("mount", "host1:data", target).EnsureSuccess();
+        s_pair.Runtime.Ctl("mount", "--cache", "coherent", "host1:data", target).EnsureSuccess();
         using RunningProgram server = Shell.StartPython(
             """
             all = []
