@@ -5,15 +5,17 @@ using Dpu.Proto.V1;
 
 namespace Dpu.Relay;
 
-/// <summary>What a host has that DPUs may connect to. Thread-safe.</summary>
+/// <summary>What a host has that DPUs may connect to, and what connects to their own. Thread-safe.</summary>
 public interface IRelayTargets
 {
     /// <summary>Whether the peer may reach what it asks for; OK with a <see cref="RelayResult"/>, or a refusal that says why. Must not block.</summary>
     HelloReply Admit(LinkPeer peer, Hello hello);
 
-    /// <summary>Connects; on a thread of the connection's own, which may wait and may change its identity.</summary>
+    /// <summary>Connects, or waits for who connects; on a thread of the connection's own, which may wait and may change its identity.</summary>
+    /// <param name="connection">The connection of an admitted hello. Nothing comes on it before it is answered but its end.</param>
+    /// <param name="target">The socket.</param>
     /// <returns>0, or a negated errno.</returns>
-    int Connect(LinkPeer peer, Hello hello, out RelayTarget? target);
+    int Connect(LinkConnection connection, out RelayTarget? target);
 }
 
 /// <summary>A connected socket.</summary>
@@ -21,4 +23,8 @@ public interface IRelayTargets
 /// <param name="Speaker">Whom messages are from that are sent on it.</param>
 /// <param name="Join">Is given what breaks the relay off, once it runs; false where that is to be done at once.</param>
 /// <param name="Leave">Is given the same again when the relay has ended.</param>
-public sealed record RelayTarget(SafeHandle Socket, ucred Speaker, Func<IDisposable, bool> Join, Action<IDisposable> Leave);
+public sealed record RelayTarget(SafeHandle Socket, ucred Speaker, Func<IDisposable, bool> Join, Action<IDisposable> Leave)
+{
+    /// <summary>Who has connected to it, for whom the DPU is told; null where the DPU connects.</summary>
+    public (uint Uid, uint Gid)? Visitor { get; init; }
+}

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using Dpu.Link;
 using Dpu.Relay.Wire;
 
@@ -21,5 +22,34 @@ public static class RelayDialer
         connection.Stream.ReadExactly(frame);
         connection.SetTimeouts(TimeSpan.Zero, TimeSpan.Zero);
         return RelayFrame.TryReadOpened(frame, out int error) ? -error : -Dpu.Linux.errno.EPROTO;
+    }
+
+    /// <summary>Waits until a program of the host has connected, without end: <see cref="LinkConnection.Abort"/> ends it.</summary>
+    /// <param name="connection">A connection of service relay after its hello, which names a socket that is bound for a program here.</param>
+    /// <param name="uid">The program's user.</param>
+    /// <param name="gid">Its group.</param>
+    /// <returns>0, or a negated errno: why there will be none, or EPROTO where the host does not keep to the protocol.</returns>
+    /// <exception cref="IOException">The link broke.</exception>
+    public static int AwaitAccepted(LinkConnection connection, out uint uid, out uint gid)
+    {
+        ArgumentNullException.ThrowIfNull(connection);
+        (uid, gid) = (uint.MaxValue, uint.MaxValue);
+        Span<byte> frame = stackalloc byte[RelayFrame.HeaderSize + (2 * sizeof(uint))];
+        connection.SetTimeouts(TimeSpan.Zero, TimeSpan.Zero);
+        connection.Stream.ReadExactly(frame[..RelayFrame.HeaderSize]);
+        if (!RelayFrame.TryRead(frame[..RelayFrame.HeaderSize], out RelayFrameKind kind, out int length) || kind is not (RelayFrameKind.Opened or RelayFrameKind.Accepted))
+        {
+            return -Dpu.Linux.errno.EPROTO;
+        }
+
+        connection.Stream.ReadExactly(frame.Slice(RelayFrame.HeaderSize, length));
+        if (kind == RelayFrameKind.Opened)
+        {
+            return RelayFrame.TryReadOpened(frame[..(RelayFrame.HeaderSize + length)], out int error) && error != 0 ? -error : -Dpu.Linux.errno.EPROTO;
+        }
+
+        uid = BinaryPrimitives.ReadUInt32LittleEndian(frame[RelayFrame.HeaderSize..]);
+        gid = BinaryPrimitives.ReadUInt32LittleEndian(frame[(RelayFrame.HeaderSize + sizeof(uint))..]);
+        return 0;
     }
 }

@@ -4,7 +4,7 @@ using Dpu.Relay.Wire;
 
 namespace Dpu.Relay;
 
-/// <summary>The link's service <c>relay</c> on a host: each connection is joined with a socket of the host. Thread-safe.</summary>
+/// <summary>The link's service <c>relay</c> on a host: each connection is joined with a socket of the host, or with who connects to one that a DPU has bound. Thread-safe.</summary>
 /// <param name="hub">Moves the bytes.</param>
 /// <param name="targets">What may be reached.</param>
 public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkService
@@ -62,10 +62,10 @@ public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkSer
     private bool Join(LinkConnection connection)
     {
         RelayParameters asked = connection.Hello.Relay;
-        int error = targets.Connect(connection.Peer, connection.Hello, out RelayTarget? target);
+        int error = targets.Connect(connection, out RelayTarget? target);
         try
         {
-            connection.Stream.Write(RelayFrame.Opened(-error));
+            connection.Stream.Write(target?.Visitor is { } visitor ? RelayFrame.Accepted(visitor.Uid, visitor.Gid) : RelayFrame.Opened(-error));
             connection.Stream.Flush();
         }
         catch

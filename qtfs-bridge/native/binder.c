@@ -1,7 +1,8 @@
-// dpu-binder TARGET MINOR NAME: binds sockets in the directory NAME of the FUSE mount at TARGET, whose device is 0:MINOR.
-// On descriptor 0 (SOCK_SEQPACKET) it receives the type of a socket (4 bytes) and a file name (at most 100), and answers with
-// 0 or a negated errno (4 bytes), and beside 0 with the bound socket. It begins with such an answer of its own, without a socket,
-// when it has entered the directory, and ends with its peer.
+// dpu-binder TARGET MINOR NAME: binds sockets in the directory NAME of the FUSE mount at TARGET, whose device is 0:MINOR, and connects
+// sockets to those that are bound to files there.
+// On descriptor 0 (SOCK_SEQPACKET) it receives a struct request, the file name (at most 100 bytes) last and as long as it is, and
+// answers with 0 or a negated errno (4 bytes), and beside 0 with the socket. It begins with such an answer of its own, without a
+// socket, when it has entered the directory, and ends with its peer.
 //
 // It binds through a copy of the mount that no path leads to (OPEN_TREE_CLONE), for a bound socket pins its mount. In a process of
 // its own, since each step asks the runtime that serves the mount, and nothing ends such a wait: a runtime that is killed in the
@@ -9,7 +10,10 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +41,7 @@
 #endif
 
 enum { PEER = 0, LONGEST = 100 };
+enum { BIND = 0, CONNECT = 1 };
 
 static int enter(const char *target, unsigned long minor_number, const char *name)
 {
@@ -94,6 +99,42 @@ static int bind_one(int type, const char *name, size_t length)
     return error;
 }
 
+// The user and group that who accepts will see. What it may connect to has been decided elsewhere: the files' modes do not matter.
+static int become(uid_t uid, gid_t gid)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+    if (setgroups(0, NULL) < 0 || setresgid((gid_t)-1, gid, (gid_t)-1) < 0 || setresuid((uid_t)-1, uid, (uid_t)-1) < 0)
+        return -errno;
+    if (uid == 0)
+        return 0;
+
+    // Permitted still, as only the effective user has changed.
+    if (syscall(SYS_capget, &head, data) < 0)
+        return -errno;
+    data[0].effective |= data[0].permitted & (1u << CAP_DAC_OVERRIDE);
+    return syscall(SYS_capset, &head, data) < 0 ? -errno : 0;
+}
+
+// Never waits for who accepts: EAGAIN where the queue is full.
+static int connect_one(int type, uid_t uid, gid_t gid, const char *name, size_t length)
+{
+    int connected = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (connected < 0)
+        return -errno;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    memcpy(address.sun_path, name, length);
+    int error = become(uid, gid);
+    if (error == 0 && connect(connected, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1)) < 0)
+        error = -errno;
+    if (setresuid((uid_t)-1, getuid(), (uid_t)-1) < 0 || setresgid((gid_t)-1, getgid(), (gid_t)-1) < 0)
+        _exit(1);
+    if (error == 0)
+        return connected;
+    close(connected);
+    return error;
+}
+
 int main(int count, char **arguments)
 {
     if (count != 4)
@@ -119,7 +160,13 @@ int main(int count, char **arguments)
         return 1;
 
     struct {
+        // SOCK_STREAM or another.
         int32_t type;
+        // BIND or CONNECT.
+        int32_t what;
+        // As whom to connect.
+        uint32_t uid;
+        uint32_t gid;
         char name[LONGEST + 1];
     } request;
     for (;;) {
@@ -127,9 +174,10 @@ int main(int count, char **arguments)
         ssize_t length = recv(PEER, &request, sizeof request - 1, 0);
         if (length < 0 && errno == EINTR)
             continue;
-        if (length <= (ssize_t)sizeof request.type)
+        if (length <= (ssize_t)offsetof(__typeof__(request), name))
             return length == 0 ? 0 : 1;
-        int bound = bind_one(request.type, request.name, strlen(request.name));
+        size_t named = strlen(request.name);
+        int bound = request.what == CONNECT ? connect_one(request.type, request.uid, request.gid, request.name, named) : bind_one(request.type, request.name, named);
         int sent = answer(bound < 0 ? bound : 0, bound);
         if (bound >= 0)
             close(bound);

@@ -1,6 +1,7 @@
 using Dpu.Benchmarks;
 using Dpu.Benchmarks.Files;
 using Dpu.Benchmarks.Flows;
+using Dpu.Benchmarks.Sockets;
 using Dpu.Benchmarks.Targets;
 
 // The children of targets: each serves in a process of its own, as every peer does.
@@ -14,13 +15,18 @@ if (args is [PingPong.Verb, var socket])
     return PingPong.Serve(socket);
 }
 
+if (args is [SocketPeer.Verb, var path])
+{
+    return SocketPeer.Serve(path);
+}
+
 if (!BenchmarkOptions.TryParse(args, out BenchmarkOptions? options, out string? message))
 {
     Console.Error.WriteLine(message);
     return 2;
 }
 
-IBenchmark[] benchmarks = [new QtfsBenchmark(), new FuseBenchmark(), new CoherenceBenchmark(), new FlowsBenchmark()];
+IBenchmark[] benchmarks = [new QtfsBenchmark(), new FuseBenchmark(), new CoherenceBenchmark(), new FlowsBenchmark(), new SocketsBenchmark()];
 IBenchmark? benchmark = Array.Find(benchmarks, b => b.Name == options.Name);
 if (benchmark is null)
 {

@@ -57,4 +57,53 @@ public sealed class SocketEndTests
             Pair.Limit,
             "a connection through the daemons that took over");
     }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void EitherDaemonKilled_SocketsThatTheDpuHasBoundListenOn_UntilTheirProgramEnds()
+    {
+        using var pair = new Pair(keeper: true);
+        JsonObject export = Pair.Export("data", pair.ExportRoot);
+        export["sockets"] = new JsonObject { ["bind"] = new JsonArray("*.sock") };
+        pair.AgentConfiguration["exports"] = new JsonArray(export);
+        string mount = pair.Up();
+        const string Serve =
+            """
+            all = []
+            for i in range(80):
+                s = socket.socket(socket.AF_UNIX); s.bind('a%d.sock' % i); s.listen(); all.append(s)
+            say('ready')
+            while True:
+                for s in select.select(all, [], [])[0]:
+                    c, _ = s.accept(); c.send(b'hello'); c.close()
+            """;
+        using (RunningProgram server = Shell.StartPython(Serve, mount))
+        {
+            AwaitHello(pair, "at first: " + server.Error);
+            pair.Runtime.Kill();
+            pair.RestartRuntime();
+            AwaitHello(pair, "through the runtime that took over");
+            pair.Agent.Kill();
+            pair.RestartAgent();
+            AwaitHello(pair, "through the agent that took over");
+        }
+
+        Eventually.True(() => Hello(pair) == "refused", Pair.Limit, "the end");
+        _ = Shell.Check("rm a*.sock", pair.ExportRoot);
+        using RunningProgram again = Shell.StartPython(Serve, mount);
+        AwaitHello(pair, "bound again: " + again.Error);
+    }
+
+    private static void AwaitHello(Pair pair, string what) => Eventually.True(() => Hello(pair) == "b'hello'", Pair.Limit, what);
+
+    // The first and the last of them.
+    private static string Hello(Pair pair) => string.Join(' ', Shell.Python(
+        """
+        for name in ['a0.sock', 'a79.sock']:
+            s = socket.socket(socket.AF_UNIX); s.settimeout(10)
+            try: s.connect(name); say(s.recv(5))
+            except (ConnectionRefusedError, FileNotFoundError): say('refused')
+            except OSError as e: say(e)
+        """,
+        pair.ExportRoot).Distinct());
 }

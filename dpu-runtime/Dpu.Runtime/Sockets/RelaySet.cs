@@ -13,11 +13,11 @@ internal sealed class RelaySet
 
     /// <summary>Begins one, and returns what breaks it off; its ends are the hub's from now on.</summary>
     /// <exception cref="ObjectDisposedException">The hub has ended.</exception>
-    public IDisposable Start(RelayHub hub, SafeHandle local, LinkConnection connection, RelayInfo info, Action? ended)
+    public IDisposable Start(RelayHub hub, SafeHandle local, LinkConnection connection, RelayInfo info, Action? ended, Dpu.Linux.ucred? speaker = null)
     {
         IDisposable? relay = null;
         bool over = false;
-        relay = hub.Start(local, connection, info, null, _ =>
+        relay = hub.Start(local, connection, info, speaker, _ =>
         {
             lock (_lock)
             {

@@ -9,7 +9,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Dpu.Runtime.Sockets;
 
-/// <summary>Carries connections of programs here to the hosts' sockets. Thread-safe.</summary>
+/// <summary>Carries connections of programs here to the hosts' sockets, and of the hosts' programs to sockets here. Thread-safe.</summary>
 /// <param name="hub">Moves the bytes.</param>
 /// <param name="hosts">The links.</param>
 /// <param name="logger">The log.</param>
@@ -19,6 +19,11 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
     private const int Backlog = 4096;
 
     private readonly DialThreads _dials = new("socket dial");
+
+    // Of their own: programs here that do not accept hold them up, as those of hosts do the others.
+    private readonly DialThreads _visitors = new("visitor dial");
+
+    internal ILogger Logger => logger;
 
     /// <inheritdoc/>
     public ISocketRelay Serve(RemoteSocket socket, SafeFileHandle bound)
@@ -35,7 +40,17 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _dials.Dispose();
+    public IOfferedSocket Offer(OfferedHere socket) => new OfferedSocket(this, hub, hosts, socket);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _dials.Dispose();
+        _visitors.Dispose();
+    }
+
+    /// <summary>Has something done soon for a program of a host, on another thread; it must not throw.</summary>
+    internal void RunForHost(Action work) => _visitors.Run(work);
 
     /// <summary>Has a connection that was accepted joined with the host's socket, on another thread.</summary>
     internal void Connect(RemoteSocket socket, SafeHandle accepted, RelaySet relays) => _dials.Run(() =>

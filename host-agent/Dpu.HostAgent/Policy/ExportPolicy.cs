@@ -62,9 +62,10 @@ public sealed class ExportPolicy(ExportService exports) : IReloadable<HostAgentC
         a.Peers.SequenceEqual(b.Peers)
         && a.Strict.SequenceEqual(b.Strict)
         && a.Connect.SequenceEqual(b.Connect)
+        && a.Bind.SequenceEqual(b.Bind)
         && a.UserMap.SequenceEqual(b.UserMap)
         && a.GroupMap.SequenceEqual(b.GroupMap)
-        && a with { Peers = b.Peers, Strict = b.Strict, Connect = b.Connect, UserMap = b.UserMap, GroupMap = b.GroupMap } == b;
+        && a with { Peers = b.Peers, Strict = b.Strict, Connect = b.Connect, Bind = b.Bind, UserMap = b.UserMap, GroupMap = b.GroupMap } == b;
 
     private static ExportDefinition From(ExportConfiguration export) => new()
     {
@@ -76,6 +77,7 @@ public sealed class ExportPolicy(ExportService exports) : IReloadable<HostAgentC
         Strict = new StrictPaths(export.Strict),
         Processes = export.Processes,
         Connectable = new StrictPaths(export.Connect),
+        Bindable = new StrictPaths(export.Bind),
         AllowDeviceNodes = export.AllowDeviceNodes,
         Identity = IdentityOf(export),
     };

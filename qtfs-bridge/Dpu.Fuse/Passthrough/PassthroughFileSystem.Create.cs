@@ -47,6 +47,11 @@ public sealed unsafe partial class PassthroughFileSystem
             return -errno.EPERM;
         }
 
+        if (type == stat.S_IFSOCK && request.rdev != 0 && _options.Binder is { } binder)
+        {
+            return BindSocket(binder, caller, parent, name, request, out entry);
+        }
+
         byte* text = stackalloc byte[FileName.MaxSize];
         using NodePin directory = _nodes.Pin(parent);
         int error = BeginCreation(caller, directory, name, text, request.umask);

@@ -48,6 +48,12 @@ public sealed record PassthroughOptions
     /// <summary>How long the peer's kernel may believe attributes.</summary>
     public TimeSpan AttributeTimeout { get; init; }
 
+    /// <summary>
+    /// Takes sockets that are bound here for the peer's programs: those whose MKNOD says in <c>rdev</c> of which type they are. Null where
+    /// such a request makes a file alone.
+    /// </summary>
+    public ISocketBinder? Binder { get; init; }
+
     /// <summary>Tells of changes by others; null where nobody does, and nothing can be <see cref="PassthroughFileSystem.Watch"/>ed.</summary>
     public INodeWatcher? Watcher { get; init; }
 

@@ -30,6 +30,7 @@ public enum SquashMode
 /// <param name="Cacheable">Whether DPUs may cache what they read, to be told of changes.</param>
 /// <param name="Strict">Patterns of files that they may not cache all the same.</param>
 /// <param name="Connect">Patterns of sockets that they may connect to.</param>
+/// <param name="Bind">Patterns of sockets that they may bind.</param>
 /// <param name="Processes">Whether it is the host's procfs, into which a DPU may put its own processes.</param>
 public sealed record ExportConfiguration(
     string Name,
@@ -45,6 +46,7 @@ public sealed record ExportConfiguration(
     bool Cacheable,
     IReadOnlyList<string> Strict,
     IReadOnlyList<string> Connect,
+    IReadOnlyList<string> Bind,
     bool Processes = false)
 {
     /// <summary>nobody and nogroup on Debian, nobody on openEuler; also the kernel's overflow id.</summary>
@@ -55,6 +57,7 @@ public sealed record ExportConfiguration(
 
     internal static ExportConfiguration Read(ObjectReader reader, IReadOnlyCollection<string> peers)
     {
+        (List<string> connect, List<string> bind) = ReadSockets(reader.Object("sockets"));
         var export = new ExportConfiguration(
             reader.RequiredString("name", Checks.ExportName, Checks.ExportNameAllowed),
             reader.RequiredString("path", Checks.AbsolutePath, Checks.AbsolutePathAllowed),
@@ -68,7 +71,8 @@ public sealed record ExportConfiguration(
             reader.Boolean("allowDeviceNodes", false),
             reader.Choice("cache", true, ("coherent", true), ("none", false)),
             reader.Strings<string>("strict", Pattern, "a pattern of names (*.img) or of paths below the export (images/**)"),
-            ReadConnect(reader.Object("sockets")),
+            connect,
+            bind,
             reader.Choice("kind", false, ("plain", false), ("proc", true)));
         export.Advise(reader);
         reader.End();
@@ -92,26 +96,34 @@ public sealed record ExportConfiguration(
         writer.WriteStrings("strict", Strict);
         writer.WriteStartObject("sockets");
         writer.WriteStrings("connect", Connect);
+        writer.WriteStrings("bind", Bind);
         writer.WriteEndObject();
         writer.WriteString("kind", Processes ? "proc" : "plain");
         writer.WriteEndObject();
     }
 
-    private static List<string> ReadConnect(ObjectReader? reader)
+    private static (List<string> Connect, List<string> Bind) ReadSockets(ObjectReader? reader)
     {
         if (reader is null)
         {
-            return [];
+            return ([], []);
         }
 
-        List<string> connect = reader.Strings<string>("connect", Pattern, "a pattern of names (*.sock) or of paths below the export (run/**)");
-        if (connect.Count > MaxPatterns)
-        {
-            reader.Error("connect", $"has {connect.Count} patterns", $"at most {MaxPatterns}");
-        }
-
+        List<string> connect = ReadSockets(reader, "connect");
+        List<string> bind = ReadSockets(reader, "bind");
         reader.End();
-        return connect;
+        return (connect, bind);
+    }
+
+    private static List<string> ReadSockets(ObjectReader reader, string key)
+    {
+        List<string> patterns = reader.Strings<string>(key, Pattern, "a pattern of names (*.sock) or of paths below the export (run/**)");
+        if (patterns.Count > MaxPatterns)
+        {
+            reader.Error(key, $"has {patterns.Count} patterns", $"at most {MaxPatterns}");
+        }
+
+        return patterns;
     }
 
     // A look-up tries them all, so that they are few and short.
@@ -145,6 +157,11 @@ public sealed record ExportConfiguration(
         if (Squash == SquashMode.None && !ReadOnly)
         {
             reader.Warn("squash", $"root on the DPU can do what root on the host can do below {Path}");
+        }
+
+        if (Bind.Count > 0 && ReadOnly)
+        {
+            reader.Warn("sockets", "\"bind\" has no effect: the export is read-only");
         }
 
         if (AllowDeviceNodes && ReadOnly)

@@ -24,12 +24,14 @@ public static unsafe partial class sys_socket
     public const int SOCK_CLOEXEC = 0x80000;
     public const int SOL_SOCKET = 1;
     public const int SO_REUSEADDR = 2;
+    public const int SO_TYPE = 3;
     public const int SO_ERROR = 4;
     public const int SO_SNDBUF = 7;
     public const int SO_KEEPALIVE = 9;
     public const int SO_PASSCRED = 16;
     public const int SO_PEERCRED = 17;
     public const int SO_RCVTIMEO = 20;
+    public const int SO_ACCEPTCONN = 30;
     public const int SO_SNDTIMEO = 21;
     public const int MSG_WAITALL = 0x100;
     public const int MSG_NOSIGNAL = 0x4000;

@@ -14,6 +14,8 @@ public static class syscalls
 /// <summary>This machine's numbers where they differ; see <see cref="syscalls_x64"/> and <see cref="syscalls_arm64"/>.</summary>
 public static class SystemCallNumber
 {
+    public static int Bind => MachineArchitecture.IsArm64 ? syscalls_arm64.SYS_bind : syscalls_x64.SYS_bind;
+
     public static int SetGroups => MachineArchitecture.IsArm64 ? syscalls_arm64.SYS_setgroups : syscalls_x64.SYS_setgroups;
 
     public static int GetGroups => MachineArchitecture.IsArm64 ? syscalls_arm64.SYS_getgroups : syscalls_x64.SYS_getgroups;

@@ -5,6 +5,7 @@ namespace Dpu.Linux;
 [CConstants("sys/syscall.h", Architecture = "x64")]
 public static class syscalls_x64
 {
+    public const int SYS_bind = 49;
     public const int SYS_setgroups = 116;
     public const int SYS_getgroups = 115;
     public const int SYS_setresuid = 117;

@@ -32,6 +32,9 @@ public sealed record ExportDefinition
     /// <summary>Sockets that the peers may connect to; none by default.</summary>
     public StrictPaths Connectable { get; init; } = StrictPaths.None;
 
+    /// <summary>Sockets that the peers may bind; none by default.</summary>
+    public StrictPaths Bindable { get; init; } = StrictPaths.None;
+
     /// <summary>Whether it is the host's procfs, into which a peer may put its own processes.</summary>
     public bool Processes { get; init; }
 
@@ -52,7 +55,7 @@ public sealed record ExportDefinition
         AllowDeviceNodes,
         Cacheable,
         Strict,
-        Connectable.IsEmpty ? Processes : $"{Processes}\n{Connectable}"))));
+        Connectable.IsEmpty && Bindable.IsEmpty ? Processes : $"{Processes}\n{Connectable}{(Bindable.IsEmpty ? "" : "\nbind\n")}{Bindable}"))));
 
     /// <summary>Whether a peer that asks for <paramref name="reference"/> means this export: by its name or its path.</summary>
     public bool Matches(string reference) =>

@@ -5,6 +5,7 @@ using Dpu.Link;
 using Dpu.Proto.V1;
 using Dpu.Qtfs.Export.Coherence;
 using Dpu.Qtfs.Export.Kept;
+using Dpu.Qtfs.Export.Sockets;
 
 namespace Dpu.Qtfs.Export;
 
@@ -75,6 +76,9 @@ public sealed partial class ExportService
             Identities = parameters.Returns,
             FirstGeneration = note.FirstGeneration,
         };
+        PeerSockets? bound = ServesSockets && parameters.Sockets ? new PeerSockets(export, session.Peer, _time, _logger, kept) : null;
+        bound?.Restore();
+        passthrough = passthrough with { Binder = bound };
         PassthroughFileSystem? fileSystem = null;
         try
         {
@@ -110,6 +114,7 @@ public sealed partial class ExportService
             {
                 Kept = kept,
                 SocketOf = ServesSockets ? TellSocket : null,
+                Bound = bound,
                 Answers = _answers,
                 OnReturned = (files, lost) => Log.MountReturned(_logger, export.Name, session.Peer, files, lost),
                 OnUnknown = (opcode, node) => Log.OutcomeUnknown(_logger, export.Name, session.Peer, opcode, node),
@@ -126,6 +131,7 @@ public sealed partial class ExportService
                 fileSystem.Dispose();
             }
 
+            bound?.Dispose();
             changes?.End();
             throw;
         }

@@ -26,10 +26,11 @@ public sealed partial class ExportService
     /// <summary>Connections to sockets that policy has refused.</summary>
     public long SocketsRefused => Interlocked.Read(ref _socketsRefused);
 
-    /// <summary>Whether a peer may connect to the socket that its hello names; OK with its path, or a refusal. Does not block.</summary>
+    /// <summary>Whether a peer may have the socket that its hello names; OK with its path, or a refusal. Does not block.</summary>
     public HelloReply AdmitSocket(LinkPeer peer, Hello hello)
     {
-        if (hello.Relay.TargetCase != RelayParameters.TargetOneofCase.Node)
+        RelayParameters asked = hello.Relay;
+        if (asked.TargetCase is not (RelayParameters.TargetOneofCase.Node or RelayParameters.TargetOneofCase.Offered))
         {
             return Refuse(HelloStatus.Malformed, "a hello for service relay must name a socket");
         }
@@ -39,7 +40,14 @@ public sealed partial class ExportService
             return Refuse(HelloStatus.SessionInvalid, "the session has no such mount; look the socket up again");
         }
 
-        string? path = PathOf(mount, hello.Relay.Node.Node);
+        if (asked.TargetCase == RelayParameters.TargetOneofCase.Offered)
+        {
+            return mount.Bound?.Find(asked.Offered.Node) is { } bound
+                ? new HelloReply { Status = HelloStatus.Ok, Relay = new RelayResult { Path = bound.Path } }
+                : Refuse(HelloStatus.NotPermitted, "no such socket is bound on this host: it was closed here, or the agent has restarted; bind it again");
+        }
+
+        string? path = PathOf(mount, asked.Node.Node);
         string reason = path is null ? "it is gone, or outside of the export" : "sockets.connect of the export does not name it";
         if (path is null || !mount.Export.Connectable.Match(Encoding.UTF8.GetBytes(path)))
         {
@@ -51,33 +59,39 @@ public sealed partial class ExportService
         return new HelloReply { Status = HelloStatus.Ok, Relay = new RelayResult { Path = path } };
     }
 
-    /// <summary>Connects to the socket that an admitted hello names, as its caller. Blocks, and leaves the thread with the caller's identity.</summary>
-    /// <param name="peer">Who asks.</param>
-    /// <param name="hello">What it asks.</param>
+    /// <summary>
+    /// Connects to the socket that an admitted hello names, as its caller, or waits for a program that connects to it. Blocks, and leaves the
+    /// thread with the caller's identity.
+    /// </summary>
+    /// <param name="connection">The connection of the hello.</param>
     /// <param name="socket">The connected socket.</param>
-    /// <param name="speaker">Whom messages on it are from.</param>
-    /// <param name="join">Takes what breaks the connection off, for the mount's end; false where the mount has ended.</param>
-    /// <param name="leave">Takes it back.</param>
     /// <returns>0 or a negated errno.</returns>
-    public int ConnectSocket(LinkPeer peer, Hello hello, out SafeHandle? socket, out ucred speaker, out Func<IDisposable, bool> join, out Action<IDisposable> leave)
+    public int ConnectSocket(LinkConnection connection, out ServedSocket? socket)
     {
-        (socket, speaker) = (null, default);
-        (join, leave) = (static _ => false, static _ => { });
+        ArgumentNullException.ThrowIfNull(connection);
+        socket = null;
+        (LinkPeer peer, Hello hello) = (connection.Peer, connection.Hello);
         if (MountOf(peer, hello) is not { } mount)
         {
             return -errno.ECONNREFUSED;
         }
 
-        int error = Connect(mount, hello.Relay, out SafeFileHandle? connected, out speaker);
+        int error = hello.Relay.TargetCase == RelayParameters.TargetOneofCase.Offered
+            ? Accept(mount, hello.Relay, connection.Socket.SafeHandle, out socket)
+            : Connect(mount, hello.Relay, out socket);
         if (error < 0)
         {
             Log.SocketFailed(_logger, peer.Name, hello.Relay.Uid, hello.Relay.Pid, mount.Export.Name, -error);
-            return error;
         }
 
-        socket = connected;
-        (join, leave) = (mount.TryJoin, mount.Leave);
-        return 0;
+        return error;
+    }
+
+    private static int Connect(ExportedMount mount, RelayParameters asked, out ServedSocket? served)
+    {
+        int error = Connect(mount, asked, out SafeFileHandle? socket, out ucred speaker);
+        served = error < 0 ? null : new ServedSocket(socket!, speaker, mount.TryJoin, mount.Leave);
+        return error;
     }
 
     private static int Connect(ExportedMount mount, RelayParameters asked, out SafeFileHandle? connected, out ucred speaker)
@@ -146,8 +160,9 @@ public sealed partial class ExportService
     {
         lock (_lock)
         {
+            ulong id = hello.Relay.TargetCase == RelayParameters.TargetOneofCase.Offered ? hello.Relay.Offered.MountId : hello.Relay.Node.MountId;
             return _sessions.GetValueOrDefault(SessionId(hello)) is { } session && session.Peer == peer.Name
-                && session.Mounts.GetValueOrDefault(hello.Relay.Node.MountId) is { Ended: false } mount
+                && session.Mounts.GetValueOrDefault(id) is { Ended: false } mount
                 ? mount
                 : null;
         }
@@ -156,7 +171,8 @@ public sealed partial class ExportService
     // On a lane's thread, for each look-up of a socket.
     private uint TellSocket(ExportedMount mount, ulong node)
     {
-        if (mount.Export.Connectable.IsEmpty || mount.Files.FindSocket(node, out ulong device, out ulong inode) < 0)
+        // Its own program is on the DPU, and is connected to there.
+        if (mount.Export.Connectable.IsEmpty || mount.Bound?.Find(node) is not null || mount.Files.FindSocket(node, out ulong device, out ulong inode) < 0)
         {
             return 0;
         }

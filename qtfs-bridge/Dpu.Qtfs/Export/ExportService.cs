@@ -315,6 +315,8 @@ public sealed partial class ExportService : ILinkService, IDisposable
                 State = hello.Fs.Returns ? mount.State : 0,
                 Kind = export.Processes ? ExportKind.Proc : ExportKind.Plain,
                 Sockets = hello.Fs.Sockets && mount.SocketOf is not null,
+                BindsSockets = mount.Bound is not null,
+                Offered = { hello.Fs.ListsOffered ? OfferedOf(mount, hello.Fs.OfferedAfter) : [] },
             },
         };
     }
@@ -350,6 +352,7 @@ public sealed partial class ExportService : ILinkService, IDisposable
                     Log.LaneStalled(_logger, mount.Session.Peer, mount.Export.Name, cut, _options.MessageTime.TotalSeconds);
                 }
 
+                mount.Bound?.CloseDeserted();
                 if (mount.EndIfIdle(Grace))
                 {
                     idle.Add(mount);

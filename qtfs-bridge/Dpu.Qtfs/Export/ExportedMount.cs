@@ -104,6 +104,9 @@ internal sealed partial class ExportedMount
     /// <summary>What a node that is a socket is to the peer (<see cref="Sockets.BoundSocket.ToWire"/>); null where it is told of none.</summary>
     public Func<ExportedMount, ulong, uint>? SocketOf { get; init; }
 
+    /// <summary>The sockets that are bound for the mount; null where none can be.</summary>
+    public Sockets.PeerSockets? Bound { get; init; }
+
     /// <summary>The mount's files.</summary>
     public PassthroughFileSystem Files => _fileSystem;
 
@@ -171,7 +174,11 @@ internal sealed partial class ExportedMount
     public Action<Dpu.Fuse.Wire.fuse_opcode, ulong>? OnUnknown { get; init; }
 
     /// <summary>Gives open files and locks to a keeper again that has lost them.</summary>
-    public void HoldAgain() => _fileSystem.HoldAgain();
+    public void HoldAgain()
+    {
+        _fileSystem.HoldAgain();
+        Bound?.HoldAgain();
+    }
 
     /// <summary>Open files of an earlier life that could not be had again.</summary>
     public int LostHandles => _fileSystem.LostHandles;
@@ -254,6 +261,7 @@ internal sealed partial class ExportedMount
             }
         }
 
+        Bound?.Dispose();
         Changes?.End();
         CloseIfUnused();
     }

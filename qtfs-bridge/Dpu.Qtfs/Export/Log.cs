@@ -71,6 +71,15 @@ internal static partial class Log
     [LoggerMessage(2023, LogLevel.Warning, "'{Peer}' looked up the socket {Path} of '{Export}', which it may not connect to: its programs get ECONNREFUSED; sockets.connect of the export gives it")]
     public static partial void SocketNotGiven(ILogger logger, string peer, string path, string export);
 
+    [LoggerMessage(2024, LogLevel.Warning, "'{Peer}' asked to bind the socket {Path} of '{Export}', which it may not: {Reason}; its program gets EACCES")]
+    public static partial void BindRefused(ILogger logger, string peer, string path, string export, string reason);
+
+    [LoggerMessage(2025, LogLevel.Debug, "a program of '{Peer}' has bound the socket {Path} of '{Export}'")]
+    public static partial void SocketBound(ILogger logger, string peer, string path, string export);
+
+    [LoggerMessage(2026, LogLevel.Warning, "the socket {Path} of '{Export}', which a program of '{Peer}' has bound, was closed: its DPU has not served it for {Seconds} s")]
+    public static partial void SocketDeserted(ILogger logger, string peer, string path, string export, double seconds);
+
     [LoggerMessage(2021, LogLevel.Warning, "'{Peer}' asked to connect to the socket {Path} of '{Export}', which it may not: {Reason}")]
     public static partial void SocketRefused(ILogger logger, string peer, string path, string export, string reason);
 

@@ -62,6 +62,9 @@ internal static partial class Log
     [LoggerMessage(2151, LogLevel.Warning, "{Target}: a socket of the host could not be bound here (errno {Errno}); who connects to it gets ECONNREFUSED until it is looked up again")]
     public static partial void NotBound(ILogger logger, string target, int errno);
 
+    [LoggerMessage(2153, LogLevel.Debug, "{Target}: a socket that thread {Thread} makes is reached on this machine only: it is not made by bind(2) of a program of this machine's architecture whose process the runtime sees")]
+    public static partial void UnknownBinding(ILogger logger, string target, uint thread);
+
     [LoggerMessage(2152, LogLevel.Warning, "{Target}: a socket of the host is not served: {Problem}")]
     public static partial void NotServed(ILogger logger, string target, string problem);
 }

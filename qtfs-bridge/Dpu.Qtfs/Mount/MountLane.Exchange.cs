@@ -29,6 +29,7 @@ internal sealed unsafe partial class MountLane
             return;
         }
 
+        FindBinding(request, length);
         AnswersHere.Sending(_mount, request, length);
         long started = Environment.TickCount64;
         bool wasSent = again && _memory.Phase >= LanePhase.Sent;
@@ -73,6 +74,7 @@ internal sealed unsafe partial class MountLane
             {
                 _sent = true;
                 Sending();
+                TellBinding(request);
                 Send(request, length);
                 sentIn = _connection!.Life;
                 if (!hasReply)
@@ -94,6 +96,7 @@ internal sealed unsafe partial class MountLane
                     return;
                 }
 
+                TakeBinding(request, reply, replyLength);
                 Deliver(device, header, length, reply, replyLength);
                 return;
             }

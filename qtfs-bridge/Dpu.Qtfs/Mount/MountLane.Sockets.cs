@@ -8,9 +8,12 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Dpu.Qtfs.Mount;
 
-// Sockets of the host, which programs here connect to.
+// Sockets of the host, which programs here connect to, and those that programs here bind.
 internal sealed unsafe partial class MountLane
 {
+    // The socket that waits in bind(2) for the file of the request under way.
+    private BindingSocket? _bindingSocket;
+
     private static readonly int EntryLength = sizeof(fuse_out_header) + sizeof(fuse_entry_out);
 
     private static bool IsSocket(fuse_in_header* header, byte* reply, int replyLength)
@@ -38,6 +41,52 @@ internal sealed unsafe partial class MountLane
         }
 
         Deliver(device, (fuse_in_header*)request, length, copy, EntryLength);
+    }
+
+    /// <summary>Before a request goes to the host: of a socket's file the host is told for which type of socket it is.</summary>
+    private void FindBinding(byte* request, int length)
+    {
+        // SAFETY: the length is compared before the arguments are read.
+        var header = (fuse_in_header*)request;
+        _bindingSocket?.Dispose();
+        _bindingSocket = null;
+        if (header->opcode == (uint)fuse_opcode.FUSE_MKNOD && _mount.Sockets is not null && length > sizeof(fuse_in_header) + sizeof(fuse_mknod_in)
+            && (((fuse_mknod_in*)(request + sizeof(fuse_in_header)))->mode & stat.S_IFMT) == stat.S_IFSOCK)
+        {
+            _bindingSocket = BindingSocket.TryFind(header->pid);
+            _mount.TellUnknownBinding(_bindingSocket is null, header->pid);
+            TellBinding(request);
+        }
+    }
+
+    private void TellBinding(byte* request)
+    {
+        // An older host would take it for a device's number.
+        bool told = _connection?.Link.Reply.Fs.BindsSockets == true;
+        if (_bindingSocket is { } socket)
+        {
+            ((fuse_mknod_in*)(request + sizeof(fuse_in_header)))->rdev = told ? (uint)socket.Type : 0;
+        }
+    }
+
+    /// <summary>The host has answered: what it has bound is watched from before the kernel knows.</summary>
+    private void TakeBinding(byte* request, byte* reply, int replyLength)
+    {
+        if (_bindingSocket is not { } socket || replyLength < EntryLength || ((fuse_mknod_in*)(request + sizeof(fuse_in_header)))->rdev == 0)
+        {
+            return;
+        }
+
+        // SAFETY: the length was compared. Its name is not kept: the kernel forgets the file when the socket is closed.
+        var entry = (fuse_entry_out*)(reply + sizeof(fuse_out_header));
+        (entry->entry_valid, entry->entry_valid_nsec, entry->attr.rdev) = (0, 0, 0);
+        if (!OwnSockets.IsOrdinary(entry->nodeid) || (entry->attr.mode & stat.S_IFMT) != stat.S_IFSOCK)
+        {
+            return;
+        }
+
+        _bindingSocket = null;
+        _mount.Sockets!.Own.Add(*entry, socket, *(fuse_in_header*)request);
     }
 
     // The kernel gets the node a second time, under the name where the socket is bound, and will give back both references: the

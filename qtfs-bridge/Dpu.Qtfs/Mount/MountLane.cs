@@ -168,6 +168,7 @@ internal sealed unsafe partial class MountLane : IDisposable
     public void Dispose()
     {
         _connection?.Dispose();
+        _bindingSocket?.Dispose();
         _listing?.Dispose();
         _memory.Free();
     }

@@ -171,6 +171,7 @@ public sealed partial class RemoteMount : IDisposable
         LaneEnded(_lanes[0]);
         Relief.StartRecovered();
         Polls.Recover();
+        AskForOffered();
         TellOfProtection();
         Log.TakenOver(logger, Options.Host, Options.Export, Options.Target, Counters.Recovered);
     }

@@ -67,6 +67,8 @@ internal sealed unsafe partial class Relay
                 return false;
         }
 
+        // Less than there was room for is all (epoll(7)), but for the end.
+        _linkReadable = read == room.Length || _linkHasEnd;
         if (behind)
         {
             _fromLink.Filled(read);
@@ -158,7 +160,7 @@ internal sealed unsafe partial class Relay
                 case -errno.EINTR:
                     continue;
                 case -errno.EAGAIN:
-                    _localWritable = false;
+                    LocalIsFull();
                     return -1;
                 case -errno.EMSGSIZE when !raised:
                     // A message of a program that may send longer ones than the system's default.

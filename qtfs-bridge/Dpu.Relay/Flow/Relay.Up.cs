@@ -70,6 +70,9 @@ internal sealed unsafe partial class Relay
             case > 0 when !cut:
             case 0 when _messages && (isMessage || Info.Kind == SocketKind.Datagram):
                 Interlocked.Add(ref _sent, read);
+
+                // Less than there was room for is all (epoll(7)), but for descriptors, behind which reading stops, and for the end.
+                _localReadable = _messages || read == Chunk || descriptors > 0 || _localHasEnd;
                 RelayFrame.Write(new Span<byte>(scratch, RelayFrame.HeaderSize), RelayFrameKind.Data, read);
                 return SendToLink(scratch, RelayFrame.HeaderSize + read);
             case > 0:
@@ -109,7 +112,7 @@ internal sealed unsafe partial class Relay
                 case -errno.EINTR:
                     continue;
                 case -errno.EAGAIN:
-                    _linkWritable = false;
+                    LinkIsFull();
                     _toLink.Add(new ReadOnlySpan<byte>(bytes, size));
                     return true;
                 default:
@@ -138,7 +141,7 @@ internal sealed unsafe partial class Relay
                 case -errno.EINTR:
                     continue;
                 case -errno.EAGAIN:
-                    _linkWritable = false;
+                    LinkIsFull();
                     return false;
                 default:
                     Do(_state.Broken());

@@ -17,7 +17,10 @@ internal sealed unsafe partial class Relay : ILoopSource
     private const int Budget = 16;
     private const uint LocalSide = 0;
     private const uint LinkSide = 1;
-    private const uint Events = epoll.EPOLLIN | epoll.EPOLLOUT | epoll.EPOLLRDHUP | epoll.EPOLLET;
+    private const uint Events = epoll.EPOLLIN | epoll.EPOLLRDHUP | epoll.EPOLLET;
+
+    // Only while something waits for room: a unix socket tells of room each time that its other end has read.
+    private const uint EventsWithRoom = Events | epoll.EPOLLOUT;
 
     private readonly SafeHandle _localHandle;
     private readonly IRelayLink _linkOwner;
@@ -35,6 +38,8 @@ internal sealed unsafe partial class Relay : ILoopSource
     private bool _localWritable = true;
     private bool _linkReadable = true;
     private bool _linkWritable = true;
+    private bool _localHasEnd;
+    private bool _linkHasEnd;
     private RelayFrameKind _announced;
     private bool _inFrame;
     private int _left;
@@ -90,20 +95,45 @@ internal sealed unsafe partial class Relay : ILoopSource
     {
         bool readable = (events & (epoll.EPOLLIN | epoll.EPOLLRDHUP | epoll.EPOLLHUP | epoll.EPOLLERR)) != 0;
         bool writable = (events & (epoll.EPOLLOUT | epoll.EPOLLHUP | epoll.EPOLLERR)) != 0;
+        bool ends = (events & (epoll.EPOLLRDHUP | epoll.EPOLLHUP | epoll.EPOLLERR)) != 0;
         if (side == LinkSide)
         {
             _linkReadable |= readable;
-            _linkWritable |= writable;
+            _linkHasEnd |= ends;
+            if (writable && !_linkWritable)
+            {
+                _linkWritable = true;
+                _loop!.Change(_link, Events, _slot, LinkSide);
+            }
+
             return;
         }
 
         _localReadable |= readable;
-        _localWritable |= writable;
+        _localHasEnd |= ends;
+        if (writable && !_localWritable)
+        {
+            _localWritable = true;
+            _loop!.Change(_local, Events, _slot, LocalSide);
+        }
+
         if ((events & epoll.EPOLLHUP) != 0)
         {
             // Closed, not only shut down for writing: it reads no more either.
             _state.LocalStopped();
         }
+    }
+
+    private void LinkIsFull()
+    {
+        _linkWritable = false;
+        _loop!.Change(_link, EventsWithRoom, _slot, LinkSide);
+    }
+
+    private void LocalIsFull()
+    {
+        _localWritable = false;
+        _loop!.Change(_local, EventsWithRoom, _slot, LocalSide);
     }
 
     /// <inheritdoc/>

@@ -80,6 +80,10 @@ internal sealed unsafe class RelayLoop : IDisposable
     public int Watch(int descriptor, uint events, uint slot, uint side) => LibC.EpollControl(
         (int)_epoll.DangerousGetHandle(), epoll.EPOLL_CTL_ADD, descriptor, events, ((ulong)_sources[(int)slot].Generation << 32) | (slot << 1) | side);
 
+    /// <summary>Waits for other events of a descriptor from now on; what is there already is told again.</summary>
+    public void Change(int descriptor, uint events, uint slot, uint side) => _ = LibC.EpollControl(
+        (int)_epoll.DangerousGetHandle(), epoll.EPOLL_CTL_MOD, descriptor, events, ((ulong)_sources[(int)slot].Generation << 32) | (slot << 1) | side);
+
     /// <summary>Takes a source out, on the loop's thread, and ends it.</summary>
     public void Remove(ILoopSource source, uint slot)
     {

@@ -22,6 +22,9 @@ internal enum RelayFrameKind : byte
 
     /// <summary>The sender's connection broke off (ECONNRESET).</summary>
     Reset = 5,
+
+    /// <summary>First, from the host, where a program of it has connected: that one's user and group, 4 bytes each, as the DPU names them.</summary>
+    Accepted = 6,
 }
 
 /// <summary>
@@ -59,6 +62,7 @@ internal static class RelayFrame
         return first <= byte.MaxValue && kind switch
         {
             RelayFrameKind.Opened => size == sizeof(int),
+            RelayFrameKind.Accepted => size == 2 * sizeof(uint),
             RelayFrameKind.Data => size <= MaxContentSize,
             RelayFrameKind.End or RelayFrameKind.Stop or RelayFrameKind.Reset => size == 0,
             _ => false,
@@ -72,6 +76,16 @@ internal static class RelayFrame
         byte[] frame = new byte[HeaderSize + sizeof(int)];
         Write(frame, RelayFrameKind.Opened, sizeof(int));
         BinaryPrimitives.WriteInt32LittleEndian(frame.AsSpan(HeaderSize), error);
+        return frame;
+    }
+
+    /// <summary>The first frame that the host sends where a program of it has connected.</summary>
+    public static byte[] Accepted(uint uid, uint gid)
+    {
+        byte[] frame = new byte[HeaderSize + (2 * sizeof(uint))];
+        Write(frame, RelayFrameKind.Accepted, 2 * sizeof(uint));
+        BinaryPrimitives.WriteUInt32LittleEndian(frame.AsSpan(HeaderSize), uid);
+        BinaryPrimitives.WriteUInt32LittleEndian(frame.AsSpan(HeaderSize + sizeof(uint)), gid);
         return frame;
     }
 

@@ -15,7 +15,8 @@ namespace Dpu.Benchmarks.Targets;
 /// <param name="locks">Who keeps locks, as in the runtime's configuration; null for its default.</param>
 /// <param name="transport">How requests come from the kernel, as in the runtime's configuration; null for its default.</param>
 /// <param name="keeper">Whether a dpu-keeper holds what the daemons have, as on a DPU; else nothing does.</param>
-internal sealed class DaemonsTarget(string store, bool tls, bool cached = false, string? name = null, string? locks = null, string? transport = null, bool keeper = false)
+/// <param name="sockets">Whether sockets of the export may be reached, and bound.</param>
+internal sealed class DaemonsTarget(string store, bool tls, bool cached = false, string? name = null, string? locks = null, string? transport = null, bool keeper = false, bool sockets = false)
     : FileTarget(name ?? (tls ? "remote tls" : "remote unix") + (cached ? " cached" : ""), store)
 {
     private static readonly TimeSpan CommandLimit = TimeSpan.FromSeconds(30);
@@ -46,6 +47,9 @@ internal sealed class DaemonsTarget(string store, bool tls, bool cached = false,
             return PrometheusText.Parse(reader.ReadToEnd()).Value("dotnet_gc_heap_total_allocated_bytes_total");
         });
     }
+
+    /// <summary>Agent and runtime.</summary>
+    public IEnumerable<int> Processes => [agent!.Id, runtime!.Id];
 
     public override void Abort()
     {
@@ -82,6 +86,12 @@ internal sealed class DaemonsTarget(string store, bool tls, bool cached = false,
             ["control"] = new JsonObject { ["socket"] = $"{Folder}/agent.sock" },
             ["metrics"] = new JsonObject { ["listen"] = metrics[0] },
         };
+        if (sockets)
+        {
+            agentConfiguration["exports"]![0]!["sockets"] = new JsonObject { ["connect"] = new JsonArray("*"), ["bind"] = new JsonArray("*") };
+            agentConfiguration["limits"] = new JsonObject { ["connections"] = 65_536 };
+        }
+
         JsonObject mount = new() { ["host"] = "host1", ["export"] = "bench", ["target"] = Seen, ["cache"] = cached ? "coherent" : "none" };
         Add(mount, "locks", locks);
         Add(mount, "transport", transport);

@@ -28,6 +28,8 @@ public sealed class RelayFrameTests
     [DataRow((byte)2, RelayFrame.MaxContentSize, true)]
     [DataRow((byte)2, RelayFrame.MaxContentSize + 1, false)]
     [DataRow((byte)2, -1, false)]
+    [DataRow((byte)6, 8, true)]
+    [DataRow((byte)6, 4, false)]
     [DataRow((byte)3, 0, true)]
     [DataRow((byte)3, 1, false)]
     [DataRow((byte)5, 0, true)]

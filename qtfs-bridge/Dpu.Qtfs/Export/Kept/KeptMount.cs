@@ -4,12 +4,14 @@ using System.Text;
 using Dpu.Fuse;
 using Dpu.Keeper;
 using Dpu.Linux;
+using Microsoft.Win32.SafeHandles;
 
 namespace Dpu.Qtfs.Export.Kept;
 
 /// <summary>
 /// What the keeper has of one mount: entries <c>KEY/mount</c> (the note), <c>KEY/slots</c> (answers), <c>KEY/nodes/N</c> and
-/// <c>KEY/handles/N</c> (tables), <c>KEY/h/HANDLE</c> (open files), <c>KEY/l/NUMBER</c> (locks). Thread-safe.
+/// <c>KEY/handles/N</c> (tables), <c>KEY/h/HANDLE</c> (open files), <c>KEY/l/NUMBER</c> (locks),
+/// <c>KEY/s/NODE</c> (bound sockets). Thread-safe.
 /// </summary>
 internal sealed unsafe class KeptMount : IKeptState
 {
@@ -20,12 +22,14 @@ internal sealed unsafe class KeptMount : IKeptState
     private const string Slots = "/slots";
     private const string HandlesFolder = "/h/";
     private const string LocksFolder = "/l/";
+    private const string SocketsFolder = "/s/";
 
     private readonly Keeping _keeping;
     private readonly Lock _lock = new();
     private readonly List<KeptMemory> _memory = [];
     private readonly byte[] _handles;
     private readonly byte[] _locks;
+    private readonly byte[] _sockets;
     private Dictionary<string, KeptEntry> _earlier;
     private ReplyRecord* _slots;
     private volatile bool _ended;
@@ -40,6 +44,7 @@ internal sealed unsafe class KeptMount : IKeptState
         _earlier = earlier.ToDictionary(entry => entry.Name, StringComparer.Ordinal);
         _handles = Encoding.UTF8.GetBytes(keeping.Prefix + key + HandlesFolder);
         _locks = Encoding.UTF8.GetBytes(keeping.Prefix + key + LocksFolder);
+        _sockets = Encoding.UTF8.GetBytes(keeping.Prefix + key + SocketsFolder);
     }
 
     /// <summary>The mapped memory goes when nothing references it any more.</summary>
@@ -157,6 +162,36 @@ internal sealed unsafe class KeptMount : IKeptState
         }
 
         return locks;
+    }
+
+    /// <summary>Holds a socket that is bound for the peer, with what is to be known of it.</summary>
+    public void HoldSocket(ulong node, SafeFileHandle socket, ReadOnlySpan<byte> note)
+    {
+        if (!_ended)
+        {
+            Span<byte> name = stackalloc byte[MostName];
+            _keeping.HoldQuietly(NameOf(name, _sockets, node), socket, note);
+        }
+    }
+
+    /// <summary>Lets go of it.</summary>
+    public void DropSocket(ulong node) => Drop(_sockets, node);
+
+    /// <summary>Those of an earlier life; whoever takes them owns them.</summary>
+    public IReadOnlyList<(ulong Node, SafeFileHandle Socket, ReadOnlyMemory<byte> Note)> TakeSockets()
+    {
+        List<(ulong, SafeFileHandle, ReadOnlyMemory<byte>)> sockets = [];
+        foreach (ulong node in NumbersIn(SocketsFolder))
+        {
+            ReadOnlyMemory<byte> note = _earlier[Key + SocketsFolder + Text(node)].Note;
+            int descriptor = Take(SocketsFolder, node);
+            if (descriptor >= 0)
+            {
+                sockets.Add((node, new SafeFileHandle(descriptor, ownsHandle: true), note));
+            }
+        }
+
+        return sockets;
     }
 
     private static string Text(ulong number) => number.ToString("x", CultureInfo.InvariantCulture);

@@ -1,7 +1,3 @@
-using System.Text;
-using Dpu.Linux;
-using Microsoft.Win32.SafeHandles;
-
 namespace Dpu.Qtfs.Export.Sockets;
 
 /// <summary>
@@ -94,46 +90,12 @@ internal sealed class SocketStates(TimeProvider time) : IDisposable
         }
 
         (string Name, string Path)[] added = [.. present.Where(one => !_namespaces.ContainsKey(one.Key)).Select(one => (one.Key, one.Value))];
-        if (added.Length > 0)
+        foreach ((string name, string path) in added)
         {
-            Enter(added);
-        }
-    }
-
-    // On a thread of its own, which ends there: no other ever is in a foreign namespace.
-    private void Enter((string Name, string Path)[] added)
-    {
-        var thread = new Thread(() =>
-        {
-            foreach ((string name, string path) in added)
+            if (UnixDiagnosis.TryOpenIn(path) is { } opened)
             {
-                if (TryEnter(path) && UnixDiagnosis.TryOpen() is { } opened)
-                {
-                    _namespaces[name] = opened;
-                }
+                _namespaces[name] = opened;
             }
-        })
-        {
-            IsBackground = true,
-            Name = "namespaces",
-        };
-        thread.Start();
-        thread.Join();
-    }
-
-    private static unsafe bool TryEnter(string path)
-    {
-        fixed (byte* name = Encoding.UTF8.GetBytes(path + '\0'))
-        {
-            // SAFETY: a NUL-terminated string, pinned during the call.
-            int descriptor = LibC.Result(LibC.openat(fcntl.AT_FDCWD, name, fcntl.O_RDONLY | fcntl.O_CLOEXEC, 0));
-            if (descriptor < 0)
-            {
-                return false;
-            }
-
-            using var opened = new SafeFileHandle(descriptor, ownsHandle: true);
-            return LibC.setns(descriptor, sched.CLONE_NEWNET) == 0;
         }
     }
 

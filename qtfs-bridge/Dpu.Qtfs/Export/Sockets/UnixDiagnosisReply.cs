@@ -42,6 +42,24 @@ internal static class UnixDiagnosisReply
         return true;
     }
 
+    /// <summary>Reads the answer to a question about one socket.</summary>
+    /// <param name="bytes">It.</param>
+    /// <param name="sequence">The question's number.</param>
+    /// <param name="number">The socket's.</param>
+    /// <returns>Its type, and whether it listens; nothing where the answer is that there is none.</returns>
+    public static BoundSocket ReadSocket(ReadOnlySpan<byte> bytes, uint sequence, uint number)
+    {
+        int head = Marshal.SizeOf<nlmsghdr>();
+        if (bytes.Length < head + Marshal.SizeOf<unix_diag_msg>() || MemoryMarshal.Read<nlmsghdr>(bytes) is not { nlmsg_type: linux_sock_diag.SOCK_DIAG_BY_FAMILY } header
+            || header.nlmsg_seq != sequence)
+        {
+            return default;
+        }
+
+        unix_diag_msg socket = MemoryMarshal.Read<unix_diag_msg>(bytes[head..]);
+        return socket.udiag_ino == number ? new BoundSocket(socket.udiag_type, socket.udiag_state == socket_states.TCP_LISTEN || socket.udiag_type == sys_socket.SOCK_DGRAM) : default;
+    }
+
     private static void Take(ReadOnlySpan<byte> body, ulong device, ulong inode, ref BoundSocket found)
     {
         int size = Marshal.SizeOf<unix_diag_msg>();

@@ -6,12 +6,13 @@ using Microsoft.Win32.SafeHandles;
 namespace Dpu.Qtfs.Mount.Sockets;
 
 /// <summary>
-/// The process that binds sockets in a mount's hidden directory (<c>native/binder.c</c>). All that it does there asks this runtime, which
+/// The process that binds sockets in a mount's hidden directory, and connects to files there (<c>native/binder.c</c>). All that it does there asks this runtime, which
 /// answers on its lanes; one thread uses it at a time, and waits for a short time only.
 /// </summary>
 internal sealed unsafe class BinderProcess : IDisposable
 {
     private const string Program = "dpu-binder";
+    private const int ConnectIt = 1;
 
     /// <summary>What asks nobody but this process; if it takes longer, no lane is free.</summary>
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(2);
@@ -56,10 +57,22 @@ internal sealed unsafe class BinderProcess : IDisposable
     /// <param name="name">Under which name of the directory.</param>
     /// <param name="bound">The socket.</param>
     /// <returns>0 or a negated errno; ETIMEDOUT and EPIPE mean that the process is of no more use.</returns>
-    public int TryBind(int type, string name, out SafeFileHandle? bound)
+    public int TryBind(int type, string name, out SafeFileHandle? bound) => Ask(new Question { Type = type }, name, out bound);
+
+    /// <summary>Connects a new socket.</summary>
+    /// <param name="type">SOCK_STREAM or another.</param>
+    /// <param name="uid">The user that who accepts sees.</param>
+    /// <param name="gid">The group.</param>
+    /// <param name="name">The name of the directory's file.</param>
+    /// <param name="connected">The socket.</param>
+    /// <returns>As of <see cref="TryBind"/>; EAGAIN where the listener's queue is full.</returns>
+    public int TryConnect(int type, uint uid, uint gid, string name, out SafeFileHandle? connected) =>
+        Ask(new Question { Type = type, What = ConnectIt, Uid = uid, Gid = gid }, name, out connected);
+
+    private int Ask(Question question, string name, out SafeFileHandle? socket)
     {
-        bound = null;
-        byte[] request = [.. BitConverter.GetBytes(type), .. Encoding.ASCII.GetBytes(name)];
+        socket = null;
+        byte[] request = [.. new ReadOnlySpan<byte>(&question, sizeof(Question)), .. Encoding.ASCII.GetBytes(name)];
         fixed (byte* bytes = request)
         {
             // SAFETY: pinned for the call.
@@ -69,8 +82,8 @@ internal sealed unsafe class BinderProcess : IDisposable
             }
         }
 
-        int result = Await(out bound);
-        return result == 0 && bound is null ? -errno.EPIPE : result;
+        int result = Await(out socket);
+        return result == 0 && socket is null ? -errno.EPIPE : result;
     }
 
     /// <inheritdoc/>
@@ -105,5 +118,14 @@ internal sealed unsafe class BinderProcess : IDisposable
         int descriptor = cmsg.TakeDescriptor(&message);
         passed = descriptor < 0 ? null : new SafeFileHandle(descriptor, ownsHandle: true);
         return result;
+    }
+
+    // The beginning of what it is asked, before the name.
+    private struct Question
+    {
+        public int Type;
+        public int What;
+        public uint Uid;
+        public uint Gid;
     }
 }

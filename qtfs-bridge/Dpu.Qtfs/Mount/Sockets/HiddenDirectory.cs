@@ -8,8 +8,8 @@ namespace Dpu.Qtfs.Mount.Sockets;
 
 /// <summary>
 /// A directory of a mount that only this machine has, under a name that nobody can guess. Sockets are bound there, and the file that
-/// the kernel then makes is given the node of the host's socket: both names are one inode, which has the bound socket. Thread-safe,
-/// and never waits.
+/// the kernel then makes is given the node of the host's socket: both names are one inode, which has the bound socket. What programs here
+/// have bound is found there by those who connect for the host. Thread-safe, and never waits.
 /// </summary>
 internal sealed unsafe class HiddenDirectory
 {
@@ -27,6 +27,9 @@ internal sealed unsafe class HiddenDirectory
     private string? _expected;
     private fuse_entry_out _entry;
     private bool _given;
+    private string? _sought;
+    private fuse_entry_out _found;
+    private readonly Dictionary<ulong, ulong> _references = [];
 
     public HiddenDirectory()
     {
@@ -34,7 +37,7 @@ internal sealed unsafe class HiddenDirectory
         _name = Encoding.ASCII.GetBytes(Name);
     }
 
-    /// <summary>Its name in the root.</summary>
+    /// <summary>Its name in the root. Who knows it may pass: whoever connects there acts as another user.</summary>
     public string Name { get; }
 
     /// <summary>The next file that is made under a name shall be that node.</summary>
@@ -65,6 +68,45 @@ internal sealed unsafe class HiddenDirectory
         }
     }
 
+    /// <summary>Who looks for a name finds that node, until <see cref="EndFinding"/>.</summary>
+    public void Find(string name, in fuse_entry_out entry)
+    {
+        lock (_lock)
+        {
+            (_sought, _found) = (name, entry);
+        }
+    }
+
+    /// <summary>Nothing is found any more.</summary>
+    public void EndFinding()
+    {
+        lock (_lock)
+        {
+            _sought = null;
+        }
+    }
+
+    /// <summary>The kernel did not take an answer that named a node.</summary>
+    public void TakeBackReference(ulong node) => _ = TakeReferences(node, 1);
+
+    /// <summary>
+    /// Takes references of a node that the kernel gives back from those that it was given here, of which the host does not know.
+    /// </summary>
+    /// <returns>How many of <paramref name="count"/> were such.</returns>
+    public ulong TakeReferences(ulong node, ulong count)
+    {
+        lock (_lock)
+        {
+            ulong own = Math.Min(_references.GetValueOrDefault(node), count);
+            if (own > 0 && (_references[node] -= own) == 0)
+            {
+                _ = _references.Remove(node);
+            }
+
+            return own;
+        }
+    }
+
     /// <summary>Answers a request about the directory.</summary>
     /// <param name="request">A whole request of the kernel.</param>
     /// <param name="length">Its length in bytes.</param>
@@ -90,7 +132,7 @@ internal sealed unsafe class HiddenDirectory
                 *(fuse_attr_out*)(reply + sizeof(fuse_out_header)) = new fuse_attr_out { attr_valid = Unlimited, attr = Attributes };
                 return Finish(header, reply, sizeof(fuse_attr_out), 0);
             case FUSE_LOOKUP:
-                return Finish(header, reply, 0, -errno.ENOENT);
+                return LookUp(header, length, reply);
             case FUSE_MKNOD:
                 return Make(header, length, reply);
             case FUSE_ACCESS:
@@ -103,8 +145,8 @@ internal sealed unsafe class HiddenDirectory
         }
     }
 
-    /// <summary>Takes the directory out of a list of forgotten nodes; whether others are left.</summary>
-    public static bool TakeFromForgets(byte* request, ref int length)
+    /// <summary>Takes the directory, and references that were given here, out of a list of forgotten nodes; whether others are left.</summary>
+    public bool TakeFromForgets(byte* request, ref int length)
     {
         var header = (fuse_in_header*)request;
         var list = (fuse_batch_forget_in*)(request + sizeof(fuse_in_header));
@@ -118,9 +160,11 @@ internal sealed unsafe class HiddenDirectory
         int kept = 0;
         foreach (fuse_forget_one one in nodes)
         {
-            if (one.nodeid != Node)
+            fuse_forget_one left = one;
+            left.nlookup -= one.nodeid == Node ? one.nlookup : TakeReferences(one.nodeid, one.nlookup);
+            if (left.nlookup > 0)
             {
-                nodes[kept++] = one;
+                nodes[kept++] = left;
             }
         }
 
@@ -134,7 +178,22 @@ internal sealed unsafe class HiddenDirectory
         return kept > 0;
     }
 
-    private static fuse_attr Attributes => new() { ino = Node, mode = stat.S_IFDIR | 0x1c0, nlink = 2, blksize = 4096 };
+    private static fuse_attr Attributes => new() { ino = Node, mode = stat.S_IFDIR | 0x1c9, nlink = 2, blksize = 4096 };
+
+    private int LookUp(fuse_in_header* header, int length, byte* reply)
+    {
+        ReadOnlySpan<byte> name = new ReadOnlySpan<byte>((byte*)header + sizeof(fuse_in_header), length - sizeof(fuse_in_header)).TrimEnd((byte)0);
+        lock (_lock)
+        {
+            if (_sought is null || Encoding.ASCII.GetString(name) != _sought)
+            {
+                return Finish(header, reply, 0, -errno.ENOENT);
+            }
+
+            _references[_found.nodeid] = _references.GetValueOrDefault(_found.nodeid) + 1;
+            return Entry(header, _found, reply);
+        }
+    }
 
     private int Make(fuse_in_header* header, int length, byte* reply)
     {

@@ -10,6 +10,9 @@ public interface ISocketRelays
     /// <param name="bound">The bound socket, owned from now on.</param>
     /// <exception cref="IOException">It cannot be listened on.</exception>
     ISocketRelay Serve(RemoteSocket socket, SafeFileHandle bound);
+
+    /// <summary>Gives the host's programs a socket that a program here has bound.</summary>
+    IOfferedSocket Offer(OfferedHere socket);
 }
 
 /// <summary>A socket that is being served.</summary>

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using Dpu.Fuse;
 using Dpu.Fuse.Wire;
@@ -10,7 +11,8 @@ namespace Dpu.Qtfs.Mount.Sockets;
 
 /// <summary>
 /// Gives the host's sockets on a mount to programs here: for each that receives there is one of this machine on the same inode, bound
-/// before the kernel knows what its look-up has found. Nothing is made before the first. Thread-safe.
+/// before the kernel knows what its look-up has found. And gives the host's programs the sockets that programs here bind. Nothing is made
+/// before the first. Thread-safe.
 /// </summary>
 internal sealed unsafe class MountSockets : IDisposable
 {
@@ -22,10 +24,13 @@ internal sealed unsafe class MountSockets : IDisposable
     private readonly ILogger _logger;
     private readonly Lock _lock = new();
     private readonly Lock _binding = new();
+    private readonly Lock _connecting = new();
     private readonly Dictionary<ulong, Served> _served = [];
     private BinderProcess? _binder;
+    private BinderProcess? _connector;
     private SafeFileHandle? _mounts;
     private long _lastName;
+    private long _lastConnected;
     private bool _ended;
     private volatile bool _active;
 
@@ -34,7 +39,11 @@ internal sealed unsafe class MountSockets : IDisposable
         _mount = mount;
         _relays = relays;
         _logger = logger;
+        Own = new OwnSockets(mount, relays, (entry, type) => (uint uid, uint gid, out SafeFileHandle? connected) => Connect(entry, type, uid, gid, out connected));
     }
+
+    /// <summary>The sockets that programs here have bound.</summary>
+    public OwnSockets Own { get; }
 
     /// <summary>What the kernel asks of the hidden directory.</summary>
     public HiddenDirectory Hidden { get; } = new();
@@ -89,7 +98,7 @@ internal sealed unsafe class MountSockets : IDisposable
     {
         lock (_binding)
         {
-            if (IsKnown(entry.nodeid, bound) || !HasBinder())
+            if (IsKnown(entry.nodeid, bound) || !Has(ref _binder))
             {
                 return false;
             }
@@ -117,9 +126,10 @@ internal sealed unsafe class MountSockets : IDisposable
     {
         // SAFETY: the kernel writes whole messages only.
         var header = (fuse_in_header*)request;
-        if (header->opcode == (uint)fuse_opcode.FUSE_BATCH_FORGET)
+        if (header->opcode is (uint)fuse_opcode.FUSE_BATCH_FORGET or (uint)fuse_opcode.FUSE_FORGET && header->nodeid != HiddenDirectory.Node)
         {
-            return _active && !HiddenDirectory.TakeFromForgets(request, ref length);
+            TellForgotten(request, length);
+            return _active && !TakeFromForgets(request, ref length);
         }
 
         if (header->nodeid != HiddenDirectory.Node && !(_active && header->nodeid == FuseConstants.FUSE_ROOT_ID))
@@ -129,9 +139,16 @@ internal sealed unsafe class MountSockets : IDisposable
 
         byte* reply = stackalloc byte[HiddenDirectory.MaxAnswer];
         int answered = Hidden.TryAnswer(request, length, reply);
-        if (answered > 0 && FuseDevice.WriteReply(device, reply, answered) < 0 && header->opcode == (uint)fuse_opcode.FUSE_MKNOD)
+        if (answered > 0 && FuseDevice.WriteReply(device, reply, answered) < 0)
         {
-            Hidden.TakeBack();
+            if (header->opcode == (uint)fuse_opcode.FUSE_MKNOD)
+            {
+                Hidden.TakeBack();
+            }
+            else if (header->opcode == (uint)fuse_opcode.FUSE_LOOKUP && answered == HiddenDirectory.MaxAnswer && header->nodeid == HiddenDirectory.Node)
+            {
+                Hidden.TakeBackReference(((fuse_entry_out*)(reply + sizeof(fuse_out_header)))->nodeid);
+            }
         }
 
         return answered != 0;
@@ -165,41 +182,117 @@ internal sealed unsafe class MountSockets : IDisposable
             served.Relay.BreakOff();
         }
 
-        // Who binds now waits for a short time at most.
+        Own.End();
+
+        // Who binds or connects now waits for a short time at most.
         lock (_binding)
         {
             _binder?.Dispose();
             _binder = null;
+        }
+
+        lock (_connecting)
+        {
+            _connector?.Dispose();
+            _connector = null;
         }
     }
 
     public void Dispose()
     {
         End();
+        Own.Dispose();
         _mounts?.Dispose();
     }
 
-    private bool HasBinder()
+    // On threads that connect for the host: another process than the one that look-ups wait for.
+    private int Connect(fuse_entry_out entry, int type, uint uid, uint gid, out SafeFileHandle? connected)
     {
-        if (_binder is not null)
+        connected = null;
+        lock (_connecting)
+        {
+            if (!Has(ref _connector))
+            {
+                return -errno.ENOTCONN;
+            }
+
+            string name = string.Create(CultureInfo.InvariantCulture, $"c{++_lastConnected}");
+            (entry.entry_valid, entry.entry_valid_nsec, entry.attr_valid, entry.attr_valid_nsec) = (0, 0, 0, 0);
+            Hidden.Find(name, entry);
+            int error = _connector!.TryConnect(type, uid, gid, name, out connected);
+            Hidden.EndFinding();
+            if (error is -errno.ETIMEDOUT or -errno.EPIPE)
+            {
+                _connector.Dispose();
+                _connector = null;
+            }
+
+            return error;
+        }
+    }
+
+    private bool Has([NotNullWhen(true)] ref BinderProcess? process)
+    {
+        if (process is not null)
         {
             return true;
         }
 
-        if (!_mount.IsInPlace)
+        lock (_lock)
         {
-            return false;
+            if (_ended || !_mount.IsInPlace)
+            {
+                return false;
+            }
+
+            _mounts ??= File.OpenHandle("/proc/self/mountinfo", FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
         }
 
-        _mounts ??= File.OpenHandle("/proc/self/mountinfo", FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
         _active = true;
-        _binder = BinderProcess.TryStart(_mount.Options.Target, _mount.DeviceNumber, Hidden.Name, out string problem);
-        if (_binder is null)
+        process = BinderProcess.TryStart(_mount.Options.Target, _mount.DeviceNumber, Hidden.Name, out string problem);
+        if (process is null)
         {
             Log.NoBinder(_logger, _mount.Options.Target, problem);
         }
 
-        return _binder is not null;
+        return process is not null;
+    }
+
+    private void TellForgotten(byte* request, int length)
+    {
+        if (Own.IsEmpty)
+        {
+            return;
+        }
+
+        // SAFETY: the kernel writes whole messages only; the count is bounded by the length.
+        var header = (fuse_in_header*)request;
+        if (header->opcode == (uint)fuse_opcode.FUSE_FORGET)
+        {
+            Own.Forgotten(header->nodeid);
+            return;
+        }
+
+        var list = (fuse_batch_forget_in*)(request + sizeof(fuse_in_header));
+        int room = Math.Max(0, length - sizeof(fuse_in_header) - sizeof(fuse_batch_forget_in));
+        foreach (fuse_forget_one one in new ReadOnlySpan<fuse_forget_one>(list + 1, (int)Math.Min(list->count, (uint)room / (uint)sizeof(fuse_forget_one))))
+        {
+            Own.Forgotten(one.nodeid);
+        }
+    }
+
+    private bool TakeFromForgets(byte* request, ref int length)
+    {
+        var header = (fuse_in_header*)request;
+        if (header->opcode == (uint)fuse_opcode.FUSE_BATCH_FORGET)
+        {
+            return Hidden.TakeFromForgets(request, ref length);
+        }
+
+        // SAFETY: a FORGET has its count.
+        var forget = (fuse_forget_in*)(request + sizeof(fuse_in_header));
+        forget->nlookup -= Hidden.TakeReferences(header->nodeid, forget->nlookup);
+        return forget->nlookup > 0;
     }
 
     private void Serve(ulong node, int type, SafeFileHandle socket)
