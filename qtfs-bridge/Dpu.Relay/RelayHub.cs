@@ -18,6 +18,7 @@ public sealed class RelayHub : IDisposable
     private readonly ILogger _logger;
     private RelayLoop[]? _loops;
     private long _lastId;
+    private long _lastListener;
     private long _broken;
     private long _dropped;
     private long _sent;
@@ -110,8 +111,6 @@ public sealed class RelayHub : IDisposable
     }
 
     internal void MessageTooLong(Flow.Relay relay) => Log.MessageTooLong(_logger, relay.Info.Path, relay.Info.Peer, Wire.RelayFrame.MaxContentSize);
-
-    private long _lastListener;
 
     private RelayLoop Loop(long number)
     {

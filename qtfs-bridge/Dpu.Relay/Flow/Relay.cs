@@ -45,6 +45,8 @@ internal sealed unsafe partial class Relay : ILoopSource
     private int _left;
     private long _sent;
     private long _received;
+    private bool _broken;
+    private volatile bool _aborted;
 
     public Relay(RelayHub hub, long id, SafeHandle local, IRelayLink link, RelayInfo info, DateTimeOffset started, ucred? speaker)
     {
@@ -77,14 +79,21 @@ internal sealed unsafe partial class Relay : ILoopSource
     public RelaySnapshot Snapshot() => new(Id, Info, Started, Interlocked.Read(ref _sent), Interlocked.Read(ref _received));
 
     /// <summary>Breaks it off; from any thread.</summary>
-    public void Abort() => _loop?.Post(() => Do(_state.Broken()));
+    public void Abort()
+    {
+        // Before it has its loop: then it looks when it has.
+        _aborted = true;
+        Interlocked.MemoryBarrier();
+        Volatile.Read(ref _loop)?.Post(() => Do(_state.Broken()));
+    }
 
     /// <inheritdoc/>
     public void Enter(RelayLoop loop, uint slot)
     {
         _slot = slot;
         Volatile.Write(ref _loop, loop);
-        if (loop.Watch(_local, Events, slot, LocalSide) < 0 || loop.Watch(_link, Events, slot, LinkSide) < 0)
+        Interlocked.MemoryBarrier();
+        if (_aborted || loop.Watch(_local, Events, slot, LocalSide) < 0 || loop.Watch(_link, Events, slot, LinkSide) < 0)
         {
             Do(_state.Broken());
         }
@@ -158,8 +167,6 @@ internal sealed unsafe partial class Relay : ILoopSource
         _hub.Ended(this, broken, _sent, _received);
         Ended?.Invoke(broken);
     }
-
-    private bool _broken;
 
     private void Do(RelayStep step)
     {
