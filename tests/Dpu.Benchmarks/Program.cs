@@ -1,6 +1,7 @@
 using Dpu.Benchmarks;
 using Dpu.Benchmarks.Files;
 using Dpu.Benchmarks.Flows;
+using Dpu.Benchmarks.Reconcile;
 using Dpu.Benchmarks.Targets;
 
 // The children of targets: each serves in a process of its own, as every peer does.
@@ -20,7 +21,7 @@ if (!BenchmarkOptions.TryParse(args, out BenchmarkOptions? options, out string? 
     return 2;
 }
 
-IBenchmark[] benchmarks = [new QtfsBenchmark(), new FuseBenchmark(), new CoherenceBenchmark(), new FlowsBenchmark()];
+IBenchmark[] benchmarks = [new QtfsBenchmark(), new FuseBenchmark(), new CoherenceBenchmark(), new FlowsBenchmark(), new ReconcileBenchmark()];
 IBenchmark? benchmark = Array.Find(benchmarks, b => b.Name == options.Name);
 if (benchmark is null)
 {
