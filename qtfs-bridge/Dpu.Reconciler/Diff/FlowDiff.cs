@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Dpu.Flows.Table;
 using Dpu.Reconciler.Records;
 
@@ -73,6 +74,7 @@ public static class FlowDiff
         }
 
         // In batches, so that the processor waits for many lines of memory at once.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private void Perfect()
         {
             Span<ulong> hashes = stackalloc ulong[Batch];
@@ -100,6 +102,7 @@ public static class FlowDiff
             }
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private void Perfect(int a, ulong hash)
         {
             ref FlowSet.Record record = ref _actual[a];

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using Dpu.Reconciler.Records;
 
 namespace Dpu.Reconciler.Diff;
@@ -37,6 +38,7 @@ internal sealed class KeyIndex
     /// <summary>
     /// The flow at <paramref name="place"/> or after it with that hash and, as <paramref name="same"/> says, that key; negative at the end.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal int Next(ulong hash, ref int place, in SameKey same)
     {
         for (; ; place = (place + 1) & _mask)

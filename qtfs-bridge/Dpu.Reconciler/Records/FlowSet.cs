@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Dpu.Flows.Classifier;
 using Dpu.Flows.Table;
@@ -57,11 +58,20 @@ public sealed class FlowSet
 
     internal int Add(byte table, ushort priority, in FlowMatch match, ulong cookie, int actions, ushort idle, ushort hard, in FlowFacts facts)
     {
-        FlowMatch canonical = match.Canonical();
-        int number = Shapes.Of(canonical);
+        // Without a range, what is canonical is to leave out the bits that do not count, which packing does.
+        return match.HasRange
+            ? Pack(table, priority, match.Canonical(), cookie, actions, idle, hard, facts)
+            : Pack(table, priority, match, cookie, actions, idle, hard, facts);
+    }
+
+    // It runs for each of a million lines: compiled well from the first one on.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private int Pack(byte table, ushort priority, in FlowMatch match, ulong cookie, int actions, ushort idle, ushort hard, in FlowFacts facts)
+    {
+        int number = Shapes.Of(match);
         FlowShape shape = Shapes[number];
         Span<ulong> words = Take(shape.Words, out uint at);
-        shape.Pack(canonical, words);
+        shape.Pack(match, words);
         ulong hash = RecordHash.Add(shape.Hash, table);
         foreach (ulong word in words)
         {

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.InteropServices;
 using Dpu.Flows.Classifier;
 using Dpu.Flows.Keys;
 
@@ -24,6 +25,9 @@ internal sealed class FlowShape
 
     internal ref readonly FlowMask Mask => ref _mask;
 
+    /// <summary>The words of a key or of a mask's bits.</summary>
+    internal static ReadOnlySpan<ulong> WordsOf(in FlowKey key) => MemoryMarshal.Cast<FlowKey, ulong>(new ReadOnlySpan<FlowKey>(in key));
+
     internal bool HasRange { get; }
 
     /// <summary>Words of the key that count: only these are kept of a flow.</summary>
@@ -34,13 +38,15 @@ internal sealed class FlowShape
 
     internal ulong Hash { get; }
 
-    /// <summary>Writes a canonical match's words.</summary>
+    /// <summary>Writes a match's words, without the bits that do not count.</summary>
     internal void Pack(in FlowMatch match, Span<ulong> words)
     {
         int at = 0;
+        ReadOnlySpan<ulong> key = WordsOf(match.Key), mask = WordsOf(_mask.Bits);
         for (uint map = WordMap; map != 0; map &= map - 1)
         {
-            words[at++] = match.Key.Word(BitOperations.TrailingZeroCount(map));
+            int word = BitOperations.TrailingZeroCount(map);
+            words[at++] = key[word] & mask[word];
         }
 
         if (HasRange)
@@ -82,11 +88,11 @@ internal sealed class FlowShapes
 
     internal FlowShape this[int number] => _shapes[number];
 
-    /// <summary>The number of a canonical match's shape.</summary>
+    /// <summary>The number of the shape of a match whose ranges are canonical.</summary>
     internal int Of(in FlowMatch match)
     {
         bool hasRange = match.HasRange;
-        if (_last >= 0 && _shapes[_last].HasRange == hasRange && _shapes[_last].Mask == match.Mask)
+        if (_last >= 0 && _shapes[_last].HasRange == hasRange && FlowShape.WordsOf(_shapes[_last].Mask.Bits).SequenceEqual(FlowShape.WordsOf(match.Mask.Bits)))
         {
             return _last;
         }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using System.Text;
 using Dpu.Flows.Text;
 using Dpu.Reconciler.Records;
@@ -41,6 +42,7 @@ public sealed class FlowFileReader
     /// <param name="stream">The text.</param>
     /// <param name="progress">Called with the number of lines, each 100,000; null for nobody.</param>
     /// <param name="cancellation">Ends it.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Read(Stream stream, Action<long>? progress = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(stream);
@@ -93,6 +95,7 @@ public sealed class FlowFileReader
         Line(Encoding.UTF8.GetBytes(line), null);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Line(ReadOnlySpan<byte> line, Action<long>? progress)
     {
         if (++Lines % ReportLines == 0)

@@ -1,4 +1,5 @@
 using System.Buffers.Text;
+using System.Runtime.CompilerServices;
 using System.Text;
 using Dpu.Flows.Classifier;
 using Dpu.Flows.Packets;
@@ -26,6 +27,7 @@ internal sealed class OpenFlowLine(FlowSet into)
     private ushort _hard;
 
     /// <summary>Adds the line's flow; false where this reader does not know all of it, and nothing was added.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal bool TryAdd(ReadOnlySpan<byte> line)
     {
         _match = FlowMatch.Any;
@@ -122,6 +124,7 @@ internal sealed class OpenFlowLine(FlowSet into)
         return true;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private bool TryField(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value)
     {
         ulong number;
@@ -190,6 +193,7 @@ internal sealed class OpenFlowLine(FlowSet into)
     }
 
     // 10.0.0.0, 10.0.0.0/8, 10.0.0.0/255.0.255.0; bits that do not count may be printed.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static bool TryAddress(ReadOnlySpan<byte> value, ref uint key, ref uint mask)
     {
         uint bits = uint.MaxValue;
