@@ -10,7 +10,7 @@ namespace Dpu.Ctl.Commands;
 /// <summary>The options of <c>dpuctl reconcile</c>, and what they mean.</summary>
 internal sealed class ReconcileOptions
 {
-    private const string Kinds = "a FILE with a dump (- for standard input), runtime, or bridge:NAME";
+    private const string Kinds = "a FILE with a dump (- for standard input), runtime, bridge:NAME, or datapath:SOCKET";
     private readonly Option<string?> _desired = new("--desired") { Description = $"What should be: {Kinds}", HelpName = "TARGET" };
     private readonly Option<string?> _owner = new("--owner") { Description = "Only flows whose cookie has these bits are ours, as 0x10/0xf0; others are foreign", HelpName = "COOKIE/MASK" };
     private readonly Option<bool> _offload = new("--expect-offload") { Description = "A flow that is not in hardware is a difference" };
@@ -52,6 +52,7 @@ internal sealed class ReconcileOptions
             "runtime" => new RuntimeFlowTarget(context.Connection),
             "-" => new FileTarget("standard input", skip, Console.OpenStandardInput, progress),
             _ when name.StartsWith("bridge:", StringComparison.Ordinal) => new BridgeTarget(name["bridge:".Length..]),
+            _ when name.StartsWith("datapath:", StringComparison.Ordinal) => new DataPathTarget(name["datapath:".Length..], null, skip),
             _ => new FileTarget(name, skip, null, progress),
         };
     }
@@ -89,7 +90,7 @@ internal sealed class ReconcileOptions
         },
     };
 
-    private static bool IsFile(string? target) => target is not null and not "runtime" && !target.StartsWith("bridge:", StringComparison.Ordinal);
+    private static bool IsFile(string? target) => target is not null and not "runtime" && !target.StartsWith("bridge:", StringComparison.Ordinal) && !target.StartsWith("datapath:", StringComparison.Ordinal);
 
     private static OwnerFilter Owner(string? text)
     {

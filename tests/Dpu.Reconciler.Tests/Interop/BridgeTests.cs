@@ -87,6 +87,9 @@ public sealed class BridgeTests
 
         FlowSet before = Read();
         Assert.AreEqual(20, before.Count);
+        Assert.IsEmpty(Dpu.Reconciler.Diff.FlowDiff.Compare(before, new DataPathTarget(ovs.ControlSocket, "dummy@dp0").Read().Flows).Differences, "the same through the control socket");
+        StringAssert.Contains(Assert.ThrowsExactly<TargetException>(() => new DataPathTarget(ovs.ControlSocket, "dummy@nowhere").Read()).Message, "dpctl/dump-flows: ");
+        StringAssert.Contains(Assert.ThrowsExactly<TargetException>(() => new DataPathTarget("/nowhere").Read()).Message, "through /nowhere failed");
         Assert.IsEmpty(Dpu.Reconciler.Diff.FlowDiff.Compare(before, Read()).Differences);
 
         // Divergence by dpctl, as a wrong megaflow has it.

@@ -25,7 +25,9 @@ internal sealed class VirtualSwitch : IDisposable
     /// <summary>What ovs-ofctl takes as the switch.</summary>
     internal string Address => $"unix:{_folder["br0.mgmt"]}";
 
-    internal string Control(params string[] arguments) => Run("ovs-appctl", ["-t", _folder["vswitchd.ctl"], .. arguments]);
+    internal string ControlSocket => _folder["vswitchd.ctl"];
+
+    internal string Control(params string[] arguments) => Run("ovs-appctl", ["-t", ControlSocket, .. arguments]);
 
     internal string OpenFlow(string verb, params string[] arguments) => Run("ovs-ofctl", ["-O", "OpenFlow14", verb, Address, .. arguments]);
 
