@@ -14,8 +14,6 @@ internal sealed class ActionLists
     private readonly Dictionary<byte[], int>.AlternateLookup<ReadOnlySpan<byte>> _find;
     private readonly List<(byte[] Canonical, FlowAction[] Actions)> _lists = [];
     private readonly ArrayWriter _writer = new();
-    private IReadOnlyList<FlowAction>? _lastList;
-    private int _last;
 
     internal ActionLists() => _find = _numbers.GetAlternateLookup<ReadOnlySpan<byte>>();
 
@@ -26,11 +24,6 @@ internal sealed class ActionLists
     /// <summary>The list's number.</summary>
     internal int Of(IReadOnlyList<FlowAction> actions)
     {
-        if (ReferenceEquals(actions, _lastList))
-        {
-            return _last;
-        }
-
         Canonical(actions, _writer);
         if (!_find.TryGetValue(_writer.Written, out int number))
         {
@@ -40,8 +33,6 @@ internal sealed class ActionLists
             _numbers.Add(bytes, number);
         }
 
-        // A list that can still be changed must not be known by its reference.
-        (_lastList, _last) = (actions is FlowAction[] ? null : actions, number);
         return number;
     }
 

@@ -49,7 +49,7 @@ public sealed class FlowReconciler
         long start = _time.GetTimestamp();
         _quarantine.Sweep();
         (DiffResult found, int used) = await FindAsync(cancellation).ConfigureAwait(false);
-        RepairPlan plan = Plan(found, used, []);
+        RepairPlan plan = Plan(found, used, [], _options.MaxDeletes);
         string? refused = !apply || plan.Steps.Count == 0 ? null
             : !_actual.Traits.Writable ? $"{_actual.Name} is read only"
             : RepairGuard.ReasonToRefuse(plan, _options);
@@ -86,7 +86,7 @@ public sealed class FlowReconciler
             TargetDump dump = await TargetReader.ReadAsync(_actual, _options, _wait, cancellation).ConfigureAwait(false);
             remaining = FlowDiff.Compare(found.Desired, dump.Flows, Options());
             DiffResult ours = remaining with { Differences = [.. remaining.Differences.Where(d => scope.Has(d, remaining, executor.Made))] };
-            next = Plan(ours, dump.Flows.Count, executor.GivenUp);
+            next = Plan(ours, dump.Flows.Count, executor.GivenUp, Math.Max(0, _options.MaxDeletes - counts.Deleted));
             if (next.Gaps > 0 && !_options.AllowGap)
             {
                 break;
@@ -133,13 +133,13 @@ public sealed class FlowReconciler
         return RecordHash.Add(hash, difference.Actual < 0 ? 0 : RecordHash.Add(diff.Actual[difference.Actual].KeyHash, diff.Actual[difference.Actual].Handle));
     }
 
-    private RepairPlan Plan(DiffResult diff, int used, Dictionary<int, string> givenUp)
+    private RepairPlan Plan(DiffResult diff, int used, Dictionary<int, string> givenUp, int deletes)
     {
         RepairPlan plan = RepairPlanner.Plan(
             diff, _actual.Traits, used,
             d => givenUp.TryGetValue(d, out string? reason) ? reason
                 : _quarantine.Holds(diff.Desired[d].KeyHash) ? "it was repaired too often lately, and is left as it is for a while" : null);
-        RepairStep[] beyond = [.. plan.Steps.Where(s => s.Action == RepairAction.Delete).Skip(_options.MaxDeletes)];
+        RepairStep[] beyond = [.. plan.Steps.Where(s => s.Action == RepairAction.Delete).Skip(deletes)];
         return beyond.Length == 0 ? plan : plan with
         {
             Steps = [.. plan.Steps.Except(beyond)],

@@ -47,18 +47,16 @@ internal sealed class RepairExecutor(IFlowTarget target, ReconcilerOptions optio
                 continue;
             }
 
-            if (plan.IsInterleaved)
-            {
-                batch = [.. batch.Where(step => step.OpensGap || step.For.Desired < 0 || !_missing.Contains(step.For.Desired))];
-            }
-            else if (added)
+            // Between adds of a full table there is no time for a dump: there it is what the target says of each of them.
+            if (added && !plan.IsInterleaved)
             {
                 added = false;
                 await CheckAsync(plan.Diff, compare, cancellation).ConfigureAwait(false);
-                if (_missing.Count > 0)
-                {
-                    return _counts;
-                }
+            }
+
+            if (_missing.Count > 0)
+            {
+                return _counts;
             }
 
             await TakeOutAsync(plan.Diff, batch, cancellation).ConfigureAwait(false);

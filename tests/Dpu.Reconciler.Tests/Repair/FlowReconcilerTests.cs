@@ -133,6 +133,7 @@ public sealed class FlowReconcilerTests
         _ = target.Apply([.. _ten.Select(f => new TargetChange(f))]);
         PassReport pass = await FaultMatrixTests.Reconciler(_ten[..2], target, new ReconcilerOptions { MaxDeletes = 3 }).RunAsync(apply: true);
         Assert.AreEqual((3, 5), (pass.Plan.Steps.Count, pass.Plan.Left.Count));
+        Assert.AreEqual((7, 3, 5), (nic.Count, pass.Counts.Deleted, pass.Remaining.Problems));
     }
 
     [TestMethod, TestCategory("unit")]
