@@ -24,8 +24,9 @@ public static class CommandTree
                 await error.WriteLineAsync($"dpuctl: {problem}").ConfigureAwait(false);
             }
 
-            await error.WriteLineAsync($"Try '{Path(parsed.CommandResult.Command)} --help'.").ConfigureAwait(false);
-            return ExitCodes.Usage;
+            string path = Path(parsed.CommandResult.Command);
+            await error.WriteLineAsync($"Try '{path} --help'.").ConfigureAwait(false);
+            return path.Split(' ').ElementAtOrDefault(1) == ReconcileCommand.Verb ? ExitCodes.Failure : ExitCodes.Usage;
         }
 
         return await parsed.InvokeAsync(new InvocationConfiguration
@@ -63,6 +64,7 @@ public static class CommandTree
                 EventsCommand.Build(runner),
                 ReloadCommand.Build(runner),
                 FlowsCommands.Build(runner),
+                ReconcileCommand.Build(runner),
                 UpgradeCommands.Build(runner),
                 HealthCommand.Build(runner),
                 PkiCommands.Build(runner),

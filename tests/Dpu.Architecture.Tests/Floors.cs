@@ -10,7 +10,7 @@ internal sealed class Floors
     public static readonly Floors Designed = new(
         ["Dpu.Linux", "Dpu.Rpc"],
         ["Dpu.Proto", "Dpu.Fuse", "Dpu.Flows", "Dpu.Systemd", "Dpu.Keeper"],
-        ["Dpu.Link", "Dpu.Virtio"],
+        ["Dpu.Link", "Dpu.Virtio", "Dpu.Reconciler"],
         ["Dpu.Relay", "Dpu.Qtfs", "Dpu.Hosting"],
         ["Dpu.HostAgent", "Dpu.Runtime", "Dpu.Run", "Dpu.Ctl"]);
 

@@ -1,6 +1,7 @@
 using Dpu.Benchmarks;
 using Dpu.Benchmarks.Files;
 using Dpu.Benchmarks.Flows;
+using Dpu.Benchmarks.Reconcile;
 using Dpu.Benchmarks.Sockets;
 using Dpu.Benchmarks.Targets;
 
@@ -26,7 +27,7 @@ if (!BenchmarkOptions.TryParse(args, out BenchmarkOptions? options, out string? 
     return 2;
 }
 
-IBenchmark[] benchmarks = [new QtfsBenchmark(), new FuseBenchmark(), new CoherenceBenchmark(), new FlowsBenchmark(), new SocketsBenchmark()];
+IBenchmark[] benchmarks = [new QtfsBenchmark(), new FuseBenchmark(), new CoherenceBenchmark(), new FlowsBenchmark(), new ReconcileBenchmark(), new SocketsBenchmark()];
 IBenchmark? benchmark = Array.Find(benchmarks, b => b.Name == options.Name);
 if (benchmark is null)
 {

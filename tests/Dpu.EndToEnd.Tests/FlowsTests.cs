@@ -41,6 +41,40 @@ public sealed class FlowsTests
 
     [TestMethod]
     [TestCategory("root")]
+    public void Reconcile_OfTheRuntimesTable_RepairsItAndThenFindsNothing()
+    {
+        using var pair = new Pair();
+        Daemon runtime = pair.StartRuntime();
+        Directory.CreateDirectory(pair.MountRoot);
+        string wanted = Path.Combine(pair.MountRoot, "wanted.txt"), plan = Path.Combine(pair.MountRoot, "plan");
+        File.WriteAllLines(wanted, Enumerable.Range(0, 1500).Select(i => $"cookie=0x{i + 1:x},table={i % 3},priority={(i % 50) + 1},udp,nw_src=10.0.{i / 250}.{i % 250},tp_dst=1000-2001 actions=output:{(i % 7) + 1}"));
+        runtime.Ctl("flows", "import", wanted).EnsureSuccess();
+        string[] both = ["--desired", wanted, "--actual", "runtime", "--confirm", "1"];
+        Assert.StartsWith("in step; 1500 flows agree", runtime.Ctl(["reconcile", .. both]).EnsureSuccess().Output);
+
+        void Break()
+        {
+            runtime.Ctl("flows", "add", "cookie=1,table=0,priority=1,udp,nw_src=10.0.0.0,tp_dst=1000-2001 actions=drop").EnsureSuccess();
+            runtime.Ctl("flows", "del", "--strict", "2", "--table", "1", "udp,nw_src=10.0.0.1,tp_dst=1000-2001").EnsureSuccess();
+            runtime.Ctl("flows", "add", "cookie=0x9999,priority=7,arp actions=output:1").EnsureSuccess();
+        }
+
+        Break();
+        Assert.AreEqual(2, runtime.Ctl(["reconcile", .. both]).ExitCode);
+        Assert.AreEqual(2, runtime.Ctl(["reconcile", .. both]).ExitCode, "nothing was repaired");
+        string repaired = runtime.Ctl(["reconcile", .. both, "--apply"]).EnsureSuccess().Output;
+        Assert.Contains("repaired: 1 added, 1 replaced, 1 deleted, 0 failed, in 1 round\n", repaired);
+        runtime.Ctl(["reconcile", .. both]).EnsureSuccess();
+
+        Break();
+        Assert.AreEqual(2, runtime.Ctl(["reconcile", "plan", .. both, "-o", plan]).ExitCode);
+        runtime.Ctl("reconcile", "apply", plan, "--actual", "runtime").EnsureSuccess();
+        runtime.Ctl(["reconcile", .. both]).EnsureSuccess();
+        Assert.AreEqual(1, runtime.Ctl("reconcile", "apply", plan, "--actual", "runtime").ExitCode, "what it is about is no more as it was");
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
     public void Flows_ExportedAndImported_AreTheSame()
     {
         using var pair = new Pair();

@@ -26,7 +26,7 @@ internal sealed class ControlConnection : IDisposable
         _parts.Add(_channel);
         Runtime = new Runtime.RuntimeClient(_channel);
         Agent = new Agent.AgentClient(_channel);
-        Flows = new Flows.FlowsClient(_channel);
+        Flows = new Proto.V1.Flows.FlowsClient(_channel);
         Health = new Grpc.Health.V1.Health.HealthClient(_channel);
     }
 
@@ -34,7 +34,7 @@ internal sealed class ControlConnection : IDisposable
 
     public Agent.AgentClient Agent { get; }
 
-    public Flows.FlowsClient Flows { get; }
+    public Proto.V1.Flows.FlowsClient Flows { get; }
 
     public Grpc.Health.V1.Health.HealthClient Health { get; }
 

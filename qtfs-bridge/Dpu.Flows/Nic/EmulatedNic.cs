@@ -63,8 +63,8 @@ public sealed unsafe partial class EmulatedNic : INicTable
     /// <inheritdoc/>
     public int Count => Volatile.Read(ref _count);
 
-    /// <summary>What goes wrong.</summary>
-    public NicFaults Faults { get; }
+    /// <summary>What goes wrong. Chances and delays may be changed between commands, a lag of counters not.</summary>
+    public NicFaults Faults { get; set; }
 
     /// <inheritdoc/>
     public void Insert(IReadOnlyList<NicFlow> flows, Span<NicHandle> handles, Span<NicStatus> status)

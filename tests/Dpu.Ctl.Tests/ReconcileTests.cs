@@ -1,0 +1,121 @@
+using System.Text.Json;
+using Dpu.Hosting;
+using Dpu.TestSupport;
+
+namespace Dpu.Ctl.Tests;
+
+/// <summary><c>dpuctl reconcile</c> between two dumps, without any daemon.</summary>
+[TestClass]
+public sealed class ReconcileTests
+{
+    private const string Desired =
+        """
+        NXST_FLOW reply (xid=0x4):
+         cookie=0x1, duration=5.1s, table=0, n_packets=3, n_bytes=180, idle_age=5, priority=100,ip,in_port=1,nw_dst=10.0.0.0/8 actions=output:2
+         cookie=0x2, duration=5.1s, table=0, n_packets=0, n_bytes=0, idle_age=5, priority=90,tcp,tp_dst=80 actions=output:3
+
+        """;
+
+    private const string Actual =
+        """
+         cookie=0x3, duration=9s, table=0, n_packets=7, n_bytes=180, idle_age=5, priority=90,udp,tp_dst=53 actions=<script>
+         cookie=0x1, duration=1s, table=0, n_packets=3, n_bytes=180, idle_age=5, priority=100,ip,in_port=1,nw_dst=10.1.2.3/8 actions=output:7
+
+        """;
+
+    [TestMethod, TestCategory("unit")]
+    public void TwoDumps_InStepOrNotOrUnreadable_HaveTheirExitStatus()
+    {
+        using TemporaryDirectory folder = new();
+        string desired = folder.WriteFile("a.txt", Desired), actual = folder.WriteFile("b.txt", Actual.Replace("<script>", "drop", StringComparison.Ordinal)), bad = folder.WriteFile("bad.txt", Actual);
+        (int code, string output, string error) = CtlFixture.RunAlone("reconcile", "--desired", desired, "--actual", actual);
+        Assert.AreEqual((2, ""), (code, error));
+        Assert.AreEqual(
+            $"""
+            ~ divergent-action: cookie=0x1, table=0, priority=100,ip,in_port=1,nw_dst=10.0.0.0/8 actions=output:2
+                is: cookie=0x1, table=0, priority=100,ip,in_port=1,nw_dst=10.0.0.0/8 actions=output:7
+            + missing: cookie=0x2, table=0, priority=90,tcp,tp_dst=80 actions=output:3
+            - stale: cookie=0x3, table=0, priority=90,udp,tp_dst=53 actions=drop
+            3 differences: 1 missing, 1 stale, 1 divergent; 0 flows agree; {desired} has 2, {actual} has 2
+            a repair has 3 steps; nothing was changed: --apply does it
+
+            """,
+            output);
+        Assert.AreEqual(ExitCodes.Success, CtlFixture.RunAlone("reconcile", "--desired", desired, "--actual", desired).ExitCode);
+        (code, output, error) = CtlFixture.RunAlone("reconcile", "--desired", desired, "--actual", bad);
+        Assert.AreEqual((1, ""), (code, output));
+        StringAssert.Contains(error, $"{bad}: 1 lines cannot be read, the first: line 1: ");
+        Assert.AreEqual(2, CtlFixture.RunAlone("reconcile", "--desired", desired, "--actual", bad, "--skip-unreadable").ExitCode);
+        Assert.AreEqual(1, CtlFixture.RunAlone("reconcile", "--desired", desired, "--actual", folder["nowhere"]).ExitCode);
+        Assert.AreEqual(1, CtlFixture.RunAlone("reconcile", "--desired", desired).ExitCode);
+        Assert.AreEqual(1, CtlFixture.RunAlone("reconcile", "--nonsense").ExitCode, "2 is for differences");
+        (code, _, error) = CtlFixture.RunAlone("reconcile", "--desired", desired, "--actual", actual, "--apply");
+        Assert.AreEqual(2, code);
+        StringAssert.Contains(error, "read only");
+    }
+
+    [TestMethod, TestCategory("unit")]
+    public void Json_OfTwoDumps_IsAnObjectALineFromAVersionToASummary()
+    {
+        using TemporaryDirectory folder = new();
+        string desired = folder.WriteFile("a.txt", Desired), actual = folder.WriteFile("b.txt", Actual.Replace("<script>", "drop", StringComparison.Ordinal));
+        (int code, string output, _) = CtlFixture.RunAlone("reconcile", "--desired", desired, "--actual", actual, "--json");
+        Assert.AreEqual(2, code);
+        JsonElement[] lines = [.. output.TrimEnd('\n').Split('\n').Select(line => JsonDocument.Parse(line).RootElement)];
+        CollectionAssert.AreEqual(new[] { "version", "difference", "difference", "difference", "summary" }, lines.Select(l => l.GetProperty("type").GetString()).ToArray());
+        Assert.AreEqual(("dpu-reconcile", 1), (lines[0].GetProperty("format").GetString(), lines[0].GetProperty("major").GetInt32()));
+        Assert.AreEqual(("divergent", "action"), (lines[1].GetProperty("category").GetString(), lines[1].GetProperty("divergence")[0].GetString()));
+        Assert.AreEqual("output:7", lines[1].GetProperty("actual").GetProperty("actions")[0].GetString());
+        Assert.IsFalse(lines[2].TryGetProperty("actual", out _));
+        Assert.AreEqual((1, false), (lines[4].GetProperty("found").GetProperty("stale").GetInt32(), lines[4].GetProperty("inStep").GetBoolean()));
+    }
+
+    [TestMethod, TestCategory("unit")]
+    public void Html_OfTwoDumps_NeedsNothingElseAndRunsNothing()
+    {
+        using TemporaryDirectory folder = new();
+        string desired = folder.WriteFile("<b>a.txt", Desired), actual = folder.WriteFile("b.txt", Actual.Replace("<script>", "drop", StringComparison.Ordinal));
+        Assert.AreEqual(2, CtlFixture.RunAlone("reconcile", "--desired", desired, "--actual", actual, "--html", folder["r.html"]).ExitCode);
+        string page = File.ReadAllText(folder["r.html"]);
+        foreach (string wanted in new[] { "<!DOCTYPE html>", "Differences over time", "Flows by table", "Flows by packets", "divergent-action", "</html>" })
+        {
+            Assert.Contains(wanted, page);
+        }
+
+        foreach (string unwanted in new[] { "http", "<script", "src=", "href", "<b>a" })
+        {
+            Assert.DoesNotContain(unwanted, page);
+        }
+
+        Assert.AreEqual(page.Split("Flows by table")[1], CtlFixture.RunAlone("reconcile", "--desired", desired, "--actual", actual, "--format", "html").Output.Split("Flows by table")[1]);
+    }
+
+    [TestMethod, TestCategory("unit")]
+    public void Plan_IsAFileOfStepsAndIsOnlyForWhatIsAsItWas()
+    {
+        using TemporaryDirectory folder = new();
+        string desired = folder.WriteFile("a.txt", Desired), actual = folder.WriteFile("b.txt", Actual.Replace("<script>", "drop", StringComparison.Ordinal)), plan = folder["plan"];
+        Assert.AreEqual(2, CtlFixture.RunAlone("reconcile", "plan", "--desired", desired, "--actual", actual, "-o", plan).ExitCode);
+        string[] actions = [.. File.ReadLines(plan).Skip(1).Select(line => JsonDocument.Parse(line).RootElement.GetProperty("action").GetString()!)];
+        CollectionAssert.AreEqual(new[] { "replace", "add", "delete" }, actions);
+        (int code, _, string error) = CtlFixture.RunAlone("reconcile", "apply", plan, "--actual", desired);
+        Assert.AreEqual(1, code);
+        StringAssert.Contains(error, "make a new plan");
+        (code, _, error) = CtlFixture.RunAlone("reconcile", "apply", plan, "--actual", actual);
+        Assert.AreEqual(2, code);
+        StringAssert.Contains(error, "read only");
+        Assert.AreEqual(1, CtlFixture.RunAlone("reconcile", "apply", desired, "--actual", actual).ExitCode, "no plan");
+    }
+
+    [TestMethod, TestCategory("unit")]
+    public void Owner_OfCookies_LeavesForeignFlowsOutOfTheExitStatus()
+    {
+        using TemporaryDirectory folder = new();
+        string desired = folder.WriteFile("a.txt", Desired), actual = folder.WriteFile("b.txt", Desired + " cookie=0x100, priority=1 actions=drop\n");
+        (int code, string output, _) = CtlFixture.RunAlone("reconcile", "--desired", desired, "--actual", actual, "--owner", "0/0xf00");
+        Assert.AreEqual(0, code);
+        Assert.StartsWith("# foreign: cookie=0x100", output);
+        Assert.AreEqual(2, CtlFixture.RunAlone("reconcile", "--desired", desired, "--actual", actual).ExitCode);
+        Assert.AreEqual(1, CtlFixture.RunAlone("reconcile", "--desired", desired, "--actual", actual, "--owner", "x").ExitCode);
+    }
+}
