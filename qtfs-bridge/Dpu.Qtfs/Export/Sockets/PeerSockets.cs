@@ -76,9 +76,10 @@ internal sealed class PeerSockets(ExportDefinition export, string peer, TimeProv
         if (ended)
         {
             bound.Dispose();
+            return;
         }
 
-        else if (kept is not null)
+        if (kept is not null)
         {
             bound.Hold(kept);
         }

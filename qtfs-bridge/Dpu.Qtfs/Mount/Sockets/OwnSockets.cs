@@ -64,13 +64,11 @@ internal sealed class OwnSockets(RemoteMount mount, ISocketRelays relays, Func<f
     {
         lock (_lock)
         {
-            if (!_sockets.ContainsKey(node))
+            if (_sockets.ContainsKey(node))
             {
-                return;
+                _ = _look.Set();
             }
         }
-
-        _ = _look.Set();
     }
 
     /// <summary>Ends all.</summary>
@@ -79,14 +77,19 @@ internal sealed class OwnSockets(RemoteMount mount, ISocketRelays relays, Func<f
         Own[] all;
         lock (_lock)
         {
+            if (_ended)
+            {
+                return;
+            }
+
             _ended = true;
             all = [.. _sockets.Values];
             _gone.AddRange(all);
             _sockets.Clear();
             _count = 0;
+            _ = _look.Set();
         }
 
-        _ = _look.Set();
         Array.ForEach(all, socket => socket.Offered.BreakOff());
     }
 
