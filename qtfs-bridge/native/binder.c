@@ -8,28 +8,23 @@
 // its own, since each step asks the runtime that serves the mount, and nothing ends such a wait: a runtime that is killed in the
 // middle ends at once, and the next one answers. The names are relative: nothing on the way to the directory is looked up.
 #define _GNU_SOURCE
+#include "helper.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
-#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/un.h>
-#include <unistd.h>
 
-#ifndef PR_SET_IO_FLUSHER
-#define PR_SET_IO_FLUSHER 57
-#endif
 #ifndef SYS_open_tree
 #define SYS_open_tree 428
 #endif
@@ -140,19 +135,8 @@ int main(int count, char **arguments)
     if (count != 4)
         return 2;
 
-    // It says nothing, and may outlive whoever reads what the runtime says.
-    int nothing = open("/dev/null", O_RDWR);
-    if (nothing < 0 || dup2(nothing, STDOUT_FILENO) < 0 || dup2(nothing, STDERR_FILENO) < 0)
+    if (!stand_alone())
         return 1;
-    if (nothing > STDERR_FILENO)
-        close(nothing);
-
-    // Not a terminal's signals, nor those that the thread which started it had blocked.
-    (void)setsid();
-    sigset_t none;
-    sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    (void)prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
     (void)umask(0);
 
     int entered = enter(arguments[1], strtoul(arguments[2], NULL, 10), arguments[3]);

@@ -6,23 +6,17 @@
 // Where runtime and keeper have ended there is no next one, and the descriptor here would keep the mount alive: then FUSE
 // connection CONNECTION is aborted, which ends whoever waits on it. Descriptor 4 is memory in which each runtime says who they are.
 #define _GNU_SOURCE
+#include "helper.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <unistd.h>
-
-#ifndef PR_SET_IO_FLUSHER
-#define PR_SET_IO_FLUSHER 57
-#endif
 
 enum { PEER = 0, DEVICE = 3, MEMORY = 4, MEMORY_SIZE = 4096, LONGEST = 4096 };
 
@@ -105,20 +99,7 @@ int main(int count, char **arguments)
         return 1;
     guardians = (struct guardians *)(memory + MEMORY_SIZE) - 1;
 
-    // It says nothing, and may outlive whoever reads what the runtime says.
-    int nothing = open("/dev/null", O_RDWR);
-    if (nothing < 0 || dup2(nothing, STDOUT_FILENO) < 0 || dup2(nothing, STDERR_FILENO) < 0)
+    if (!stand_alone())
         return 1;
-    if (nothing > MEMORY)
-        close(nothing);
-
-    // Not a terminal's signals, nor those that the thread which started it had blocked.
-    (void)setsid();
-    sigset_t none;
-    sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-
-    // Not allowed everywhere; then reclaim of memory might wait for the mount of which it tells.
-    (void)prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
     return pthread_create(&watcher, NULL, watch, NULL) == 0 ? serve() : 1;
 }

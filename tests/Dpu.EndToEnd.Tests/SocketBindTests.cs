@@ -259,7 +259,7 @@ public sealed class SocketBindTests
                 "import socket; s = socket.socket(socket.AF_UNIX); s.bind('run/apart'); s.listen(); print('ready', flush=True); c, _ = s.accept(); c.send(b'hello'); c.recv(1)",
             ],
             directory: s_mount);
-        Ready(server);
+        Shell.AwaitReady(server);
         CollectionAssert.AreEqual(new[] { "b'hello'" }, Client("s = connect('run/apart'); s.settimeout(10); say(s.recv(10))"));
         Assert.IsTrue(server.WaitForExit(Pair.Limit));
     }
@@ -282,7 +282,7 @@ public sealed class SocketBindTests
             say('closed')
             """,
             target);
-        Ready(server);
+        Shell.AwaitReady(server);
         string[] lines = Client(
             """
             count = 0
@@ -316,14 +316,6 @@ public sealed class SocketBindTests
     private static RunningProgram Server(string program, Action? before = null)
     {
         before?.Invoke();
-        RunningProgram server = Shell.StartPython(program, s_mount);
-        Ready(server);
-        return server;
-    }
-
-    private static void Ready(RunningProgram server)
-    {
-        Eventually.True(() => server.Output.Contains("ready", StringComparison.Ordinal) || server.HasExited, Pair.Limit, "the DPU's server");
-        Assert.IsFalse(server.HasExited, server.Error);
+        return Shell.StartPythonServer(program, s_mount);
     }
 }

@@ -266,11 +266,5 @@ public sealed class SocketTests
             || mount["state"]!.GetValue<string>() != "mounted"), Pair.Limit, "the end of the mount itself");
     }
 
-    private static RunningProgram Server(string program)
-    {
-        RunningProgram server = Shell.StartPython(program, Export);
-        Eventually.True(() => server.Output.Contains("ready", StringComparison.Ordinal) || server.HasExited, Pair.Limit, "the host's server");
-        Assert.IsFalse(server.HasExited, server.Error);
-        return server;
-    }
+    private static RunningProgram Server(string program) => Shell.StartPythonServer(program, Export);
 }

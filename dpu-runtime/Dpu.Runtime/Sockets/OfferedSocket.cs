@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Dpu.Fuse;
 using Dpu.Link;
 using Dpu.Linux;
 using Dpu.Proto.V1;
@@ -160,7 +161,7 @@ internal sealed class OfferedSocket : IOfferedSocket
             }
 
             // Root there is not root here.
-            (uid, gid) = (uid == 0 ? IdentityOfNobody : uid, gid == 0 ? IdentityOfNobody : gid);
+            (uid, gid) = (uid == 0 ? IdentityPolicy.Nobody : uid, gid == 0 ? IdentityPolicy.Nobody : gid);
             given = true;
             if (_socket.Type != sys_socket.SOCK_DGRAM)
             {
@@ -196,8 +197,6 @@ internal sealed class OfferedSocket : IOfferedSocket
             }
         }
     }
-
-    private const uint IdentityOfNobody = Dpu.Fuse.IdentityPolicy.Nobody;
 
     private void Join(LinkConnection connection, uint uid, uint gid, Action? over)
     {

@@ -66,21 +66,7 @@ internal sealed unsafe class CutTree
         return nodes[(uint)node + window];
     }
 
-    /// <summary>The best rule that is visible, matches and outranks <paramref name="best"/>; 0 where there is none.</summary>
-    internal uint Find(RuleStore rules, ulong* key, uint version, ref ulong best)
-    {
-        ulong node = Root;
-        ulong* nodes = Nodes;
-        while (!IsLeaf(node))
-        {
-            node = Step(nodes, node, (uint*)key);
-        }
-
-        uint found = FindInLeaf(rules.Lines, rules.MaskPointers, node, key, version, ref best);
-        GC.KeepAlive(this);
-        return found;
-    }
-
+    /// <summary>The best of a leaf's rules that is visible, matches and outranks <paramref name="best"/>; 0 where there is none.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal uint FindInLeaf(byte** lines, MaskInfo** masks, ulong leaf, ulong* key, uint version, ref ulong best) =>
         CutLeaf.Find(Leaves + Base(leaf), LeafCount(leaf), lines, masks, key, version, ref best);

@@ -12,7 +12,7 @@ internal sealed class CutTreeBuilder
     // Windows are judged by at most so many rules of a node.
     private const int Sample = 256;
 
-    // Leaf entries for each rule before cutting ends; children of nodes, for each rule. 12 and 8 bytes each.
+    // Leaf entries for each rule before cutting ends; children of nodes, for each rule. Mostly 20 and 8 bytes each.
     private const int EntriesPerRule = 32;
     private const int ChildrenPerRule = 96;
 

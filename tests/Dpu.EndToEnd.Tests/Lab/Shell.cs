@@ -52,6 +52,21 @@ internal static class Shell
         return End(running);
     }
 
+    /// <summary>Starts a Python program, and returns when it has said "ready".</summary>
+    public static RunningProgram StartPythonServer(string program, string where)
+    {
+        RunningProgram server = StartPython(program, where);
+        AwaitReady(server);
+        return server;
+    }
+
+    /// <summary>Waits until a program has said "ready".</summary>
+    public static void AwaitReady(RunningProgram server)
+    {
+        Eventually.True(() => server.Output.Contains("ready", StringComparison.Ordinal) || server.HasExited, Pair.Limit, "a server");
+        Assert.IsFalse(server.HasExited, server.Error);
+    }
+
     /// <summary>Waits for the end of a program that must succeed; its lines.</summary>
     public static string[] End(RunningProgram running)
     {
