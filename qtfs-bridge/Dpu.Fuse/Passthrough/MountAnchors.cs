@@ -170,6 +170,18 @@ internal sealed unsafe class MountAnchors(ulong rootMount, int root)
         return opened;
     }
 
+    /// <summary>Whether there is a mount to let go of. It may have no open node: its last one may just have been forgotten.</summary>
+    public bool HoldsAny
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _anchors.Values.Any(static anchor => anchor.Descriptor >= 0);
+            }
+        }
+    }
+
     /// <summary>The mounts below the root of which nodes are counted.</summary>
     public ulong[] Foreign()
     {

@@ -9,15 +9,20 @@ internal sealed partial class NodeTable
     // Open nodes on other mounts than the root's. Its lock is taken under a move lock, and takes none.
     private readonly HashSet<int> _foreign = [];
 
-    /// <summary>Whether nodes on mounts below the root hold any open.</summary>
-    public bool HasForeign
+    /// <summary>Whether any mount below the root is held: by an open node, or for nodes that are shut.</summary>
+    public bool HoldsForeign
     {
         get
         {
             lock (_foreign)
             {
-                return _foreign.Count > 0;
+                if (_foreign.Count > 0)
+                {
+                    return true;
+                }
             }
+
+            return _anchors.HoldsAny;
         }
     }
 

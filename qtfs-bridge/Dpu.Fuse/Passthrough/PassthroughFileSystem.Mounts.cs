@@ -14,7 +14,7 @@ public sealed unsafe partial class PassthroughFileSystem
     /// </summary>
     public void ReleaseIdleMounts()
     {
-        if (_nodes.HasForeign)
+        if (_nodes.HoldsForeign)
         {
             _nodes.ShutIdleForeign(_handles.OpenedNodes());
         }

@@ -52,6 +52,49 @@ public sealed class WindowMountTests
     [TestMethod]
     [TestCategory("root")]
     [Timeout(60_000, CooperativeCancellation = true)]
+    [DataRow(true)]
+    [DataRow(false)]
+    public void MountBelow_WhoseLastOpenNodeGoesByItself_IsLetGoAllTheSame(bool forgotten)
+    {
+        using PeerExport export = WindowTests.WithWindow(8);
+        string below = Directory.CreateDirectory(export.In("below")).FullName;
+        Shell.Run("mount", "-t", "tmpfs", "dpu-test", below);
+        bool mounted = true;
+        try
+        {
+            File.WriteAllText(export.In("below/f"), "x");
+            ulong directory = export.Lookup("below").nodeid;
+            Assert.AreEqual(0, export.TryLookup(directory, "f", out fuse_entry_out file));
+            if (forgotten)
+            {
+                // The file is shut, and the directory used once more before the peer forgets it: nothing is open then.
+                export.FileSystem.ReleaseIdleMounts();
+                Assert.AreEqual(0, export.GetAttr(directory, out _));
+                export.FileSystem.ReleaseIdleMounts();
+                export.FileSystem.Forget(directory, 1);
+            }
+            else
+            {
+                WindowTests.ShutAll(export);
+            }
+
+            export.FileSystem.ReleaseIdleMounts();
+            Shell.Run("umount", below);
+            mounted = false;
+            Assert.AreEqual(-errno.ESTALE, export.GetAttr(file.nodeid, out _));
+        }
+        finally
+        {
+            if (mounted)
+            {
+                Shell.Run("umount", "-l", below);
+            }
+        }
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    [Timeout(60_000, CooperativeCancellation = true)]
     public void HostDroppedTheNames_FilesAreStaleOnce_AndTheKernelAsksAgain() => OnOwnFileSystem((root, folder) =>
     {
         using PeerExport export = WindowTests.WithWindow(64, o => o with { Root = root, EntryTimeout = TimeSpan.FromHours(1) });
