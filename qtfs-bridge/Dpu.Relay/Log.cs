@@ -19,4 +19,7 @@ internal static partial class Log
 
     [LoggerMessage(2204, LogLevel.Warning, "'{Peer}' broke the protocol of relays and was cut off: {Reason}")]
     public static partial void Violation(ILogger logger, string peer, string reason);
+
+    [LoggerMessage(2205, LogLevel.Debug, "relay {Id} of {Path} with '{Peer}' goes on with another connection of the link")]
+    public static partial void RelayResumed(ILogger logger, long id, string path, string peer);
 }

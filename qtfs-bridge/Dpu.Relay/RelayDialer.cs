@@ -24,6 +24,22 @@ public static class RelayDialer
         return RelayFrame.TryReadOpened(frame, out int error) ? -error : -Dpu.Linux.errno.EPROTO;
     }
 
+    /// <summary>Waits until the host says how much of a relay that was lost has come to it; blocks.</summary>
+    /// <param name="connection">A connection of service relay after its hello, which names the relay.</param>
+    /// <param name="received">Bytes of frames that the host has.</param>
+    /// <returns>False where the host does not keep to the protocol.</returns>
+    /// <exception cref="IOException">The link broke, or the relay is over there.</exception>
+    public static bool AwaitResumed(LinkConnection connection, out ulong received)
+    {
+        ArgumentNullException.ThrowIfNull(connection);
+        connection.SetTimeouts(Limit, Limit);
+        Span<byte> frame = stackalloc byte[RelayFrame.CountedSize];
+        connection.Stream.ReadExactly(frame);
+        connection.SetTimeouts(TimeSpan.Zero, TimeSpan.Zero);
+        received = RelayFrame.TotalOf(frame);
+        return RelayFrame.TryRead(frame, out RelayFrameKind kind, out _) && kind == RelayFrameKind.Resumed;
+    }
+
     /// <summary>Waits until a program of the host has connected, without end: <see cref="LinkConnection.Abort"/> ends it.</summary>
     /// <param name="connection">A connection of service relay after its hello, which names a socket that is bound for a program here.</param>
     /// <param name="uid">The program's user.</param>

@@ -19,7 +19,9 @@ public sealed class RelayHub : IDisposable
     private RelayLoop[]? _loops;
     private long _lastId;
     private long _lastListener;
+    private readonly ConcurrentDictionary<Guid, Flow.Relay> _lasting = new();
     private long _broken;
+    private long _resumed;
     private long _dropped;
     private long _sent;
     private long _received;
@@ -37,6 +39,9 @@ public sealed class RelayHub : IDisposable
 
     /// <summary>Relays that neither program ended: the link broke, or a program's connection did.</summary>
     public long Broken => Interlocked.Read(ref _broken);
+
+    /// <summary>How often a relay has gone on with another connection of the link.</summary>
+    public long ResumedCount => Interlocked.Read(ref _resumed);
 
     /// <summary>Descriptors that programs sent beside their data and that did not cross.</summary>
     public long DroppedDescriptors => Interlocked.Read(ref _dropped);
@@ -59,14 +64,17 @@ public sealed class RelayHub : IDisposable
     /// <param name="info">What it is between.</param>
     /// <param name="speaker">Whom its messages are from, for local programs that ask; null for this process.</param>
     /// <param name="ended">Told at its end, whether it broke off; must not block.</param>
+    /// <param name="continuity">How it outlives the connection; null where it does not.</param>
     /// <returns>What breaks it off.</returns>
-    public IDisposable Start(SafeHandle local, LinkConnection link, RelayInfo info, ucred? speaker = null, Action<bool>? ended = null) =>
-        Start(local, link.IsPlain ? new PlainLink(link) : new TlsLink(link), info, speaker, ended);
+    public IDisposable Start(SafeHandle local, LinkConnection link, RelayInfo info, ucred? speaker = null, Action<bool>? ended = null, RelayContinuity? continuity = null) =>
+        Start(local, LinkOf(link), info, speaker, ended, continuity);
 
-    internal IDisposable Start(SafeHandle local, IRelayLink link, RelayInfo info, ucred? speaker = null, Action<bool>? ended = null)
+    internal static IRelayLink LinkOf(LinkConnection link) => link.IsPlain ? new PlainLink(link) : new TlsLink(link);
+
+    internal IDisposable Start(SafeHandle local, IRelayLink link, RelayInfo info, ucred? speaker = null, Action<bool>? ended = null, RelayContinuity? continuity = null)
     {
         long id = Interlocked.Increment(ref _lastId);
-        var relay = new Flow.Relay(this, id, local, link, info, _time.GetUtcNow(), speaker) { Ended = ended };
+        var relay = new Flow.Relay(this, id, local, link, info, _time.GetUtcNow(), speaker, continuity) { Ended = ended };
         _relays[id] = relay;
         Loop(id).Add(relay);
         return new Breaker(relay);
@@ -93,8 +101,37 @@ public sealed class RelayHub : IDisposable
         }
     }
 
+    /// <summary>Bytes that relays keep until the other end says to have them.</summary>
+    public long KeptBytes => _relays.Values.Sum(relay => (long)relay.Kept);
+
+    internal TimeProvider Time => _time;
+
+    /// <summary>A relay of a peer that outlives its connections; null where there is none, or it is another's.</summary>
+    internal Flow.Relay? FindLasting(Guid token, string peer) => _lasting.GetValueOrDefault(token) is { } relay && relay.Info.Peer == peer ? relay : null;
+
+    internal void Entered(Flow.Relay relay)
+    {
+        if (relay.Continuity is { } continuity)
+        {
+            _lasting[continuity.Token] = relay;
+        }
+    }
+
+    internal void Resumed(Flow.Relay relay)
+    {
+        Interlocked.Increment(ref _resumed);
+        Log.RelayResumed(_logger, relay.Id, relay.Info.Path, relay.Info.Peer);
+    }
+
+    internal void Violated(Flow.Relay relay, string reason) => Log.Violation(_logger, relay.Info.Peer, reason);
+
     internal void Ended(Flow.Relay relay, bool broken, long sent, long received)
     {
+        if (relay.Continuity is { } continuity)
+        {
+            _ = _lasting.TryRemove(new KeyValuePair<Guid, Flow.Relay>(continuity.Token, relay));
+        }
+
         if (_relays.TryRemove(relay.Id, out _))
         {
             Interlocked.Add(ref _sent, sent);

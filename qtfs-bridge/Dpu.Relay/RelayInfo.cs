@@ -15,4 +15,5 @@ public sealed record RelayInfo(string Peer, string Path, SocketKind Kind, uint U
 /// <param name="Started">When it began.</param>
 /// <param name="Sent">Bytes that the local program has sent.</param>
 /// <param name="Received">Bytes that it has received.</param>
-public sealed record RelaySnapshot(long Id, RelayInfo Info, DateTimeOffset Started, long Sent, long Received);
+/// <param name="Away">Whether its link is lost, and it waits for another.</param>
+public sealed record RelaySnapshot(long Id, RelayInfo Info, DateTimeOffset Started, long Sent, long Received, bool Away);

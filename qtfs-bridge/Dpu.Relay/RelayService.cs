@@ -1,6 +1,8 @@
+using System.Security.Cryptography;
 using Dpu.Link;
 using Dpu.Proto.V1;
 using Dpu.Relay.Wire;
+using Google.Protobuf;
 
 namespace Dpu.Relay;
 
@@ -11,6 +13,9 @@ public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkSer
 {
     /// <summary>Relays of one peer at a time: each takes a few descriptors, and some memory where nobody reads.</summary>
     public const int MaxPerPeer = 16_384;
+
+    // As long as a Guid.
+    private const int TokenSize = 16;
 
     private readonly Lock _lock = new();
     private readonly Dictionary<string, int> _counts = new(StringComparer.Ordinal);
@@ -23,6 +28,13 @@ public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkSer
     {
         ArgumentNullException.ThrowIfNull(hello);
         ArgumentNullException.ThrowIfNull(peer);
+        if (Resumes(hello))
+        {
+            return hub.FindLasting(TokenOf(hello), peer.Name) is not null
+                ? new HelloReply { Status = HelloStatus.Ok, Relay = new RelayResult() }
+                : new HelloReply { Status = HelloStatus.NotPermitted, Message = "no such connection of a socket waits here: it has ended, or the agent has restarted" };
+        }
+
         if (hello.ParametersCase != Hello.ParametersOneofCase.Relay || hello.Relay.Type is not (UnixSocketType.Stream or UnixSocketType.Dgram or UnixSocketType.Seqpacket))
         {
             return new HelloReply { Status = HelloStatus.Malformed, Message = "a hello for service relay must name a socket and its type: stream, datagram or seqpacket" };
@@ -34,16 +46,40 @@ public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkSer
             return new HelloReply { Status = HelloStatus.Limit, Message = $"'{peer.Name}' has {MaxPerPeer} connections of sockets already, which is the most" };
         }
 
+        if (reply.Status == HelloStatus.Ok && hello.Relay.ResumeWithinMs > 0)
+        {
+            reply.Relay ??= new RelayResult();
+            reply.Relay.ResumeToken = ByteString.CopyFrom(RandomNumberGenerator.GetBytes(TokenSize));
+            reply.Relay.ResumeWithinMs = (uint)RelayContinuity.Clamp(hello.Relay.ResumeWithinMs).TotalMilliseconds;
+        }
+
         return reply;
     }
 
     /// <inheritdoc/>
-    public void Abandon(LinkPeer peer, Hello hello) => Uncount(peer.Name);
+    public void Abandon(LinkPeer peer, Hello hello)
+    {
+        if (!Resumes(hello))
+        {
+            Uncount(peer.Name);
+        }
+    }
 
     /// <inheritdoc/>
     public void Serve(LinkConnection connection, CancellationToken stopping)
     {
         ArgumentNullException.ThrowIfNull(connection);
+        if (Resumes(connection.Hello))
+        {
+            if (hub.FindLasting(TokenOf(connection.Hello), connection.Peer.Name) is { } relay)
+            {
+                connection.Keep();
+                relay.Resume(RelayHub.LinkOf(connection), connection.Hello.Relay.Resumed.Received, answer: true);
+            }
+
+            return;
+        }
+
         bool runs = false;
         try
         {
@@ -57,6 +93,11 @@ public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkSer
             }
         }
     }
+
+    private static bool Resumes(Hello hello) =>
+        hello is { ParametersCase: Hello.ParametersOneofCase.Relay, Relay: { TargetCase: RelayParameters.TargetOneofCase.Resumed, Resumed.Token.Length: TokenSize } };
+
+    private static Guid TokenOf(Hello hello) => new(hello.Relay.Resumed.Token.Span);
 
     /// <summary>Whether it runs, and counts until its end.</summary>
     private bool Join(LinkConnection connection)
@@ -94,7 +135,7 @@ public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkSer
                 {
                     target.Leave(known);
                 }
-            });
+            }, RelayContinuity.Of(connection, redial: null));
             if (!target.Join(breaker))
             {
                 breaker.Dispose();

@@ -85,8 +85,9 @@ internal sealed class OfferedSocket : IOfferedSocket
         return true;
     }
 
-    private RelayParameters Asked(bool closed = false) => new()
+    private RelayParameters Asked(HostLink link, bool closed = false) => new()
     {
+        ResumeWithinMs = closed ? 0 : SocketRelays.ResumeWithinMs(link),
         Type = (UnixSocketType)_socket.Type,
         Uid = _socket.Uid,
         Gid = _socket.Gid,
@@ -128,7 +129,7 @@ internal sealed class OfferedSocket : IOfferedSocket
     // False where there will be none any more.
     private bool AwaitOne(HostLink link)
     {
-        LinkConnection connection = link.DialRelay(Asked());
+        LinkConnection connection = link.DialRelay(Asked(link));
         lock (_lock)
         {
             if (_ended)
@@ -214,7 +215,7 @@ internal sealed class OfferedSocket : IOfferedSocket
             string path = Printable.Clean($"{_socket.Target}/{connection.Reply.Relay?.Path}", limits.PATH_MAX);
             var info = new RelayInfo(_socket.Host, path, (SocketKind)_socket.Type, uid, gid, _socket.Pid);
             var speaker = new ucred { pid = Environment.ProcessId, uid = uid, gid = gid };
-            _ = _relays.Start(_hub, local, connection, info, over, speaker);
+            _ = _relays.Start(_hub, local, connection, info, over, _owner.ContinuityOf(connection, _socket.Host), speaker);
         }
         catch (Exception e) when (e is ObjectDisposedException or IOException)
         {
@@ -251,7 +252,7 @@ internal sealed class OfferedSocket : IOfferedSocket
         {
             if (_hosts.Find(_socket.Host) is { IsUp: true } link)
             {
-                using LinkConnection connection = link.DialRelay(Asked(closed: true));
+                using LinkConnection connection = link.DialRelay(Asked(link, closed: true));
                 _ = RelayDialer.AwaitOpened(connection);
             }
         }

@@ -13,7 +13,7 @@ internal sealed class RelaySet
 
     /// <summary>Begins one, and returns what breaks it off; its ends are the hub's from now on.</summary>
     /// <exception cref="ObjectDisposedException">The hub has ended.</exception>
-    public IDisposable Start(RelayHub hub, SafeHandle local, LinkConnection connection, RelayInfo info, Action? ended, Dpu.Linux.ucred? speaker = null)
+    public IDisposable Start(RelayHub hub, SafeHandle local, LinkConnection connection, RelayInfo info, Action? ended, RelayContinuity? continuity, Dpu.Linux.ucred? speaker = null)
     {
         IDisposable? relay = null;
         bool over = false;
@@ -29,7 +29,7 @@ internal sealed class RelaySet
             }
 
             ended?.Invoke();
-        });
+        }, continuity);
         bool broken;
         lock (_lock)
         {

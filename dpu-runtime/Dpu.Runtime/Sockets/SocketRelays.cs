@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Dpu.Hosting.Configuration;
 using Dpu.Link;
 using Dpu.Linux;
 using Dpu.Proto.V1;
@@ -22,6 +23,8 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
 
     // Of their own: programs here that do not accept hold them up, as those of hosts do the others.
     private readonly DialThreads _visitors = new("visitor dial");
+
+    private readonly RelayRedials _redials = new(hosts);
 
     internal ILogger Logger => logger;
 
@@ -47,7 +50,14 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
     {
         _dials.Dispose();
         _visitors.Dispose();
+        _redials.Dispose();
     }
+
+    /// <summary>How long a relay through a link asks to outlive it, in milliseconds.</summary>
+    internal static uint ResumeWithinMs(HostLink link) => (uint)(link.Configuration.ResumeWithin ?? HostConfiguration.DefaultResumeWithin).TotalMilliseconds;
+
+    /// <summary>How a relay by a connection outlives it; null where it does not.</summary>
+    internal RelayContinuity? ContinuityOf(LinkConnection connection, string host) => RelayContinuity.Of(connection, lost => _redials.Begin(host, lost));
 
     /// <summary>Has something done soon for a program of a host, on another thread; it must not throw.</summary>
     internal void RunForHost(Action work) => _visitors.Run(work);
@@ -75,6 +85,7 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
                 Uid = program.Uid,
                 Gid = program.Gid,
                 Pid = program.Pid,
+                ResumeWithinMs = ResumeWithinMs(link),
                 Node = new SocketNode { MountId = socket.MountId(), Node = socket.Node },
             };
             parameters.Groups.AddRange(program.Groups);
@@ -86,7 +97,7 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
                 if (error == 0)
                 {
                     string path = $"{socket.Target}/{connection.Reply.Relay?.Path}";
-                    return relays.Start(hub, local, connection, new RelayInfo(socket.Host, Printable.Clean(path, limits.PATH_MAX), (SocketKind)socket.Type, program.Uid, program.Gid, program.Pid), ended);
+                    return relays.Start(hub, local, connection, new RelayInfo(socket.Host, Printable.Clean(path, limits.PATH_MAX), (SocketKind)socket.Type, program.Uid, program.Gid, program.Pid), ended, ContinuityOf(connection, socket.Host));
                 }
             }
             finally

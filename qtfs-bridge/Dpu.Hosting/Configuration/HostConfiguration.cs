@@ -7,8 +7,14 @@ namespace Dpu.Hosting.Configuration;
 /// <param name="Name">Its certificate's name, and how mounts name it.</param>
 /// <param name="Endpoint">Where its agent listens.</param>
 /// <param name="Uid">The uid the agent must have on a unix endpoint; null means root.</param>
-public sealed record HostConfiguration(string Name, LinkEndpoint? Endpoint, uint? Uid)
+/// <param name="ResumeWithin">How long connections of sockets outlive a cut of the link; zero: not at all. Null for <see cref="DefaultResumeWithin"/>.</param>
+public sealed record HostConfiguration(string Name, LinkEndpoint? Endpoint, uint? Uid, TimeSpan? ResumeWithin = null)
 {
+    /// <summary>What holds where nothing is said: longer than a link takes to come back, shorter than programs take for a hang.</summary>
+    public static readonly TimeSpan DefaultResumeWithin = TimeSpan.FromSeconds(10);
+
+    private static readonly TimeSpan s_mostResumeWithin = TimeSpan.FromMinutes(5);
+
     internal static HostConfiguration Read(ObjectReader reader)
     {
         string name = reader.RequiredString("name", Checks.Name, Checks.NameAllowed);
@@ -20,8 +26,9 @@ public sealed record HostConfiguration(string Name, LinkEndpoint? Endpoint, uint
             reader.Error("uid", "is for unix endpoints; this one is verified by its certificate", null);
         }
 
+        TimeSpan resumeWithin = reader.Duration("resumeWithin", DefaultResumeWithin, TimeSpan.Zero, s_mostResumeWithin);
         reader.End();
-        return new(name, endpoint, uid);
+        return new(name, endpoint, uid, resumeWithin);
     }
 
     internal void WriteTo(Utf8JsonWriter writer)
@@ -33,6 +40,8 @@ public sealed record HostConfiguration(string Name, LinkEndpoint? Endpoint, uint
         {
             writer.WriteNumber("uid", uid);
         }
+
+        writer.WriteString("resumeWithin", DurationText.Format(ResumeWithin ?? DefaultResumeWithin));
 
         writer.WriteEndObject();
     }

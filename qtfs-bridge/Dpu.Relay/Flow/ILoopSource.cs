@@ -15,6 +15,12 @@ internal unsafe interface ILoopSource
     /// <param name="scratch"><see cref="RelayLoop.ScratchSize"/> bytes, for the time of the call.</param>
     bool Work(byte* scratch);
 
+    /// <summary>Some time has passed since <see cref="RelayLoop.TickLater"/>; work follows.</summary>
+    void Tick()
+    {
+        // Most wait for nothing but their descriptors.
+    }
+
     /// <summary>Ends it; the loop knows it no more.</summary>
     void Leave();
 }

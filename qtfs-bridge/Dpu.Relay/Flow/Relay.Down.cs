@@ -10,26 +10,27 @@ internal sealed unsafe partial class Relay
     {
         for (int turn = 0; turn < Budget; turn++)
         {
-            if (_fromLink.Length > 0)
+            if (_fromLink.Length > _unskimmed)
             {
                 int used;
                 fixed (byte* held = _fromLink.Bytes)
                 {
-                    used = Feed(held, _fromLink.Length, out bool waits);
+                    used = Feed(held, _fromLink.Length - _unskimmed, out bool waits);
                     if (_state.IsOver)
                     {
                         return false;
                     }
 
+                    Used(used);
                     _fromLink.Gone(used);
-                    if (waits)
+                    if (waits && (!_state.IsLasting || _fromLink.Length >= MostHeld))
                     {
                         return false;
                     }
                 }
             }
 
-            if (!_linkReadable || !_state.ReadsLink)
+            if (!_linkReadable || !_state.ReadsLink || IsAway)
             {
                 return false;
             }
@@ -45,7 +46,7 @@ internal sealed unsafe partial class Relay
 
     private bool ReadLink(byte* scratch)
     {
-        // Behind what is there already, which is part of a header or of a message.
+        // Behind what is there already: part of a header or of a message, or what waits for the program.
         bool behind = _fromLink.Length > 0;
         Span<byte> room = behind ? _fromLink.Room(Math.Max(Chunk, _inFrame ? _left - _fromLink.Length : 0)) : new Span<byte>(scratch, 2 * Chunk);
         int read;
@@ -63,7 +64,7 @@ internal sealed unsafe partial class Relay
             case -errno.EINTR:
                 return true;
             case <= 0:
-                Do(_state.Broken());
+                LinkLost();
                 return false;
         }
 
@@ -71,22 +72,31 @@ internal sealed unsafe partial class Relay
         _linkReadable = read == room.Length || _linkHasEnd;
         if (behind)
         {
+            int before = _fromLink.Length - _unskimmed;
             _fromLink.Filled(read);
-            return true;
+            _fromLink.Cut(before + Skim(_fromLink.Bytes[before..]));
+            return !_state.IsOver;
         }
 
-        int used = Feed(scratch, read, out bool waits);
+        read = Skim(new Span<byte>(scratch, read));
         if (_state.IsOver)
         {
             return false;
         }
 
+        int used = Feed(scratch, read - _unskimmed, out bool waits);
+        if (_state.IsOver)
+        {
+            return false;
+        }
+
+        Used(used);
         if (used < read)
         {
             _fromLink.Add(new ReadOnlySpan<byte>(scratch + used, read - used));
         }
 
-        return !waits;
+        return !waits || _state.IsLasting;
     }
 
     /// <summary>Takes frames; returns how many bytes were used, and whether the rest waits for the local program.</summary>
@@ -114,6 +124,12 @@ internal sealed unsafe partial class Relay
                 {
                     Do(_state.Received(kind));
                     continue;
+                }
+
+                if (_state.LinkEnded)
+                {
+                    Do(_state.Broken());
+                    return at;
                 }
 
                 _inFrame = true;

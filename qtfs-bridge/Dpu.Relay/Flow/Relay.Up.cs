@@ -10,7 +10,12 @@ internal sealed unsafe partial class Relay
     {
         for (int turn = 0; turn < Budget; turn++)
         {
-            if (_toLink.Length > 0)
+            if (IsAway)
+            {
+                return false;
+            }
+
+            if (_toLink.Unsent > 0)
             {
                 if (!Flush())
                 {
@@ -20,22 +25,28 @@ internal sealed unsafe partial class Relay
                 continue;
             }
 
+            if (OwesAck && _linkWritable)
+            {
+                SendAck();
+                continue;
+            }
+
             RelayFrameKind frame = _state.NextFrame;
             if (frame != RelayFrameKind.None)
             {
                 RelayFrame.Write(new Span<byte>(scratch, RelayFrame.HeaderSize), frame, 0);
-                if (!SendToLink(scratch, RelayFrame.HeaderSize))
+                bool goesOn = SendToLink(scratch, RelayFrame.HeaderSize);
+                if (!_state.IsOver)
                 {
-                    return false;
+                    Announce(frame);
                 }
 
-                Announce(frame);
-                if (_state.IsOver)
+                if (!goesOn || _state.IsOver)
                 {
                     return false;
                 }
             }
-            else if (!_linkWritable || !_localReadable || !_state.ReadsLocal || !ReadLocal(scratch))
+            else if (!_linkWritable || !_localReadable || !_state.ReadsLocal || _toLink.Kept >= Window || !ReadLocal(scratch))
             {
                 return false;
             }
@@ -47,7 +58,7 @@ internal sealed unsafe partial class Relay
     // A frame counts as sent when the kernel has all of it.
     private void Announce(RelayFrameKind frame)
     {
-        if (_toLink.Length > 0)
+        if (_toLink.Unsent > 0)
         {
             _announced = frame;
             return;
@@ -94,7 +105,7 @@ internal sealed unsafe partial class Relay
         }
     }
 
-    // False where the link is over. What does not go at once waits in memory, and nothing more is read meanwhile.
+    // False where the link has ended. What does not go at once waits in memory, and nothing more is read meanwhile.
     private bool SendToLink(byte* bytes, int size)
     {
         while (true)
@@ -103,20 +114,17 @@ internal sealed unsafe partial class Relay
             switch (sent)
             {
                 case >= 0:
-                    if (sent < size)
-                    {
-                        _toLink.Add(new ReadOnlySpan<byte>(bytes + sent, size - sent));
-                    }
-
+                    _toLink.Add(new ReadOnlySpan<byte>(bytes, size), sent);
                     return true;
                 case -errno.EINTR:
                     continue;
                 case -errno.EAGAIN:
                     LinkIsFull();
-                    _toLink.Add(new ReadOnlySpan<byte>(bytes, size));
+                    _toLink.Add(new ReadOnlySpan<byte>(bytes, size), 0);
                     return true;
                 default:
-                    Do(_state.Broken());
+                    _toLink.Add(new ReadOnlySpan<byte>(bytes, size), 0);
+                    LinkTakesNoMore(sent);
                     return false;
             }
         }
@@ -127,16 +135,17 @@ internal sealed unsafe partial class Relay
         while (_linkWritable)
         {
             int sent;
-            fixed (byte* bytes = _toLink.Bytes)
+            ReadOnlySpan<byte> next = _toLink.Next;
+            fixed (byte* bytes = next)
             {
                 // SAFETY: pinned for the call, with its length.
-                sent = (int)LibC.Result(sys_socket.send(_link, bytes, (nuint)_toLink.Length, msg_flags.MSG_NOSIGNAL | msg_flags.MSG_DONTWAIT));
+                sent = (int)LibC.Result(sys_socket.send(_link, bytes, (nuint)next.Length, msg_flags.MSG_NOSIGNAL | msg_flags.MSG_DONTWAIT));
             }
 
             switch (sent)
             {
                 case >= 0:
-                    _toLink.Gone(sent);
+                    _toLink.Sent(sent);
                     break;
                 case -errno.EINTR:
                     continue;
@@ -144,11 +153,11 @@ internal sealed unsafe partial class Relay
                     LinkIsFull();
                     return false;
                 default:
-                    Do(_state.Broken());
+                    LinkTakesNoMore(sent);
                     return false;
             }
 
-            if (_toLink.Length == 0)
+            if (_toLink.Unsent == 0)
             {
                 RelayFrameKind frame = _announced;
                 _announced = RelayFrameKind.None;

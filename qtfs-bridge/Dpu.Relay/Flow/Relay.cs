@@ -8,6 +8,10 @@ namespace Dpu.Relay.Flow;
 /// One connection through the link: a local unix socket and a connection of the link that carries its <see cref="RelayFrame"/>s. Where one
 /// side cannot take more the other is not read, so that the kernel's own buffers hold up who sends. Used by its loop's thread.
 /// </summary>
+/// <remarks>
+/// A lasting relay (<see cref="RelayContinuity"/>) always reads the link, for acknowledgements come between the frames; the other end has at
+/// most <see cref="Window"/> bytes, and a message, on their way to here.
+/// </remarks>
 internal sealed unsafe partial class Relay : ILoopSource
 {
     /// <summary>Bytes of a stream that are moved at once: large enough that the calls do not count, small enough for the cache.</summary>
@@ -23,16 +27,16 @@ internal sealed unsafe partial class Relay : ILoopSource
     private const uint EventsWithRoom = Events | epoll.EPOLLOUT;
 
     private readonly SafeHandle _localHandle;
-    private readonly IRelayLink _linkOwner;
     private readonly RelayHub _hub;
     private readonly ucred? _speaker;
     private readonly bool _messages;
     private readonly int _local;
-    private readonly int _link;
+    private IRelayLink _linkOwner;
+    private int _link;
     private RelayLoop? _loop;
     private uint _slot;
     private RelayState _state;
-    private RelayBuffer _toLink;
+    private RelayOutbox _toLink;
     private RelayBuffer _fromLink;
     private bool _localReadable = true;
     private bool _localWritable = true;
@@ -48,8 +52,11 @@ internal sealed unsafe partial class Relay : ILoopSource
     private bool _broken;
     private volatile bool _aborted;
 
-    public Relay(RelayHub hub, long id, SafeHandle local, IRelayLink link, RelayInfo info, DateTimeOffset started, ucred? speaker)
+    public Relay(RelayHub hub, long id, SafeHandle local, IRelayLink link, RelayInfo info, DateTimeOffset started, ucred? speaker, RelayContinuity? continuity = null)
     {
+        Continuity = continuity;
+        _state = continuity is null ? default : RelayState.Lasting;
+        _toLink = new RelayOutbox(continuity is not null);
         _hub = hub;
         Id = id;
         _localHandle = local;
@@ -76,7 +83,7 @@ internal sealed unsafe partial class Relay : ILoopSource
     /// <summary>Called once when it is over, on the loop's thread; true where it was not the programs that ended it.</summary>
     public Action<bool>? Ended { get; init; }
 
-    public RelaySnapshot Snapshot() => new(Id, Info, Started, Interlocked.Read(ref _sent), Interlocked.Read(ref _received));
+    public RelaySnapshot Snapshot() => new(Id, Info, Started, Interlocked.Read(ref _sent), Interlocked.Read(ref _received), IsAway);
 
     /// <summary>Breaks it off; from any thread.</summary>
     public void Abort()
@@ -84,7 +91,7 @@ internal sealed unsafe partial class Relay : ILoopSource
         // Before it has its loop: then it looks when it has.
         _aborted = true;
         Interlocked.MemoryBarrier();
-        Volatile.Read(ref _loop)?.Post(() => Do(_state.Broken()));
+        Volatile.Read(ref _loop)?.Post(BreakOff);
     }
 
     /// <inheritdoc/>
@@ -92,10 +99,11 @@ internal sealed unsafe partial class Relay : ILoopSource
     {
         _slot = slot;
         Volatile.Write(ref _loop, loop);
+        _hub.Entered(this);
         Interlocked.MemoryBarrier();
         if (_aborted || loop.Watch(_local, Events, slot, LocalSide) < 0 || loop.Watch(_link, Events, slot, LinkSide) < 0)
         {
-            Do(_state.Broken());
+            BreakOff();
         }
     }
 
@@ -107,9 +115,10 @@ internal sealed unsafe partial class Relay : ILoopSource
         bool ends = (events & (epoll.EPOLLRDHUP | epoll.EPOLLHUP | epoll.EPOLLERR)) != 0;
         if (side == LinkSide)
         {
+            // Of a connection that was lost meanwhile, perhaps: then it only looks in vain.
             _linkReadable |= readable;
             _linkHasEnd |= ends;
-            if (writable && !_linkWritable)
+            if (writable && !_linkWritable && !IsAway)
             {
                 _linkWritable = true;
                 _loop!.Change(_link, Events, _slot, LinkSide);
@@ -148,18 +157,28 @@ internal sealed unsafe partial class Relay : ILoopSource
     /// <inheritdoc/>
     public bool Work(byte* scratch)
     {
+        bool wasFull = _toLink.Kept >= Window;
         bool more = PumpUp(scratch);
         more |= !_state.IsOver && PumpDown(scratch);
+        SettleUp();
 
-        // What has come may call for a frame.
-        return !_state.IsOver && (more || (_state.NextFrame != RelayFrameKind.None && _toLink.Length == 0 && _linkWritable));
+        // What has come may call for a frame, or make room for more.
+        return !_state.IsOver && !IsAway
+            && (more || (wasFull && _toLink.Kept < Window && _localReadable) || ((_state.NextFrame != RelayFrameKind.None || OwesAck) && _toLink.Unsent == 0 && _linkWritable));
     }
 
     /// <inheritdoc/>
     public void Leave()
     {
         bool broken = !_state.IsOver || _broken;
+        if (!_state.IsOver)
+        {
+            TellReset();
+        }
+
         _ = _state.Broken();
+        HasLeft = true;
+        _awayLimit?.Dispose();
         _localHandle.Dispose();
         _linkOwner.Dispose();
         _toLink.Free();

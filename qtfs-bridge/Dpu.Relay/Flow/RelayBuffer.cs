@@ -40,6 +40,9 @@ internal struct RelayBuffer
     /// <summary>So many have come into the <see cref="Room"/>.</summary>
     public void Filled(int size) => _end += size;
 
+    /// <summary>Only so many are left, those in front.</summary>
+    public void Cut(int length) => _end = _start + length;
+
     /// <summary>So many have gone, from the front.</summary>
     public void Gone(int size)
     {

@@ -17,6 +17,9 @@ internal sealed unsafe class RelayLoop : IDisposable
 
     private const int MaxEvents = 256;
     private const ulong WakeUp = ulong.MaxValue;
+
+    // Milliseconds until a relay that is quiet says what has come.
+    private const int TickInterval = 200;
     private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(5);
 
     private readonly SafeFileHandle _epoll;
@@ -28,6 +31,9 @@ internal sealed unsafe class RelayLoop : IDisposable
     private readonly Thread _thread;
     private List<(ILoopSource Source, uint Slot)> _busy = [];
     private List<(ILoopSource Source, uint Slot)> _next = [];
+    private List<(ILoopSource Source, uint Slot)> _waiting = [];
+    private List<(ILoopSource Source, uint Slot)> _due = [];
+    private long _waitingSince;
     private volatile bool _stopping;
 
     /// <param name="name">The thread's name.</param>
@@ -101,6 +107,17 @@ internal sealed unsafe class RelayLoop : IDisposable
     /// <summary>Has a source do what it can, on the loop's thread.</summary>
     public void Schedule(ILoopSource source, uint slot) => _busy.Add((source, slot));
 
+    /// <summary>Has <see cref="ILoopSource.Tick"/> called once after a while, on the loop's thread.</summary>
+    public void TickLater(ILoopSource source, uint slot)
+    {
+        if (_waiting.Count == 0)
+        {
+            _waitingSince = Environment.TickCount64;
+        }
+
+        _waiting.Add((source, slot));
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -126,13 +143,14 @@ internal sealed unsafe class RelayLoop : IDisposable
         {
             while (!_stopping)
             {
-                int count = LibC.EpollWait((int)_epoll.DangerousGetHandle(), events, MaxEvents, _busy.Count > 0 ? 0 : -1);
+                int count = LibC.EpollWait((int)_epoll.DangerousGetHandle(), events, MaxEvents, _busy.Count > 0 ? 0 : _waiting.Count > 0 ? TickInterval : -1);
                 for (int i = 0; i < count; i++)
                 {
                     Take(LibC.EpollEvent(events, i, out ulong data), data);
                 }
 
                 RunCommands();
+                Tick();
                 Work(scratch);
             }
         }
@@ -160,6 +178,26 @@ internal sealed unsafe class RelayLoop : IDisposable
             source.Ready(events, (uint)data & 1);
             _busy.Add((source, slot));
         }
+    }
+
+    private void Tick()
+    {
+        if (_waiting.Count == 0 || Environment.TickCount64 - _waitingSince < TickInterval)
+        {
+            return;
+        }
+
+        (_waiting, _due) = (_due, _waiting);
+        foreach ((ILoopSource source, uint slot) in _due)
+        {
+            if (_sources[(int)slot].Source == source)
+            {
+                source.Tick();
+                _busy.Add((source, slot));
+            }
+        }
+
+        _due.Clear();
     }
 
     private void Work(byte* scratch)

@@ -39,6 +39,12 @@ internal struct RelayState
     private bool _linkStopped;
     private bool _resetDue;
 
+    /// <summary>A relay that outlives its link: it ends when each end knows that the other has everything (<see cref="Settle"/>).</summary>
+    public static RelayState Lasting => new() { IsLasting = true };
+
+    /// <summary>Whether it is one that outlives its link.</summary>
+    public bool IsLasting { get; private init; }
+
     /// <summary>Whether the relay is over.</summary>
     public bool IsOver { get; private set; }
 
@@ -49,9 +55,9 @@ internal struct RelayState
     public readonly bool WritesLocal => !_localStopped && !_resetDue && !IsOver;
 
     /// <summary>Whether the link is to be read.</summary>
-    public readonly bool ReadsLink => !_linkEnded && !_resetDue && !IsOver;
+    public readonly bool ReadsLink => (!_linkEnded || IsLasting) && !_resetDue && !IsOver;
 
-    /// <summary>Whether all that the other end has to say was said: then the end of the link's connection is no fault.</summary>
+    /// <summary>Whether all that the other end has to say was said.</summary>
     public readonly bool LinkEnded => _linkEnded;
 
     /// <summary>The frame that is to be sent now, if any.</summary>
@@ -114,16 +120,22 @@ internal struct RelayState
         }
     }
 
-    /// <summary>The link's connection has ended, or the peer broke the protocol.</summary>
+    /// <summary>Whether the other end is known to have all that was sent, and to know that all it sent has come.</summary>
+    public RelayStep Settle(bool settled) => settled && !IsOver ? CloseIfDone(RelayStep.None, settled: true) : RelayStep.None;
+
+    /// <summary>The link does not come back. Where both programs have ended nothing more can be told.</summary>
+    public RelayStep LinkGone() => CloseIfDone(RelayStep.None, settled: true) == RelayStep.Close ? RelayStep.Close : Broken();
+
+    /// <summary>The link's connection has ended for good, or the peer broke the protocol.</summary>
     public RelayStep Broken()
     {
         IsOver = true;
         return RelayStep.Abort;
     }
 
-    private RelayStep CloseIfDone(RelayStep otherwise)
+    private RelayStep CloseIfDone(RelayStep otherwise, bool settled = false)
     {
-        if (!_endSent || !_linkEnded)
+        if (!_endSent || !_linkEnded || (IsLasting && !settled))
         {
             return otherwise;
         }

@@ -25,6 +25,12 @@ internal enum RelayFrameKind : byte
 
     /// <summary>First, from the host, where a program of it has connected: that one's user and group, 4 bytes each, as the DPU names them.</summary>
     Accepted = 6,
+
+    /// <summary>How many bytes of frames have been used up since the relay began, in 8 bytes: they need not be kept for a resumption. Does not count itself.</summary>
+    Ack = 16,
+
+    /// <summary>First, from the host, on a connection that takes the place of a lost one: how many bytes of frames have come, in 8 bytes. Does not count itself.</summary>
+    Resumed = 17,
 }
 
 /// <summary>
@@ -35,6 +41,9 @@ internal static class RelayFrame
 {
     /// <summary>Bytes before the content.</summary>
     public const int HeaderSize = 8;
+
+    /// <summary>Bytes of a frame of <see cref="Counted"/>.</summary>
+    public const int CountedSize = HeaderSize + sizeof(ulong);
 
     /// <summary>The longest message that crosses: beyond what unprivileged programs may send (net.core.wmem_max, 208 KiB by default).</summary>
     public const int MaxContentSize = 4 << 20;
@@ -63,11 +72,25 @@ internal static class RelayFrame
         {
             RelayFrameKind.Opened => size == sizeof(int),
             RelayFrameKind.Accepted => size == 2 * sizeof(uint),
+            RelayFrameKind.Ack or RelayFrameKind.Resumed => size == sizeof(ulong),
             RelayFrameKind.Data => size <= MaxContentSize,
             RelayFrameKind.End or RelayFrameKind.Stop or RelayFrameKind.Reset => size == 0,
             _ => false,
         };
     }
+
+    /// <summary>Writes a frame that tells a number of bytes.</summary>
+    /// <param name="room"><see cref="CountedSize"/> bytes.</param>
+    /// <param name="kind">What the number is.</param>
+    /// <param name="total">The number.</param>
+    public static void Counted(Span<byte> room, RelayFrameKind kind, ulong total)
+    {
+        Write(room, kind, sizeof(ulong));
+        BinaryPrimitives.WriteUInt64LittleEndian(room[HeaderSize..], total);
+    }
+
+    /// <summary>The number of a frame of <see cref="Counted"/>.</summary>
+    public static ulong TotalOf(ReadOnlySpan<byte> frame) => BinaryPrimitives.ReadUInt64LittleEndian(frame[HeaderSize..]);
 
     /// <summary>The first frame that the host sends.</summary>
     /// <param name="error">0, or why the far socket is not connected, as a positive errno.</param>
