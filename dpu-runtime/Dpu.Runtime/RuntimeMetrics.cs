@@ -23,6 +23,8 @@ public sealed class RuntimeMetrics : IHistogramSource, IDisposable
         _meter.CreateObservableGauge("dpu.socket.relays", () => relays.Count, "{relay}", "Connections of programs here with sockets of hosts.");
         _meter.CreateObservableCounter("dpu.socket.opened", () => relays.Opened, "{relay}", "Such connections begun.");
         _meter.CreateObservableCounter("dpu.socket.broken", () => relays.Broken, "{relay}", "Such connections that neither program ended in order.");
+        _meter.CreateObservableCounter("dpu.socket.resumed", () => relays.ResumedCount, "{connection}", "Connections of the link with which such connections went on.");
+        _meter.CreateObservableGauge("dpu.socket.kept", () => relays.KeptBytes, "By", "Bytes that such connections keep until the host has said to have them.");
         _meter.CreateObservableCounter("dpu.socket.sent", () => relays.Sent, "By", "Bytes of programs here sent to sockets of hosts.");
         _meter.CreateObservableCounter("dpu.socket.received", () => relays.Received, "By", "Bytes from sockets of hosts received by programs here.");
         _meter.CreateObservableCounter("dpu.socket.dropped_descriptors", () => relays.DroppedDescriptors, "{descriptor}", "Descriptors that programs passed and that did not cross.");

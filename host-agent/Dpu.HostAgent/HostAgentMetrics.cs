@@ -20,6 +20,8 @@ public sealed class HostAgentMetrics : IHistogramSource, IDisposable
         _meter.CreateObservableGauge("dpu.agent.socket.relays", () => relays.Count, "{relay}", "Connections of DPUs with sockets of this host.");
         _meter.CreateObservableCounter("dpu.agent.socket.opened", () => relays.Opened, "{relay}", "Such connections begun.");
         _meter.CreateObservableCounter("dpu.agent.socket.broken", () => relays.Broken, "{relay}", "Such connections that neither program ended in order.");
+        _meter.CreateObservableCounter("dpu.agent.socket.resumed", () => relays.ResumedCount, "{connection}", "Connections of the link with which such connections went on.");
+        _meter.CreateObservableGauge("dpu.agent.socket.kept", () => relays.KeptBytes, "By", "Bytes that such connections keep until the DPU has said to have them.");
         _meter.CreateObservableCounter("dpu.agent.socket.refused", () => exports.SocketsRefused, "{relay}", "Such connections that policy has refused.");
         _meter.CreateObservableGauge("dpu.agent.sessions", () => Measure(exports, static _ => 1), "{session}", "Sessions.");
         _meter.CreateObservableGauge("dpu.agent.mounts", () => Measure(exports, static session => session.Mounts), "{mount}", "Mounts of exports.");

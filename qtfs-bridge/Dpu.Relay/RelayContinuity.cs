@@ -3,11 +3,17 @@ using Dpu.Link;
 namespace Dpu.Relay;
 
 /// <summary>How a relay outlives the connection of the link that carries it: both ends keep what the other may not have, and go on with another connection.</summary>
-/// <param name="Token">Names the relay; random, known to its two ends alone.</param>
+/// <param name="Token">Names the relay among those of its peer; random.</param>
 /// <param name="Within">How long it waits for another connection.</param>
 /// <param name="Redial">On the end that dials: is given the relay when its connection is lost; must not block. Null on the other.</param>
 public sealed record RelayContinuity(Guid Token, TimeSpan Within, Action<LostRelay>? Redial = null)
 {
+    /// <summary>Bytes of a token.</summary>
+    public const int TokenSize = 16;
+
+    /// <summary>Who has connected to the socket, where the other end is told (<see cref="RelayTarget.Visitor"/>).</summary>
+    public (uint Uid, uint Gid)? Visitor { get; init; }
+
     /// <summary>The longest that a relay waits.</summary>
     public static readonly TimeSpan MostWithin = TimeSpan.FromMinutes(5);
 
@@ -15,8 +21,8 @@ public sealed record RelayContinuity(Guid Token, TimeSpan Within, Action<LostRel
     public static RelayContinuity? Of(LinkConnection connection, Action<LostRelay>? redial)
     {
         ArgumentNullException.ThrowIfNull(connection);
-        return connection.Reply.Relay is { ResumeToken.Length: 16, ResumeWithinMs: > 0 } agreed
-            ? new RelayContinuity(new Guid(agreed.ResumeToken.Span), Clamp(agreed.ResumeWithinMs), redial)
+        return connection.Reply.Relay is { ResumeWithinMs: > 0 } agreed && connection.Hello.Relay.ResumeToken.Length == TokenSize
+            ? new RelayContinuity(new Guid(connection.Hello.Relay.ResumeToken.Span), Clamp(agreed.ResumeWithinMs), redial)
             : null;
     }
 

@@ -19,7 +19,7 @@ public sealed class RelayHub : IDisposable
     private RelayLoop[]? _loops;
     private long _lastId;
     private long _lastListener;
-    private readonly ConcurrentDictionary<Guid, Flow.Relay> _lasting = new();
+    private readonly ConcurrentDictionary<(string Peer, Guid Token), Flow.Relay> _lasting = new();
     private long _broken;
     private long _resumed;
     private long _dropped;
@@ -76,7 +76,15 @@ public sealed class RelayHub : IDisposable
         long id = Interlocked.Increment(ref _lastId);
         var relay = new Flow.Relay(this, id, local, link, info, _time.GetUtcNow(), speaker, continuity) { Ended = ended };
         _relays[id] = relay;
-        Loop(id).Add(relay);
+        relay.Home = Loop(id);
+        relay.Home.Add(relay);
+        if (continuity is not null)
+        {
+            // Not before: who resumes it finds it in its loop. It may have left that already.
+            _ = _lasting.TryAdd((info.Peer, continuity.Token), relay);
+            Forget(relay, relay.HasLeft);
+        }
+
         return new Breaker(relay);
     }
 
@@ -107,15 +115,7 @@ public sealed class RelayHub : IDisposable
     internal TimeProvider Time => _time;
 
     /// <summary>A relay of a peer that outlives its connections; null where there is none, or it is another's.</summary>
-    internal Flow.Relay? FindLasting(Guid token, string peer) => _lasting.GetValueOrDefault(token) is { } relay && relay.Info.Peer == peer ? relay : null;
-
-    internal void Entered(Flow.Relay relay)
-    {
-        if (relay.Continuity is { } continuity)
-        {
-            _lasting[continuity.Token] = relay;
-        }
-    }
+    internal Flow.Relay? FindLasting(Guid token, string peer) => _lasting.GetValueOrDefault((peer, token));
 
     internal void Resumed(Flow.Relay relay)
     {
@@ -127,11 +127,7 @@ public sealed class RelayHub : IDisposable
 
     internal void Ended(Flow.Relay relay, bool broken, long sent, long received)
     {
-        if (relay.Continuity is { } continuity)
-        {
-            _ = _lasting.TryRemove(new KeyValuePair<Guid, Flow.Relay>(continuity.Token, relay));
-        }
-
+        Forget(relay, isOver: true);
         if (_relays.TryRemove(relay.Id, out _))
         {
             Interlocked.Add(ref _sent, sent);
@@ -148,6 +144,14 @@ public sealed class RelayHub : IDisposable
     }
 
     internal void MessageTooLong(Flow.Relay relay) => Log.MessageTooLong(_logger, relay.Info.Path, relay.Info.Peer, Wire.RelayFrame.MaxContentSize);
+
+    private void Forget(Flow.Relay relay, bool isOver)
+    {
+        if (isOver && relay.Continuity is { } continuity)
+        {
+            _ = _lasting.TryRemove(KeyValuePair.Create((relay.Info.Peer, continuity.Token), relay));
+        }
+    }
 
     private RelayLoop Loop(long number)
     {

@@ -1,8 +1,6 @@
-using System.Security.Cryptography;
 using Dpu.Link;
 using Dpu.Proto.V1;
 using Dpu.Relay.Wire;
-using Google.Protobuf;
 
 namespace Dpu.Relay;
 
@@ -13,9 +11,6 @@ public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkSer
 {
     /// <summary>Relays of one peer at a time: each takes a few descriptors, and some memory where nobody reads.</summary>
     public const int MaxPerPeer = 16_384;
-
-    // As long as a Guid.
-    private const int TokenSize = 16;
 
     private readonly Lock _lock = new();
     private readonly Dictionary<string, int> _counts = new(StringComparer.Ordinal);
@@ -30,8 +25,8 @@ public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkSer
         ArgumentNullException.ThrowIfNull(peer);
         if (Resumes(hello))
         {
-            return hub.FindLasting(TokenOf(hello), peer.Name) is not null
-                ? new HelloReply { Status = HelloStatus.Ok, Relay = new RelayResult() }
+            return hub.FindLasting(TokenOf(hello), peer.Name) is { } relay
+                ? new HelloReply { Status = HelloStatus.Ok, Relay = ResultOf(relay) }
                 : new HelloReply { Status = HelloStatus.NotPermitted, Message = "no such connection of a socket waits here: it has ended, or the agent has restarted" };
         }
 
@@ -46,10 +41,9 @@ public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkSer
             return new HelloReply { Status = HelloStatus.Limit, Message = $"'{peer.Name}' has {MaxPerPeer} connections of sockets already, which is the most" };
         }
 
-        if (reply.Status == HelloStatus.Ok && hello.Relay.ResumeWithinMs > 0)
+        if (reply.Status == HelloStatus.Ok && hello.Relay.ResumeWithinMs > 0 && hello.Relay.ResumeToken.Length == RelayContinuity.TokenSize)
         {
             reply.Relay ??= new RelayResult();
-            reply.Relay.ResumeToken = ByteString.CopyFrom(RandomNumberGenerator.GetBytes(TokenSize));
             reply.Relay.ResumeWithinMs = (uint)RelayContinuity.Clamp(hello.Relay.ResumeWithinMs).TotalMilliseconds;
         }
 
@@ -95,7 +89,19 @@ public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkSer
     }
 
     private static bool Resumes(Hello hello) =>
-        hello is { ParametersCase: Hello.ParametersOneofCase.Relay, Relay: { TargetCase: RelayParameters.TargetOneofCase.Resumed, Resumed.Token.Length: TokenSize } };
+        hello is { ParametersCase: Hello.ParametersOneofCase.Relay, Relay: { TargetCase: RelayParameters.TargetOneofCase.Resumed, Resumed.Token.Length: RelayContinuity.TokenSize } };
+
+    // Once more, where it did not arrive.
+    private static RelayResult ResultOf(Flow.Relay relay)
+    {
+        var result = new RelayResult { Path = relay.Info.Path };
+        if (relay.Continuity?.Visitor is { } visitor)
+        {
+            (result.VisitorUid, result.VisitorGid) = visitor;
+        }
+
+        return result;
+    }
 
     private static Guid TokenOf(Hello hello) => new(hello.Relay.Resumed.Token.Span);
 
@@ -125,6 +131,7 @@ public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkSer
         try
         {
             // What leaves before it has joined is let go by the joining.
+            RelayContinuity? continuity = RelayContinuity.Of(connection, redial: null) is { } agreed ? agreed with { Visitor = target.Visitor } : null;
             IDisposable? breaker = null;
             int ended = 0;
             breaker = hub.Start(target.Socket, connection, info, target.Speaker, _ =>
@@ -135,7 +142,7 @@ public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkSer
                 {
                     target.Leave(known);
                 }
-            }, RelayContinuity.Of(connection, redial: null));
+            }, continuity);
             if (!target.Join(breaker))
             {
                 breaker.Dispose();

@@ -33,6 +33,7 @@ internal static class SocketCommands
                 writer.WriteString("startTime", relay.StartTime.ToDateTimeOffset());
                 writer.WriteNumber("sentBytes", relay.SentBytes);
                 writer.WriteNumber("receivedBytes", relay.ReceivedBytes);
+                writer.WriteBoolean("away", relay.Away);
             }));
             return ExitCodes.Success;
         }
@@ -43,12 +44,13 @@ internal static class SocketCommands
             return ExitCodes.Success;
         }
 
-        var table = new Table("PATH", "HOST", "TYPE", "PID", "UID", "AGE", "SENT", "RECEIVED");
+        var table = new Table("PATH", "HOST", "STATE", "TYPE", "PID", "UID", "AGE", "SENT", "RECEIVED");
         foreach (SocketRelay relay in relays)
         {
             table.Add(
                 relay.Path,
                 States.Id(relay.Host),
+                relay.Away ? "away" : "connected",
                 relay.Type,
                 relay.Pid.ToString(CultureInfo.InvariantCulture),
                 relay.Uid.ToString(CultureInfo.InvariantCulture),

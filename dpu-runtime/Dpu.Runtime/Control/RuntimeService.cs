@@ -79,6 +79,7 @@ public sealed class RuntimeService(
             StartTime = Timestamp.FromDateTimeOffset(relay.Started),
             SentBytes = (ulong)relay.Sent,
             ReceivedBytes = (ulong)relay.Received,
+            Away = relay.Away,
         }));
         response.NextPageToken = next;
         return Task.FromResult(response);

@@ -85,9 +85,8 @@ internal sealed class OfferedSocket : IOfferedSocket
         return true;
     }
 
-    private RelayParameters Asked(HostLink link, bool closed = false) => new()
+    private RelayParameters Asked(bool closed = false) => new()
     {
-        ResumeWithinMs = closed ? 0 : SocketRelays.ResumeWithinMs(link),
         Type = (UnixSocketType)_socket.Type,
         Uid = _socket.Uid,
         Gid = _socket.Gid,
@@ -129,7 +128,28 @@ internal sealed class OfferedSocket : IOfferedSocket
     // False where there will be none any more.
     private bool AwaitOne(HostLink link)
     {
-        LinkConnection connection = link.DialRelay(Asked(link));
+        RelayParameters asked = Asked();
+        RelayContinuity wanted = _owner.Want(asked, link);
+        try
+        {
+            return AwaitOne(link, asked);
+        }
+        catch (Exception e) when (e is IOException or LinkException { Status: null } && !_endedEvent.IsSet)
+        {
+            // A program of the host may have connected, which this end has not heard.
+            if (_owner.TakeUp(_socket.Host, wanted) is not { } connection)
+            {
+                throw new IOException(e.Message, e);
+            }
+
+            Serve(connection, wanted, connection.Reply.Relay.VisitorUid, connection.Reply.Relay.VisitorGid);
+            return true;
+        }
+    }
+
+    private bool AwaitOne(HostLink link, RelayParameters asked)
+    {
+        LinkConnection connection = link.DialRelay(asked);
         lock (_lock)
         {
             if (_ended)
@@ -145,11 +165,6 @@ internal sealed class OfferedSocket : IOfferedSocket
         try
         {
             int error = RelayDialer.AwaitAccepted(connection, out uint uid, out uint gid);
-            lock (_lock)
-            {
-                _waiting = null;
-            }
-
             if (error == -errno.ECONNREFUSED)
             {
                 SayLost("it was closed there");
@@ -161,28 +176,13 @@ internal sealed class OfferedSocket : IOfferedSocket
                 throw new IOException($"errno {-error}");
             }
 
-            // Root there is not root here.
-            (uid, gid) = (uid == 0 ? IdentityPolicy.Nobody : uid, gid == 0 ? IdentityPolicy.Nobody : gid);
             given = true;
-            if (_socket.Type != sys_socket.SOCK_DGRAM)
+            lock (_lock)
             {
-                _owner.RunForHost(() => Join(connection, uid, gid, null));
-                return true;
+                _waiting = null;
             }
 
-            // One connection carries all datagrams, for as long as it goes well.
-            using var over = new ManualResetEventSlim();
-            Join(connection, uid, gid, over.Set);
-            while (!over.Wait(LinkWait) && !_endedEvent.IsSet)
-            {
-                // It goes on.
-            }
-
-            if (!_endedEvent.IsSet)
-            {
-                _ = _endedEvent.Wait(QueuePause);
-            }
-
+            Serve(connection, _owner.ContinuityOf(connection, _socket.Host), uid, gid);
             return true;
         }
         finally
@@ -199,7 +199,31 @@ internal sealed class OfferedSocket : IOfferedSocket
         }
     }
 
-    private void Join(LinkConnection connection, uint uid, uint gid, Action? over)
+    private void Serve(LinkConnection connection, RelayContinuity? continuity, uint uid, uint gid)
+    {
+        // Root there is not root here.
+        (uid, gid) = (uid == 0 ? IdentityPolicy.Nobody : uid, gid == 0 ? IdentityPolicy.Nobody : gid);
+        if (_socket.Type != sys_socket.SOCK_DGRAM)
+        {
+            _owner.RunForHost(() => Join(connection, continuity, uid, gid, null));
+            return;
+        }
+
+        // One connection carries all datagrams, for as long as it goes well.
+        using var over = new ManualResetEventSlim();
+        Join(connection, continuity, uid, gid, over.Set);
+        while (!over.Wait(LinkWait) && !_endedEvent.IsSet)
+        {
+            // It goes on.
+        }
+
+        if (!_endedEvent.IsSet)
+        {
+            _ = _endedEvent.Wait(QueuePause);
+        }
+    }
+
+    private void Join(LinkConnection connection, RelayContinuity? continuity, uint uid, uint gid, Action? over)
     {
         int error = Connect(uid, gid, out SafeFileHandle? local);
         if (local is null)
@@ -215,7 +239,7 @@ internal sealed class OfferedSocket : IOfferedSocket
             string path = Printable.Clean($"{_socket.Target}/{connection.Reply.Relay?.Path}", limits.PATH_MAX);
             var info = new RelayInfo(_socket.Host, path, (SocketKind)_socket.Type, uid, gid, _socket.Pid);
             var speaker = new ucred { pid = Environment.ProcessId, uid = uid, gid = gid };
-            _ = _relays.Start(_hub, local, connection, info, over, _owner.ContinuityOf(connection, _socket.Host), speaker);
+            _ = _relays.Start(_hub, local, connection, info, over, continuity, speaker);
         }
         catch (Exception e) when (e is ObjectDisposedException or IOException)
         {
@@ -252,7 +276,7 @@ internal sealed class OfferedSocket : IOfferedSocket
         {
             if (_hosts.Find(_socket.Host) is { IsUp: true } link)
             {
-                using LinkConnection connection = link.DialRelay(Asked(link, closed: true));
+                using LinkConnection connection = link.DialRelay(Asked(closed: true));
                 _ = RelayDialer.AwaitOpened(connection);
             }
         }

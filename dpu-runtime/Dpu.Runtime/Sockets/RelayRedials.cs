@@ -21,8 +21,39 @@ internal sealed class RelayRedials(HostLinks hosts) : IDisposable
     public void Begin(string host, LostRelay lost)
     {
         long since = Stopwatch.GetTimestamp();
-        _threads.Run(() => Run(host, lost, since));
+        _threads.Run(() =>
+        {
+            if (Dial(host, lost.Token, lost.Received, () => lost.IsOver ? TimeSpan.Zero : lost.Within - Stopwatch.GetElapsedTime(since), out ulong received) is { } connection)
+            {
+                lost.Resume(connection, received);
+            }
+            else
+            {
+                lost.GiveUp();
+            }
+        });
     }
+
+    /// <summary>
+    /// Takes up a relay that the host may have begun, as the link broke before it could say so; blocks. Null where it has not, or the link
+    /// does not come back in time.
+    /// </summary>
+    public LinkConnection? TakeUp(string host, RelayContinuity continuity)
+    {
+        long since = Stopwatch.GetTimestamp();
+        LinkConnection? connection = Dial(host, continuity.Token, 0, () => continuity.Within - Stopwatch.GetElapsedTime(since), out ulong received);
+        if (connection is not null && received != 0)
+        {
+            // Nothing was sent.
+            connection.Dispose();
+            return null;
+        }
+
+        return connection;
+    }
+
+    /// <summary>Waits a moment before something is tried again; false where the runtime stops.</summary>
+    public bool Pause() => !_stopping.Wait(FirstPause);
 
     /// <inheritdoc/>
     public void Dispose()
@@ -31,73 +62,50 @@ internal sealed class RelayRedials(HostLinks hosts) : IDisposable
         _threads.Dispose();
     }
 
-    private void Run(string host, LostRelay lost, long since)
+    // Null where the host has it no more, or there is no time left.
+    private LinkConnection? Dial(string host, Guid token, ulong have, Func<TimeSpan> left, out ulong received)
     {
+        received = 0;
         TimeSpan pause = FirstPause;
-        while (!lost.IsOver && lost.Within - Stopwatch.GetElapsedTime(since) is { Ticks: > 0 } left)
+        while (left() is { Ticks: > 0 } time && hosts.Find(host) is { } link)
         {
-            if (hosts.Find(host) is not { } link)
-            {
-                break;
-            }
-
-            if (!link.WaitUp(left < LongestPause ? left : LongestPause))
+            if (!link.WaitUp(time < LongestPause ? time : LongestPause))
             {
                 continue;
             }
 
+            LinkConnection? connection = null;
+            bool resumed = false;
             try
             {
-                LinkConnection connection = link.DialRelay(new RelayParameters
-                {
-                    Resumed = new ResumedRelay { Token = ByteString.CopyFrom(lost.Token.ToByteArray()), Received = lost.Received },
-                });
-                if (TryResume(lost, connection))
-                {
-                    return;
-                }
-
-                break;
+                connection = link.DialRelay(new RelayParameters { Resumed = new ResumedRelay { Token = ByteString.CopyFrom(token.ToByteArray()), Received = have } });
+                resumed = RelayDialer.AwaitResumed(connection, out received);
+                return resumed ? connection : null;
             }
             catch (LinkException e) when (e.Status is HelloStatus.NotPermitted or HelloStatus.Malformed or HelloStatus.ServiceUnknown or HelloStatus.SessionInvalid)
             {
                 // It has ended there, or the agent has restarted.
-                break;
+                return null;
             }
             catch (Exception e) when (e is LinkException or IOException or ObjectDisposedException or OperationCanceledException)
             {
                 // Expected: the link is away again, or the host has no room now.
                 if (_stopping.Wait(pause))
                 {
-                    break;
+                    return null;
                 }
 
                 pause = pause * 2 < LongestPause ? pause * 2 : LongestPause;
             }
-        }
-
-        lost.GiveUp();
-    }
-
-    private static bool TryResume(LostRelay lost, LinkConnection connection)
-    {
-        bool resumed = false;
-        try
-        {
-            resumed = RelayDialer.AwaitResumed(connection, out ulong received);
-            if (resumed)
+            finally
             {
-                lost.Resume(connection, received);
-            }
-
-            return resumed;
-        }
-        finally
-        {
-            if (!resumed)
-            {
-                connection.Dispose();
+                if (!resumed)
+                {
+                    connection?.Dispose();
+                }
             }
         }
+
+        return null;
     }
 }

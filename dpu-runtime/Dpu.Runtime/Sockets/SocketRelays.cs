@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Dpu.Hosting.Configuration;
 using Dpu.Link;
@@ -6,6 +7,7 @@ using Dpu.Proto.V1;
 using Dpu.Qtfs.Mount.Sockets;
 using Dpu.Relay;
 using Dpu.Runtime.Hosts;
+using Google.Protobuf;
 using Microsoft.Win32.SafeHandles;
 
 namespace Dpu.Runtime.Sockets;
@@ -53,8 +55,20 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
         _redials.Dispose();
     }
 
-    /// <summary>How long a relay through a link asks to outlive it, in milliseconds.</summary>
-    internal static uint ResumeWithinMs(HostLink link) => (uint)(link.Configuration.ResumeWithin ?? HostConfiguration.DefaultResumeWithin).TotalMilliseconds;
+    /// <summary>Asks that a relay outlive its connection, as the configuration says for that host.</summary>
+    internal RelayContinuity Want(RelayParameters parameters, HostLink link)
+    {
+        TimeSpan within = ResumeWithin(link);
+        var token = Guid.NewGuid();
+        parameters.ResumeWithinMs = (uint)within.TotalMilliseconds;
+        parameters.ResumeToken = ByteString.CopyFrom(token.ToByteArray());
+        return new RelayContinuity(token, within, lost => _redials.Begin(link.HostName, lost));
+    }
+
+    /// <summary>Takes up a relay that the host may have begun while the link broke; blocks. Null where it has not.</summary>
+    internal LinkConnection? TakeUp(string host, RelayContinuity wanted) => wanted.Within > TimeSpan.Zero ? _redials.TakeUp(host, wanted) : null;
+
+    private static TimeSpan ResumeWithin(HostLink link) => link.Configuration.ResumeWithin ?? HostConfiguration.DefaultResumeWithin;
 
     /// <summary>How a relay by a connection outlives it; null where it does not.</summary>
     internal RelayContinuity? ContinuityOf(LinkConnection connection, string host) => RelayContinuity.Of(connection, lost => _redials.Begin(host, lost));
@@ -75,48 +89,77 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
     /// <summary>Joins a local socket with the host's, for a program; blocks. Null where it could not be, which is said; the socket is then the caller's still.</summary>
     internal IDisposable? TryJoin(RemoteSocket socket, PeerCredentials program, SafeHandle local, RelaySet relays, Action? ended)
     {
+        long since = Stopwatch.GetTimestamp();
         string reason;
-        try
+        while (true)
         {
-            HostLink link = hosts.Find(socket.Host) ?? throw new LinkException(LinkError.Unreachable, $"the configuration names no host '{socket.Host}' any more");
-            var parameters = new RelayParameters
-            {
-                Type = (UnixSocketType)socket.Type,
-                Uid = program.Uid,
-                Gid = program.Gid,
-                Pid = program.Pid,
-                ResumeWithinMs = ResumeWithinMs(link),
-                Node = new SocketNode { MountId = socket.MountId(), Node = socket.Node },
-            };
-            parameters.Groups.AddRange(program.Groups);
-            LinkConnection connection = link.DialRelay(parameters);
-            int error = -errno.EIO;
+            TimeSpan within = TimeSpan.Zero;
             try
             {
-                error = RelayDialer.AwaitOpened(connection);
-                if (error == 0)
+                HostLink link = hosts.Find(socket.Host) ?? throw new LinkException(LinkError.Unreachable, $"the configuration names no host '{socket.Host}' any more");
+                within = ResumeWithin(link);
+                var parameters = new RelayParameters
+                {
+                    Type = (UnixSocketType)socket.Type,
+                    Uid = program.Uid,
+                    Gid = program.Gid,
+                    Pid = program.Pid,
+                    Node = new SocketNode { MountId = socket.MountId(), Node = socket.Node },
+                };
+                parameters.Groups.AddRange(program.Groups);
+                int error = Open(link, parameters, out LinkConnection? connection, out RelayContinuity? continuity);
+                if (connection is not null)
                 {
                     string path = $"{socket.Target}/{connection.Reply.Relay?.Path}";
-                    return relays.Start(hub, local, connection, new RelayInfo(socket.Host, Printable.Clean(path, limits.PATH_MAX), (SocketKind)socket.Type, program.Uid, program.Gid, program.Pid), ended, ContinuityOf(connection, socket.Host));
+                    return relays.Start(hub, local, connection, new RelayInfo(socket.Host, Printable.Clean(path, limits.PATH_MAX), (SocketKind)socket.Type, program.Uid, program.Gid, program.Pid), ended, continuity);
                 }
-            }
-            finally
-            {
-                if (error != 0)
-                {
-                    connection.Dispose();
-                }
-            }
 
-            reason = $"the host's kernel refused: {Marshal.GetPInvokeErrorMessage(-error)}";
-        }
-        catch (Exception e) when (e is LinkException or IOException or ObjectDisposedException or OperationCanceledException)
-        {
-            // Expected: the host is away, or refuses.
-            reason = e.Message;
+                reason = $"the host's kernel refused: {Marshal.GetPInvokeErrorMessage(-error)}";
+                break;
+            }
+            catch (Exception e) when (e is LinkException or IOException or ObjectDisposedException or OperationCanceledException)
+            {
+                // Expected: the host is away, or refuses. What broke while it was opened may be opened again; the program knows of nothing yet.
+                reason = e.Message;
+                if (e is ObjectDisposedException or OperationCanceledException or LinkException { Status: not null }
+                    || Stopwatch.GetElapsedTime(since) >= within || !_redials.Pause())
+                {
+                    break;
+                }
+            }
         }
 
         Log.NotConnected(logger, socket.Target, program.Pid, program.Uid, socket.Host, reason);
         return null;
+    }
+
+    /// <summary>Opens a relay to a socket of the host; blocks. What the host has begun while the link broke is taken up.</summary>
+    /// <returns>0 with a connection, or a negated errno of the host's kernel.</returns>
+    /// <exception cref="LinkException">The host refuses, or is away.</exception>
+    /// <exception cref="IOException">The link broke.</exception>
+    private int Open(HostLink link, RelayParameters parameters, out LinkConnection? connection, out RelayContinuity? continuity)
+    {
+        RelayContinuity wanted = Want(parameters, link);
+        LinkConnection? dialled = null;
+        try
+        {
+            dialled = link.DialRelay(parameters);
+            int error = RelayDialer.AwaitOpened(dialled);
+            connection = error == 0 ? dialled : null;
+            continuity = ContinuityOf(dialled, link.HostName);
+            if (error != 0)
+            {
+                dialled.Dispose();
+            }
+
+            return error;
+        }
+        catch (Exception e) when (e is IOException or LinkException { Status: null } && wanted.Within > TimeSpan.Zero)
+        {
+            dialled?.Dispose();
+            connection = _redials.TakeUp(link.HostName, wanted) ?? throw new IOException(e.Message, e);
+            continuity = wanted;
+            return 0;
+        }
     }
 }

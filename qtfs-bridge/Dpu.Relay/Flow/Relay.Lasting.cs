@@ -59,7 +59,7 @@ internal sealed unsafe partial class Relay
     /// <param name="link">The connection.</param>
     /// <param name="received">How many bytes of frames the other end has.</param>
     /// <param name="answer">Whether it is to say first how many have come here.</param>
-    public void Resume(IRelayLink link, ulong received, bool answer) => _loop!.Post(() =>
+    public void Resume(IRelayLink link, ulong received, bool answer) => Home.Post(() =>
     {
         if (_state.IsOver)
         {
@@ -85,18 +85,18 @@ internal sealed unsafe partial class Relay
         // What was said last may not have come.
         _ackNow = true;
         _acked = 0;
-        if ((answer && !Say(RelayFrameKind.Resumed, _come)) || _loop.Watch(_link, Events, _slot, LinkSide) < 0)
+        if ((answer && !Say(RelayFrameKind.Resumed, _come)) || _loop!.Watch(_link, Events, _slot, LinkSide) < 0)
         {
             LinkLost();
             return;
         }
 
         _hub.Resumed(this);
-        _loop.Schedule(this, _slot);
+        _loop!.Schedule(this, _slot);
     });
 
     /// <summary>There will be no other connection; from any thread.</summary>
-    public void GiveUp() => _loop!.Post(() =>
+    public void GiveUp() => Home.Post(() =>
     {
         if (!_state.IsOver && IsAway)
         {

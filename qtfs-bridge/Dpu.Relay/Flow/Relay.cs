@@ -76,6 +76,9 @@ internal sealed unsafe partial class Relay : ILoopSource
 
     public long Id { get; }
 
+    /// <summary>The loop that it was given to; before that nobody else knows of it.</summary>
+    public RelayLoop Home { get; set; } = null!;
+
     public RelayInfo Info { get; }
 
     public DateTimeOffset Started { get; }
@@ -99,7 +102,6 @@ internal sealed unsafe partial class Relay : ILoopSource
     {
         _slot = slot;
         Volatile.Write(ref _loop, loop);
-        _hub.Entered(this);
         Interlocked.MemoryBarrier();
         if (_aborted || loop.Watch(_local, Events, slot, LocalSide) < 0 || loop.Watch(_link, Events, slot, LinkSide) < 0)
         {

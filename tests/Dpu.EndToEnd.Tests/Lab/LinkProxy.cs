@@ -1,15 +1,16 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
+using System.Net;
 using System.Net.Sockets;
 using System.Text.Json.Nodes;
 
 namespace Dpu.EndToEnd.Tests.Lab;
 
-/// <summary>Stands between a runtime and its host on unix sockets, and can cut what crosses it.</summary>
+/// <summary>Stands between a runtime and its host, and can cut what crosses it.</summary>
 internal sealed class LinkProxy : IDisposable
 {
-    private readonly string _host;
-    private readonly Socket _listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+    private readonly EndPoint _host;
+    private readonly Socket _listener;
     private readonly ConcurrentBag<Socket> _sockets = [];
     private readonly Lock _lock = new();
     private volatile bool _closed;
@@ -21,9 +22,15 @@ internal sealed class LinkProxy : IDisposable
 
     /// <summary>Listens at <paramref name="path"/> for the host at <paramref name="host"/>.</summary>
     public LinkProxy(string path, string host)
+        : this(new UnixDomainSocketEndPoint(path), new UnixDomainSocketEndPoint(host))
+    {
+    }
+
+    private LinkProxy(EndPoint here, EndPoint host)
     {
         _host = host;
-        _listener.Bind(new UnixDomainSocketEndPoint(path));
+        _listener = New();
+        _listener.Bind(here);
         _listener.Listen();
         _ = Task.Run(AcceptAsync);
     }
@@ -39,7 +46,7 @@ internal sealed class LinkProxy : IDisposable
     public int Cuts { get; private set; }
 
     /// <summary>Starts agent and runtime with a proxy between, and a mount of all that is exported.</summary>
-    public static LinkProxy Up(Pair pair, out string target, string cache = ThreeMounts.None)
+    public static LinkProxy Up(Pair pair, out string target, string cache = ThreeMounts.None, Action<JsonObject>? configure = null)
     {
         string path = Path.Combine(pair.Folder, "proxy.sock");
         LinkProxy? proxy = null;
@@ -47,6 +54,14 @@ internal sealed class LinkProxy : IDisposable
             mount => mount["cache"] = cache,
             runtime =>
             {
+                configure?.Invoke(runtime);
+                if (pair.Kind == LinkKind.Tls)
+                {
+                    proxy = new LinkProxy(new IPEndPoint(IPAddress.Loopback, 0), IPEndPoint.Parse(pair.Endpoint["tcp://".Length..]));
+                    runtime["hosts"]![0]!["endpoint"] = $"tcp://{proxy._listener.LocalEndPoint}";
+                    return;
+                }
+
                 proxy = new LinkProxy(path, pair.Endpoint["unix://".Length..]);
                 runtime["hosts"]![0]!["endpoint"] = $"unix://{path}";
             });
@@ -114,10 +129,10 @@ internal sealed class LinkProxy : IDisposable
                     continue;
                 }
 
-                var far = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+                Socket far = New();
                 try
                 {
-                    await far.ConnectAsync(new UnixDomainSocketEndPoint(_host));
+                    await far.ConnectAsync(_host);
                 }
                 catch (SocketException)
                 {
@@ -143,6 +158,10 @@ internal sealed class LinkProxy : IDisposable
             // Expected at the end.
         }
     }
+
+    private Socket New() => _host is IPEndPoint
+        ? new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp)
+        : new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
 
     private void TellCut()
     {
