@@ -25,6 +25,9 @@ internal enum RelayFrameKind : byte
 
     /// <summary>First, from the host, where a program of it has connected: that one's user and group, 4 bytes each, as the DPU names them.</summary>
     Accepted = 6,
+
+    /// <summary>Descriptors that came beside the first byte, or the message, of the data that follow (<see cref="Descriptors.DescriptorList"/>).</summary>
+    Rights = 7,
 }
 
 /// <summary>
@@ -64,6 +67,7 @@ internal static class RelayFrame
             RelayFrameKind.Opened => size == sizeof(int),
             RelayFrameKind.Accepted => size == 2 * sizeof(uint),
             RelayFrameKind.Data => size <= MaxContentSize,
+            RelayFrameKind.Rights => size is > 0 and <= Descriptors.DescriptorList.MaxSize,
             RelayFrameKind.End or RelayFrameKind.Stop or RelayFrameKind.Reset => size == 0,
             _ => false,
         };
