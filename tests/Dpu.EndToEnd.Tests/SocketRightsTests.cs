@@ -259,4 +259,50 @@ public sealed class SocketRightsTests
             Assert.Contains("only unix sockets cross", log);
         }
     }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void AThousandPasses_LeaveNoDescriptorInEitherDaemon()
+    {
+        const int Rounds = 250;
+        (int Runtime, int Agent) before = default;
+        for (int run = 0; run < 2; run++)
+        {
+            // What is made once, as threads and pools, is there after the first.
+            int rounds = run == 0 ? 5 : Rounds;
+            (string[] host, _) = Run(
+                $"many-{run}",
+                $$"""
+                open('many', 'w').write('m')
+                c, _ = listener('many{{run}}.sock').accept()
+                for i in range({{rounds}}):
+                    data, fds = take(c); assert data == b'm' and len(fds) == 4, (data, fds)
+                    os.write(fds[1], b'p'); os.write(fds[2], b's')
+                    for fd in fds: os.close(fd)
+                    give(c, b'a')
+                say('done')
+                """,
+                $$"""
+                s = connected('many{{run}}.sock')
+                for i in range({{rounds}}):
+                    f = os.open('many', os.O_RDONLY); r, w = os.pipe(); a, b = socket.socketpair(); m = os.memfd_create('m')
+                    give(s, b'm', f, w, b.fileno(), m)
+                    os.close(f); os.close(w); b.close(); os.close(m)
+                    assert os.read(r, 10) == b'p' and a.recv(10) == b's' and os.read(r, 10) == b'' and a.recv(10) == b''
+                    os.close(r); a.close(); s.recv(1)
+                """);
+            CollectionAssert.AreEqual(new[] { "done" }, host);
+            if (run == 0)
+            {
+                before = (Descriptors(s_pair.Runtime), Descriptors(s_pair.Agent));
+            }
+        }
+
+        Eventually.True(
+            () => Descriptors(s_pair.Runtime) <= before.Runtime && Descriptors(s_pair.Agent) <= before.Agent,
+            Pair.Limit,
+            $"the descriptors of both daemons: {before} before");
+    }
+
+    private static int Descriptors(Daemon daemon) => Directory.GetFileSystemEntries($"/proc/{daemon.Id}/fd").Length;
 }

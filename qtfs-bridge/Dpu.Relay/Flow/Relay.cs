@@ -193,9 +193,6 @@ internal sealed unsafe partial class Relay : ILoopSource
     {
         switch (step)
         {
-            case RelayStep.ShutWrite:
-                _ = sys_socket.shutdown(_localHandle, sys_socket.SHUT_WR);
-                break;
             case RelayStep.ShutRead or RelayStep.ShutWrite when _end != LocalEnd.Socket:
                 // A pipe has one direction; what is said of the other one is nothing new.
                 if (_end == (step == RelayStep.ShutRead ? LocalEnd.FileToRead : LocalEnd.FileToWrite))
@@ -203,6 +200,9 @@ internal sealed unsafe partial class Relay : ILoopSource
                     _state.LocalEnded();
                 }
 
+                break;
+            case RelayStep.ShutWrite:
+                _ = sys_socket.shutdown(_localHandle, sys_socket.SHUT_WR);
                 break;
             case RelayStep.ShutRead:
                 _ = sys_socket.shutdown(_localHandle, sys_socket.SHUT_RD);
