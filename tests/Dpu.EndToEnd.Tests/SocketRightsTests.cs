@@ -396,4 +396,39 @@ public sealed class SocketRightsTests
         using Dpu.Link.LinkConnection again = Dial(16, make: true, 2);
         Assert.AreEqual(-Dpu.Linux.errno.ENOBUFS, Dpu.Relay.RelayDialer.AwaitOpened(again), "a token that is used already");
     }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void OverTls_AndForASquashedUser_TheyCrossAsThePolicyHasIt()
+    {
+        using var pair = new Pair(LinkKind.Tls);
+        JsonObject export = Pair.Export("data", pair.ExportRoot, squash: "root");
+        export["sockets"] = new JsonObject { ["connect"] = new JsonArray("*.sock") };
+        pair.AgentConfiguration["exports"] = new JsonArray(export);
+        string mount = pair.Up();
+        File.SetUnixFileMode(pair.Folder, (UnixFileMode)0x1ed);
+        using RunningProgram server = Shell.StartPythonServer(
+            Tools + """
+            open('open', 'w').write('for all'); os.chmod('open', 0o644); open('shut', 'w').write('for root'); os.chmod('shut', 0o600)
+            os.umask(0); l = listener('tls.sock'); c, _ = l.accept()
+            data, fds = take(c); say(data, os.read(fds[0], 100), os.read(fds[1], 100))
+            give(c, b'back', os.open('open', os.O_RDWR), os.open('open', os.O_RDONLY), os.open('shut', os.O_RDONLY))
+            say(c.recv(10))
+            """,
+            pair.ExportRoot);
+        string[] lines = Shell.Python(
+            Tools + """
+            r, w = os.pipe(); os.write(w, b'piped')
+            s = connected('tls.sock')
+            give(s, b'there', os.open('open', os.O_RDONLY), r)
+            data, fds = take(s)
+            def use(fd):
+                try: return os.read(fd, 100)
+                except OSError as e: return errno.errorcode[e.errno]
+            say(data, [use(fd) for fd in fds]); s.send(b'ok')
+            """,
+            mount);
+        CollectionAssert.AreEqual(new[] { "b'back' ['EBADF', b'for all', 'EBADF']" }, lines, "neither more access nor more files than the mount gives");
+        CollectionAssert.AreEqual(new[] { "ready", "b'there' b'for all' b'piped'", "b'ok'" }, Shell.End(server));
+    }
 }

@@ -44,10 +44,7 @@ public static unsafe class cmsg
     public const int SCM_RIGHTS = 1;
     public const int SCM_CREDENTIALS = 2;
 
-    /// <summary>SCM_MAX_FD of the kernel (include/net/scm.h): descriptors beside a message at most.</summary>
-    public const int MostDescriptors = 253;
-
-    /// <summary>CMSG_SPACE of that many descriptors.</summary>
+    /// <summary>CMSG_SPACE of so many descriptors.</summary>
     public static int SpaceOf(int descriptors) => (sizeof(cmsghdr) + (descriptors * sizeof(int)) + sizeof(nuint) - 1) & ~(sizeof(nuint) - 1);
 
     /// <summary>Writes descriptors; how many bytes of <paramref name="control"/>, which has <see cref="SpaceOf"/>.</summary>

@@ -11,8 +11,11 @@ namespace Dpu.Relay.Descriptors;
 /// </summary>
 internal static class DescriptorList
 {
+    /// <summary>The most descriptors: SCM_MAX_FD of the kernel (include/net/scm.h), what a message can have beside it.</summary>
+    public const int Most = 253;
+
     /// <summary>The longest content.</summary>
-    public const int MaxSize = sizeof(uint) + (cmsg.MostDescriptors * (EntrySize + limits.PATH_MAX));
+    public const int MaxSize = sizeof(uint) + (Most * (EntrySize + limits.PATH_MAX));
 
     private const int EntrySize = 32;
 
@@ -43,7 +46,7 @@ internal static class DescriptorList
     public static bool TryRead(ReadOnlySpan<byte> content, [NotNullWhen(true)] out PassedDescriptor[]? descriptors)
     {
         descriptors = null;
-        if (content.Length < sizeof(uint) || BinaryPrimitives.ReadUInt32LittleEndian(content) is not (> 0 and <= cmsg.MostDescriptors and var count))
+        if (content.Length < sizeof(uint) || BinaryPrimitives.ReadUInt32LittleEndian(content) is not (> 0 and <= Most and var count))
         {
             return false;
         }

@@ -53,7 +53,8 @@ internal sealed unsafe partial class Relay : ILoopSource
 
     public Relay(RelayHub hub, long id, SafeHandle local, IRelayLink link, RelayInfo info, DateTimeOffset started, ucred? speaker, IDescriptorPassing? passing)
     {
-        _passing = passing;
+        // Of datagrams the programs are behind another socket still (DatagramProxy).
+        _passing = info.Kind == SocketKind.Datagram ? null : passing;
         _end = info.End;
         _hub = hub;
         Id = id;
