@@ -31,6 +31,7 @@ public static class RuntimeComposition
         });
         services.AddSingleton<HostLinks>();
         services.AddSingleton<RelayHub>();
+        services.AddSingleton(s => new MountedFiles(s.GetRequiredService<MountManager>));
         services.AddSingleton<ISocketRelays, SocketRelays>();
         services.AddSingleton<MountManager>();
         services.AddSingleton(s => new DaemonStatusSource(

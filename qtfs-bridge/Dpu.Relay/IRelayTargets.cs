@@ -14,7 +14,7 @@ public interface IRelayTargets
     /// <summary>Connects, or waits for who connects; on a thread of the connection's own, which may wait and may change its identity.</summary>
     /// <param name="connection">The connection of an admitted hello. Nothing comes on it before it is answered but its end.</param>
     /// <param name="target">The socket.</param>
-    /// <returns>0, or a negated errno.</returns>
+    /// <returns>0, or a negated errno. Without a target the connection ends when that is told.</returns>
     int Connect(LinkConnection connection, out RelayTarget? target);
 }
 
@@ -27,4 +27,13 @@ public sealed record RelayTarget(SafeHandle Socket, ucred Speaker, Func<IDisposa
 {
     /// <summary>Who has connected to it, for whom the DPU is told; null where the DPU connects.</summary>
     public (uint Uid, uint Gid)? Visitor { get; init; }
+
+    /// <summary>Carries the descriptors that programs pass on it; null where none cross.</summary>
+    public Descriptors.IDescriptorPassing? Passing { get; init; }
+
+    /// <summary>What it is, where it is no socket.</summary>
+    public LocalEnd End { get; init; }
+
+    /// <summary>Its type, where the DPU does not say it.</summary>
+    public SocketKind Kind { get; init; }
 }

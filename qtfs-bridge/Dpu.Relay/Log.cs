@@ -8,7 +8,7 @@ internal static partial class Log
     [LoggerMessage(2200, LogLevel.Debug, "relay {Id} of {Path} with '{Peer}' ended (broken off: {Broken}; {Sent} bytes sent, {Received} received)")]
     public static partial void RelayEnded(ILogger logger, long id, string path, string peer, bool broken, long sent, long received);
 
-    [LoggerMessage(2201, LogLevel.Warning, "{Count} file descriptors that a program passed on {Path} did not cross the link to '{Peer}': descriptors cannot be passed through it; the data beside them did")]
+    [LoggerMessage(2201, LogLevel.Warning, "{Count} file descriptors that a program passed on {Path} did not cross the link to '{Peer}': descriptors cannot be passed on this connection, or there was no room for them (raise LimitNOFILE= of the service); the data beside them did")]
     public static partial void DescriptorsDropped(ILogger logger, string path, string peer, int count);
 
     [LoggerMessage(2202, LogLevel.Warning, "a connection of {Path} with '{Peer}' was broken off: a program sent a message of more than {Limit} bytes, the most that cross")]
@@ -22,4 +22,10 @@ internal static partial class Log
 
     [LoggerMessage(2205, LogLevel.Debug, "relay {Id} of {Path} with '{Peer}' goes on with another connection of the link")]
     public static partial void RelayResumed(ILogger logger, long id, string path, string peer);
+
+    [LoggerMessage(2210, LogLevel.Warning, "a program passed {Link} on {Path}, which cannot cross the link to '{Peer}': {Reason}. In its place the other program gets a descriptor with which every call fails (EBADF)")]
+    public static partial void DescriptorRefused(ILogger logger, string link, string path, string peer, string reason);
+
+    [LoggerMessage(2211, LogLevel.Warning, "a descriptor ({Kind}) that was passed on {Path} by a program of '{Peer}' could not be made here: {Reason}. In its place the program here gets a descriptor with which every call fails (EBADF)")]
+    public static partial void DescriptorNotMade(ILogger logger, Descriptors.DescriptorKind kind, string path, string peer, string reason);
 }

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using Dpu.Link;
 using Dpu.Linux;
+using Dpu.Relay.Descriptors;
 using Dpu.Relay.Flow;
 using Microsoft.Extensions.Logging;
 
@@ -23,6 +24,7 @@ public sealed class RelayHub : IDisposable
     private long _broken;
     private long _resumed;
     private long _dropped;
+    private long _passed;
     private long _sent;
     private long _received;
     private bool _disposed;
@@ -46,6 +48,9 @@ public sealed class RelayHub : IDisposable
     /// <summary>Descriptors that programs sent beside their data and that did not cross.</summary>
     public long DroppedDescriptors => Interlocked.Read(ref _dropped);
 
+    /// <summary>Descriptors that programs here have passed, and that crossed.</summary>
+    public long PassedDescriptors => Interlocked.Read(ref _passed);
+
     /// <summary>Bytes from local programs, of relays that there are and that there were.</summary>
     public long Sent => Interlocked.Read(ref _sent) + _relays.Values.Sum(relay => relay.Snapshot().Sent);
 
@@ -59,22 +64,25 @@ public sealed class RelayHub : IDisposable
     public IReadOnlyList<RelaySnapshot> Relays => [.. _relays.Values.Select(relay => relay.Snapshot()).OrderBy(relay => relay.Id)];
 
     /// <summary>Begins to relay; both are the hub's from now on.</summary>
-    /// <param name="local">A unix socket, connected.</param>
+    /// <param name="local">What <see cref="RelayInfo.End"/> says: a unix socket, connected, or the end of a pipe that does not wait.</param>
     /// <param name="link">A connection of the link after its first frame; kept where it was accepted.</param>
     /// <param name="info">What it is between.</param>
     /// <param name="speaker">Whom its messages are from, for local programs that ask; null for this process.</param>
     /// <param name="ended">Told at its end, whether it broke off; must not block.</param>
     /// <param name="continuity">How it outlives the connection; null where it does not.</param>
+    /// <param name="passing">Carries descriptors that programs pass; null where none cross.</param>
     /// <returns>What breaks it off.</returns>
-    public IDisposable Start(SafeHandle local, LinkConnection link, RelayInfo info, ucred? speaker = null, Action<bool>? ended = null, RelayContinuity? continuity = null) =>
-        Start(local, LinkOf(link), info, speaker, ended, continuity);
+    public IDisposable Start(
+        SafeHandle local, LinkConnection link, RelayInfo info, ucred? speaker = null, Action<bool>? ended = null, RelayContinuity? continuity = null, IDescriptorPassing? passing = null) =>
+        Start(local, LinkOf(link), info, speaker, ended, continuity, passing);
 
     internal static IRelayLink LinkOf(LinkConnection link) => link.IsPlain ? new PlainLink(link) : new TlsLink(link);
 
-    internal IDisposable Start(SafeHandle local, IRelayLink link, RelayInfo info, ucred? speaker = null, Action<bool>? ended = null, RelayContinuity? continuity = null)
+    internal IDisposable Start(
+        SafeHandle local, IRelayLink link, RelayInfo info, ucred? speaker = null, Action<bool>? ended = null, RelayContinuity? continuity = null, IDescriptorPassing? passing = null)
     {
         long id = Interlocked.Increment(ref _lastId);
-        var relay = new Flow.Relay(this, id, local, link, info, _time.GetUtcNow(), speaker, continuity) { Ended = ended };
+        var relay = new Flow.Relay(this, id, local, link, info, _time.GetUtcNow(), speaker, continuity, passing) { Ended = ended };
         _relays[id] = relay;
         relay.Home = Loop(id);
         relay.Home.Add(relay);
@@ -141,6 +149,12 @@ public sealed class RelayHub : IDisposable
     {
         Interlocked.Add(ref _dropped, count);
         Log.DescriptorsDropped(_logger, relay.Info.Path, relay.Info.Peer, count);
+    }
+
+    internal void CountPassed(int passed, int refused)
+    {
+        Interlocked.Add(ref _passed, passed);
+        Interlocked.Add(ref _dropped, refused);
     }
 
     internal void MessageTooLong(Flow.Relay relay) => Log.MessageTooLong(_logger, relay.Info.Path, relay.Info.Peer, Wire.RelayFrame.MaxContentSize);

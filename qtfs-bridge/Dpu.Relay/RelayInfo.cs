@@ -7,7 +7,11 @@ namespace Dpu.Relay;
 /// <param name="Uid">Whom it serves: on the DPU the program's uid, on the host the one it was mapped to.</param>
 /// <param name="Gid">Likewise.</param>
 /// <param name="Pid">The program on the DPU; 0 where it is not known.</param>
-public sealed record RelayInfo(string Peer, string Path, SocketKind Kind, uint Uid, uint Gid, int Pid);
+public sealed record RelayInfo(string Peer, string Path, SocketKind Kind, uint Uid, uint Gid, int Pid)
+{
+    /// <summary>What this end is.</summary>
+    public LocalEnd End { get; init; }
+}
 
 /// <summary>A relay at one moment.</summary>
 /// <param name="Id">Its number, unique in this process.</param>

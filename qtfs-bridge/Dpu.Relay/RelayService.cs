@@ -126,7 +126,7 @@ public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkSer
             return false;
         }
 
-        var info = new RelayInfo(connection.Peer.Name, connection.Reply.Relay?.Path ?? "", (SocketKind)asked.Type, target.Speaker.uid, target.Speaker.gid, asked.Pid);
+        var info = new RelayInfo(connection.Peer.Name, connection.Reply.Relay?.Path ?? "", target.Kind == SocketKind.None ? (SocketKind)asked.Type : target.Kind, target.Speaker.uid, target.Speaker.gid, asked.Pid) { End = target.End };
         connection.Keep();
         try
         {
@@ -142,7 +142,7 @@ public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkSer
                 {
                     target.Leave(known);
                 }
-            }, continuity);
+            }, continuity, target.Passing);
             if (!target.Join(breaker))
             {
                 breaker.Dispose();

@@ -58,6 +58,16 @@ public sealed partial class MountManager : IAsyncDisposable, IHealthProbe
         }
     }
 
+    /// <summary>The mount of a host that a test finds among those that stand; null for none. Where it is, which device and which number it has.</summary>
+    internal (string Target, long Device, ulong Id)? Find(string host, Func<RemoteMount, bool> test)
+    {
+        lock (_lock)
+        {
+            RemoteMount? found = _entries.Select(entry => entry.Mount).FirstOrDefault(mount => mount is not null && mount.Options.Host == host && test(mount));
+            return found is null ? null : (found.Options.Target, found.DeviceNumber, found.Id);
+        }
+    }
+
     /// <summary>What all mounts have done, oldest first.</summary>
     public IReadOnlyList<MountStats> Stats
     {

@@ -239,7 +239,8 @@ internal sealed class OfferedSocket : IOfferedSocket
             string path = Printable.Clean($"{_socket.Target}/{connection.Reply.Relay?.Path}", limits.PATH_MAX);
             var info = new RelayInfo(_socket.Host, path, (SocketKind)_socket.Type, uid, gid, _socket.Pid);
             var speaker = new ucred { pid = Environment.ProcessId, uid = uid, gid = gid };
-            _ = _relays.Start(_hub, local, connection, info, over, continuity, speaker);
+            var program = new PeerCredentials(_socket.Pid, _socket.Uid, _socket.Gid, []);
+            _ = _relays.Start(_hub, local, connection, info, over, continuity, speaker, _owner.PassingOf(_socket.Host, _socket.MountId, program, path, _relays));
         }
         catch (Exception e) when (e is ObjectDisposedException or IOException)
         {

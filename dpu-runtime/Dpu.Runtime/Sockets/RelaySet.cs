@@ -13,7 +13,8 @@ internal sealed class RelaySet
 
     /// <summary>Begins one, and returns what breaks it off; its ends are the hub's from now on.</summary>
     /// <exception cref="ObjectDisposedException">The hub has ended.</exception>
-    public IDisposable Start(RelayHub hub, SafeHandle local, LinkConnection connection, RelayInfo info, Action? ended, RelayContinuity? continuity, Dpu.Linux.ucred? speaker = null)
+    public IDisposable Start(
+        RelayHub hub, SafeHandle local, LinkConnection connection, RelayInfo info, Action? ended, RelayContinuity? continuity, Dpu.Linux.ucred? speaker = null, Dpu.Relay.Descriptors.IDescriptorPassing? passing = null)
     {
         IDisposable? relay = null;
         bool over = false;
@@ -29,7 +30,7 @@ internal sealed class RelaySet
             }
 
             ended?.Invoke();
-        }, continuity);
+        }, continuity, passing);
         bool broken;
         lock (_lock)
         {
@@ -46,6 +47,30 @@ internal sealed class RelaySet
         }
 
         return relay;
+    }
+
+    /// <summary>Something else that ends with them: a listener; ended at once where they have.</summary>
+    public void Add(IDisposable other)
+    {
+        lock (_lock)
+        {
+            if (!_broken)
+            {
+                _ = _relays.Add(other);
+                return;
+            }
+        }
+
+        other.Dispose();
+    }
+
+    /// <summary>It has ended.</summary>
+    public void Remove(IDisposable other)
+    {
+        lock (_lock)
+        {
+            _ = _relays.Remove(other);
+        }
     }
 
     /// <summary>Breaks all off, those that come too.</summary>

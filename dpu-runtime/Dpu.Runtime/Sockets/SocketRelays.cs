@@ -16,7 +16,8 @@ namespace Dpu.Runtime.Sockets;
 /// <param name="hub">Moves the bytes.</param>
 /// <param name="hosts">The links.</param>
 /// <param name="logger">The log.</param>
-public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRelays> logger) : ISocketRelays, IDisposable
+/// <param name="files">The files that programs pass.</param>
+public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRelays> logger, MountedFiles files) : ISocketRelays, IDisposable
 {
     // As many as wait to be accepted at once; the system's own limit is lower by default (net.core.somaxconn).
     private const int Backlog = 4096;
@@ -27,6 +28,8 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
     private readonly DialThreads _visitors = new("visitor dial");
 
     private readonly RelayRedials _redials = new(hosts);
+    // What programs pass: each is a connection of its own, and files are opened and closed through mounts.
+    private readonly DialThreads _passed = new("passed descriptors");
 
     internal ILogger Logger => logger;
 
@@ -53,6 +56,7 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
         _dials.Dispose();
         _visitors.Dispose();
         _redials.Dispose();
+        _passed.Dispose();
     }
 
     /// <summary>Asks that a relay outlive its connection, as the configuration says for that host.</summary>
@@ -72,6 +76,10 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
 
     /// <summary>How a relay by a connection outlives it; null where it does not.</summary>
     internal RelayContinuity? ContinuityOf(LinkConnection connection, string host) => RelayContinuity.Of(connection, lost => _redials.Begin(host, lost));
+
+    /// <summary>What carries the descriptors that programs pass on a connection.</summary>
+    internal RuntimePassing PassingOf(string host, Func<ulong> mountId, PeerCredentials program, string path, RelaySet relays) =>
+        new(hub, _passed, hosts, files, relays, host, mountId, program, path, logger);
 
     /// <summary>Has something done soon for a program of a host, on another thread; it must not throw.</summary>
     internal void RunForHost(Action work) => _visitors.Run(work);
@@ -110,8 +118,9 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
                 int error = Open(link, parameters, out LinkConnection? connection, out RelayContinuity? continuity);
                 if (connection is not null)
                 {
-                    string path = $"{socket.Target}/{connection.Reply.Relay?.Path}";
-                    return relays.Start(hub, local, connection, new RelayInfo(socket.Host, Printable.Clean(path, limits.PATH_MAX), (SocketKind)socket.Type, program.Uid, program.Gid, program.Pid), ended, continuity);
+                    string path = Printable.Clean($"{socket.Target}/{connection.Reply.Relay?.Path}", limits.PATH_MAX);
+                    var info = new RelayInfo(socket.Host, path, (SocketKind)socket.Type, program.Uid, program.Gid, program.Pid);
+                    return relays.Start(hub, local, connection, info, ended, continuity, passing: PassingOf(socket.Host, socket.MountId, program, path, relays));
                 }
 
                 reason = $"the host's kernel refused: {Marshal.GetPInvokeErrorMessage(-error)}";

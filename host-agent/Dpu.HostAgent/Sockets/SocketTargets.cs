@@ -1,22 +1,104 @@
+using System.Runtime.InteropServices;
 using Dpu.Link;
+using Dpu.Linux;
 using Dpu.Proto.V1;
 using Dpu.Qtfs.Export;
 using Dpu.Relay;
+using Dpu.Relay.Descriptors;
+using Microsoft.Win32.SafeHandles;
 
 namespace Dpu.HostAgent.Sockets;
 
-/// <summary>What DPUs may connect to, the sockets of their mounts that the exports' policy names, and those that they have bound.</summary>
+/// <summary>
+/// What DPUs may connect to: the sockets of their mounts that the exports' policy names, those that they have bound, and what programs have
+/// passed through the relays of these.
+/// </summary>
 /// <param name="exports">The mounts and their policy.</param>
-public sealed class SocketTargets(ExportService exports) : IRelayTargets
+/// <param name="hub">The relays.</param>
+/// <param name="time">The clock.</param>
+/// <param name="logger">The log.</param>
+public sealed class SocketTargets(ExportService exports, RelayHub hub, TimeProvider time, ILogger<SocketTargets> logger) : IRelayTargets, IDisposable
 {
+    private readonly DialThreads _workers = new("passed descriptors");
+    private readonly PassedTokens _tokens = new(time);
+
     /// <inheritdoc/>
-    public HelloReply Admit(LinkPeer peer, Hello hello) => exports.AdmitSocket(peer, hello);
+    public HelloReply Admit(LinkPeer peer, Hello hello)
+    {
+        ArgumentNullException.ThrowIfNull(hello);
+        return hello.Relay.TargetCase == RelayParameters.TargetOneofCase.Passed && hello.Relay.Passed.Token.Length != Dpu.Relay.Descriptors.PassedDescriptor.TokenSize
+            ? new HelloReply { Status = HelloStatus.Malformed, Message = "a passed descriptor must be named by a token of 16 bytes" }
+            : exports.AdmitSocket(peer, hello);
+    }
 
     /// <inheritdoc/>
     public int Connect(LinkConnection connection, out RelayTarget? target)
     {
+        ArgumentNullException.ThrowIfNull(connection);
+        target = null;
+        if (exports.FilesOf(connection) is not { } files)
+        {
+            return -errno.ECONNREFUSED;
+        }
+
+        var passing = new HostPassing(hub, _workers, _tokens, files, connection, logger);
+        if (connection.Hello.Relay.TargetCase == RelayParameters.TargetOneofCase.Passed)
+        {
+            return Join(connection, files, passing, out target);
+        }
+
         int error = exports.ConnectSocket(connection, out ServedSocket? socket);
-        target = socket is null ? null : new RelayTarget(socket.Socket, socket.Speaker, socket.Join, socket.Leave) { Visitor = socket.Visitor };
+        target = socket is null ? null : new RelayTarget(socket.Socket, socket.Speaker, socket.Join, socket.Leave) { Visitor = socket.Visitor, Passing = passing };
         return error;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _workers.Dispose();
+        _tokens.Dispose();
+    }
+
+    private int Join(LinkConnection connection, PassedFiles files, HostPassing passing, out RelayTarget? target)
+    {
+        target = null;
+        Proto.V1.PassedDescriptor asked = connection.Hello.Relay.Passed;
+        string session = HostPassing.SessionOf(connection);
+        ReadOnlySpan<byte> token = asked.Token.Span;
+        SafeHandle? end;
+        (DescriptorKind kind, DescriptorFlags flags) = ((DescriptorKind)Math.Min(asked.Kind, byte.MaxValue), (DescriptorFlags)asked.Flags & DescriptorFlags.All);
+        LocalEnd local;
+        if (asked.Make)
+        {
+            if (!Descriptor.TryMakePair(new(kind, flags), out SafeFileHandle? program, out SafeFileHandle? relays))
+            {
+                return -errno.EOPNOTSUPP;
+            }
+
+            if (!_tokens.TryAdd(session, token, program!, kind, flags))
+            {
+                program!.Dispose();
+                relays!.Dispose();
+                return -errno.ENOBUFS;
+            }
+
+            (end, local) = (relays, Descriptor.OppositeOf(kind));
+        }
+        else if (_tokens.TryTake(session, token, out end, out kind, out flags))
+        {
+            local = Descriptor.EndOf(kind);
+        }
+        else
+        {
+            return -errno.ENOENT;
+        }
+
+        target = new RelayTarget(end!, files.SpeakerOf(connection.Hello.Relay), files.TryJoin, files.Leave)
+        {
+            Passing = passing,
+            End = local,
+            Kind = Descriptor.KindOf(flags),
+        };
+        return 0;
     }
 }

@@ -9,6 +9,7 @@ public static class eventfd_h
 {
     public const int EFD_CLOEXEC = 0x80000;
     public const int EFD_NONBLOCK = 0x800;
+    public const int EFD_SEMAPHORE = 1;
 }
 
 public static unsafe partial class LibC

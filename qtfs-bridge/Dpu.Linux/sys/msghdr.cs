@@ -44,6 +44,19 @@ public static unsafe class cmsg
     public const int SCM_RIGHTS = 1;
     public const int SCM_CREDENTIALS = 2;
 
+    /// <summary>CMSG_SPACE of so many descriptors.</summary>
+    public static int SpaceOf(int descriptors) => (sizeof(cmsghdr) + (descriptors * sizeof(int)) + sizeof(nuint) - 1) & ~(sizeof(nuint) - 1);
+
+    /// <summary>Writes descriptors; how many bytes of <paramref name="control"/>, which has <see cref="SpaceOf"/>.</summary>
+    public static int PutDescriptors(byte* control, ReadOnlySpan<int> descriptors)
+    {
+        int space = SpaceOf(descriptors.Length);
+        new Span<byte>(control, space).Clear();
+        *(cmsghdr*)control = new cmsghdr { cmsg_len = (nuint)(sizeof(cmsghdr) + (descriptors.Length * sizeof(int))), cmsg_level = sys_socket.SOL_SOCKET, cmsg_type = SCM_RIGHTS };
+        descriptors.CopyTo(new Span<int>(control + sizeof(cmsghdr), descriptors.Length));
+        return space;
+    }
+
     /// <summary>CMSG_SPACE(sizeof(struct ucred)).</summary>
     public static int SpaceOfCredentials => (sizeof(cmsghdr) + sizeof(ucred) + sizeof(nuint) - 1) & ~(sizeof(nuint) - 1);
 

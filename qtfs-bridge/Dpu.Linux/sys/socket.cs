@@ -32,6 +32,7 @@ public static unsafe partial class sys_socket
     public const int SO_PEERCRED = 17;
     public const int SO_RCVTIMEO = 20;
     public const int SO_ACCEPTCONN = 30;
+    public const int SO_DOMAIN = 39;
     public const int SO_SNDTIMEO = 21;
     public const int MSG_WAITALL = 0x100;
     public const int MSG_NOSIGNAL = 0x4000;

@@ -30,7 +30,7 @@ public sealed partial class ExportService
     public HelloReply AdmitSocket(LinkPeer peer, Hello hello)
     {
         RelayParameters asked = hello.Relay;
-        if (asked.TargetCase is not (RelayParameters.TargetOneofCase.Node or RelayParameters.TargetOneofCase.Offered))
+        if (asked.TargetCase is not (RelayParameters.TargetOneofCase.Node or RelayParameters.TargetOneofCase.Offered or RelayParameters.TargetOneofCase.Passed))
         {
             return Refuse(HelloStatus.Malformed, "a hello for service relay must name a socket");
         }
@@ -38,6 +38,11 @@ public sealed partial class ExportService
         if (MountOf(peer, hello) is not { } mount)
         {
             return Refuse(HelloStatus.SessionInvalid, "the session has no such mount; look the socket up again");
+        }
+
+        if (asked.TargetCase == RelayParameters.TargetOneofCase.Passed)
+        {
+            return AdmitPassed(mount);
         }
 
         if (asked.TargetCase == RelayParameters.TargetOneofCase.Offered)
@@ -160,7 +165,12 @@ public sealed partial class ExportService
     {
         lock (_lock)
         {
-            ulong id = hello.Relay.TargetCase == RelayParameters.TargetOneofCase.Offered ? hello.Relay.Offered.MountId : hello.Relay.Node.MountId;
+            ulong id = hello.Relay.TargetCase switch
+            {
+                RelayParameters.TargetOneofCase.Offered => hello.Relay.Offered.MountId,
+                RelayParameters.TargetOneofCase.Passed => hello.Relay.Passed.MountId,
+                _ => hello.Relay.Node.MountId,
+            };
             return _sessions.GetValueOrDefault(SessionId(hello)) is { } session && session.Peer == peer.Name
                 && session.Mounts.GetValueOrDefault(id) is { Ended: false } mount
                 ? mount

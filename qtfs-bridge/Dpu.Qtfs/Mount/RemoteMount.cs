@@ -242,10 +242,10 @@ public sealed partial class RemoteMount : IDisposable
     internal MountSockets? Sockets { get; }
 
     /// <summary>The mount's number in the session, of the moment.</summary>
-    internal ulong Id => Volatile.Read(ref _id);
+    public ulong Id => Volatile.Read(ref _id);
 
     /// <summary>The minor number of the mount's device; the major number is 0.</summary>
-    internal long DeviceNumber => _device.ConnectionNumber;
+    public long DeviceNumber => _device.ConnectionNumber;
 
     internal OverflowQueue Overflow => Guard.Overflow;
 

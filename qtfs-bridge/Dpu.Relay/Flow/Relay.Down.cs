@@ -10,6 +10,11 @@ internal sealed unsafe partial class Relay
     {
         for (int turn = 0; turn < Budget; turn++)
         {
+            if (_making)
+            {
+                return false;
+            }
+
             if (_fromLink.Length > _unskimmed)
             {
                 int used;
@@ -120,7 +125,8 @@ internal sealed unsafe partial class Relay
                 }
 
                 at += RelayFrame.HeaderSize;
-                if (kind != RelayFrameKind.Data)
+                _isRights = kind == RelayFrameKind.Rights;
+                if (kind != RelayFrameKind.Data && !_isRights)
                 {
                     Do(_state.Received(kind));
                     continue;
@@ -136,9 +142,21 @@ internal sealed unsafe partial class Relay
             }
 
             int ready = Math.Min(_left, count - at);
-            if (_messages ? ready < _left : ready == 0 && _left > 0)
+            if (_messages || _isRights ? ready < _left : ready == 0 && _left > 0)
             {
                 return at;
+            }
+
+            if (_isRights)
+            {
+                (at, _left, _inFrame, _isRights) = (at + ready, 0, false, false);
+                waits = Make(new ReadOnlySpan<byte>(bytes + at - ready, ready));
+                if (waits)
+                {
+                    return at;
+                }
+
+                continue;
             }
 
             int sent = _state.WritesLocal && (_messages || ready > 0) ? SendLocal(bytes + at, ready) : ready;
@@ -167,11 +185,12 @@ internal sealed unsafe partial class Relay
         bool raised = false;
         while (true)
         {
-            int sent = LocalSocket.Send(_local, bytes, size, _speaker);
+            int sent = _end != LocalEnd.Socket ? LocalFile.Write(_local, bytes, size, _end) : LocalSocket.Send(_local, bytes, size, _speaker, _given);
             switch (sent)
             {
                 case >= 0:
                     Interlocked.Add(ref _received, sent);
+                    LetGo();
                     return sent;
                 case -errno.EINTR:
                     continue;
@@ -183,8 +202,13 @@ internal sealed unsafe partial class Relay
                     raised = true;
                     _ = LocalSocket.SetOption(_localHandle, sys_socket.SO_SNDBUFFORCE, 2 * RelayFrame.MaxContentSize);
                     continue;
+                case -errno.ETOOMANYREFS when _given is not null:
+                    // Programs here hold too many in their sockets: the data go without.
+                    _hub.DescriptorsDropped(this, _given.Length);
+                    LetGo();
+                    continue;
                 case -errno.EPIPE or -errno.ENOTCONN:
-                    _state.LocalStopped();
+                    LocalStopped();
                     return size;
                 default:
                     _state.LocalReset();

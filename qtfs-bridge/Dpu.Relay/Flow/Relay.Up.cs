@@ -46,7 +46,7 @@ internal sealed unsafe partial class Relay
                     return false;
                 }
             }
-            else if (!_linkWritable || !_localReadable || !_state.ReadsLocal || _toLink.Kept >= Window || !ReadLocal(scratch))
+            else if (_describing || !_linkWritable || !_localReadable || !_state.ReadsLocal || _toLink.Kept >= Window || !ReadLocal(scratch))
             {
                 return false;
             }
@@ -70,10 +70,23 @@ internal sealed unsafe partial class Relay
     private bool ReadLocal(byte* scratch)
     {
         byte* content = scratch + RelayFrame.HeaderSize;
-        int read = LocalSocket.Receive(_local, content, _messages ? RelayFrame.MaxContentSize : Chunk, out bool cut, out bool isMessage, out int descriptors);
-        if (descriptors > 0)
+        int flags = 0;
+        bool isMessage = false;
+        int[]? descriptors = null;
+        int read = _end != LocalEnd.Socket ? LocalFile.Read(_local, content, Chunk, _end)
+            : _messages || _passing is null ? LocalSocket.Receive(_local, content, _messages ? RelayFrame.MaxContentSize : Chunk, out flags, out isMessage, out descriptors)
+            : ReadStream(content, out flags, out descriptors);
+        if ((flags & msg_flags.MSG_CTRUNC) != 0)
         {
-            _hub.DescriptorsDropped(this, descriptors);
+            _hub.DescriptorsDropped(this, 1);
+        }
+
+        bool cut = (flags & msg_flags.MSG_TRUNC) != 0;
+        if (descriptors is not null && (_passing is null || cut || read < 0))
+        {
+            _hub.DescriptorsDropped(this, descriptors.Length);
+            Array.ForEach(descriptors, one => LibC.close(one));
+            descriptors = null;
         }
 
         switch (read)
@@ -82,9 +95,16 @@ internal sealed unsafe partial class Relay
             case 0 when _messages && (isMessage || Info.Kind == SocketKind.Datagram):
                 Interlocked.Add(ref _sent, read);
 
-                // Less than there was room for is all (epoll(7)), but for descriptors, behind which reading stops, and for the end.
-                _localReadable = _messages || read == Chunk || descriptors > 0 || _localHasEnd;
+                // Less than there was room for is all (epoll(7)), but for descriptors, before and behind which reading stops, for
+                // files, which give what was written at once, and for the end.
+                _localReadable = _messages || read == Chunk || descriptors is not null || _rightsAhead || _end != LocalEnd.Socket || _localHasEnd;
                 RelayFrame.Write(new Span<byte>(scratch, RelayFrame.HeaderSize), RelayFrameKind.Data, read);
+                if (descriptors is not null)
+                {
+                    Describe(descriptors, new ReadOnlySpan<byte>(scratch, RelayFrame.HeaderSize + read));
+                    return false;
+                }
+
                 return SendToLink(scratch, RelayFrame.HeaderSize + read);
             case > 0:
                 _hub.MessageTooLong(this);
@@ -103,6 +123,29 @@ internal sealed unsafe partial class Relay
                 _state.LocalReset();
                 return true;
         }
+    }
+
+    // One recvmsg(2) may give bytes that came without descriptors, and behind them those that came with some, without saying where
+    // these begin (unix(7)). So it is looked first.
+    private int ReadStream(byte* content, out int flags, out int[]? descriptors)
+    {
+        (flags, descriptors) = (0, null);
+        int seen = LocalSocket.Peek(_local, content, Chunk, out bool rights);
+        if (seen <= 0)
+        {
+            _rightsAhead = false;
+            return seen;
+        }
+
+        if (!rights)
+        {
+            _rightsAhead = false;
+            return (int)LibC.Result(sys_socket.recv(_local, content, (nuint)seen, msg_flags.MSG_DONTWAIT));
+        }
+
+        int plain = LocalSocket.StartOfLastPart(_local, content, seen);
+        _rightsAhead = true;
+        return LocalSocket.Receive(_local, content, plain > 0 ? plain : Chunk, out flags, out _, out descriptors);
     }
 
     // False where the link has ended. What does not go at once waits in memory, and nothing more is read meanwhile.

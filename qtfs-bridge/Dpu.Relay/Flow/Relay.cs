@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Dpu.Linux;
+using Dpu.Relay.Descriptors;
 using Dpu.Relay.Wire;
 
 namespace Dpu.Relay.Flow;
@@ -30,6 +31,8 @@ internal sealed unsafe partial class Relay : ILoopSource
     private readonly RelayHub _hub;
     private readonly ucred? _speaker;
     private readonly bool _messages;
+    private readonly IDescriptorPassing? _passing;
+    private readonly LocalEnd _end;
     private readonly int _local;
     private IRelayLink _linkOwner;
     private int _link;
@@ -52,11 +55,16 @@ internal sealed unsafe partial class Relay : ILoopSource
     private bool _broken;
     private volatile bool _aborted;
 
-    public Relay(RelayHub hub, long id, SafeHandle local, IRelayLink link, RelayInfo info, DateTimeOffset started, ucred? speaker, RelayContinuity? continuity = null)
+    public Relay(
+        RelayHub hub, long id, SafeHandle local, IRelayLink link, RelayInfo info, DateTimeOffset started, ucred? speaker, RelayContinuity? continuity, IDescriptorPassing? passing)
     {
         Continuity = continuity;
         _state = continuity is null ? default : RelayState.Lasting;
         _toLink = new RelayOutbox(continuity is not null);
+
+        // Of datagrams the programs are behind another socket still (DatagramProxy).
+        _passing = info.Kind == SocketKind.Datagram ? null : passing;
+        _end = info.End;
         _hub = hub;
         Id = id;
         _localHandle = local;
@@ -67,7 +75,11 @@ internal sealed unsafe partial class Relay : ILoopSource
         _messages = info.Kind != SocketKind.Stream;
         _local = (int)local.DangerousGetHandle();
         _link = link.Descriptor;
-        if (info.Kind == SocketKind.SeqPacket)
+        if (_end == LocalEnd.FileToRead)
+        {
+            _state.LocalStopped();
+        }
+        else if (info.Kind == SocketKind.SeqPacket)
         {
             // Tells an empty message from the end: only the former has a sender.
             _ = LocalSocket.SetOption(local, sys_socket.SO_PASSCRED, 1);
@@ -137,10 +149,20 @@ internal sealed unsafe partial class Relay : ILoopSource
             _loop!.Change(_local, Events, _slot, LocalSide);
         }
 
-        if ((events & epoll.EPOLLHUP) != 0)
+        if ((events & epoll.EPOLLHUP) != 0 || (_end == LocalEnd.FileToWrite && ends))
         {
             // Closed, not only shut down for writing: it reads no more either.
-            _state.LocalStopped();
+            LocalStopped();
+        }
+    }
+
+    // Of what is only written nothing else is to come: its end is told with that, for who has ended is heard no more.
+    private void LocalStopped()
+    {
+        _state.LocalStopped();
+        if (_end == LocalEnd.FileToWrite)
+        {
+            _state.LocalEnded();
         }
     }
 
@@ -185,6 +207,8 @@ internal sealed unsafe partial class Relay : ILoopSource
         _linkOwner.Dispose();
         _toLink.Free();
         _fromLink.Free();
+        _gone = true;
+        LetGo();
         _hub.Ended(this, broken, _sent, _received);
         Ended?.Invoke(broken);
     }
@@ -193,6 +217,14 @@ internal sealed unsafe partial class Relay : ILoopSource
     {
         switch (step)
         {
+            case RelayStep.ShutRead or RelayStep.ShutWrite when _end != LocalEnd.Socket:
+                // A pipe has one direction; what is said of the other one is nothing new.
+                if (_end == (step == RelayStep.ShutRead ? LocalEnd.FileToRead : LocalEnd.FileToWrite))
+                {
+                    _state.LocalEnded();
+                }
+
+                break;
             case RelayStep.ShutWrite:
                 _ = sys_socket.shutdown(_localHandle, sys_socket.SHUT_WR);
                 break;

@@ -55,7 +55,7 @@ internal struct RelayState
     public readonly bool WritesLocal => !_localStopped && !_resetDue && !IsOver;
 
     /// <summary>Whether the link is to be read.</summary>
-    public readonly bool ReadsLink => (!_linkEnded || IsLasting) && !_resetDue && !IsOver;
+    public readonly bool ReadsLink => !_resetDue && !IsOver;
 
     /// <summary>Whether all that the other end has to say was said.</summary>
     public readonly bool LinkEnded => _linkEnded;

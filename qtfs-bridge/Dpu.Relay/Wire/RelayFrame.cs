@@ -26,6 +26,9 @@ internal enum RelayFrameKind : byte
     /// <summary>First, from the host, where a program of it has connected: that one's user and group, 4 bytes each, as the DPU names them.</summary>
     Accepted = 6,
 
+    /// <summary>Descriptors that came beside the first byte, or the message, of the data that follow (<see cref="Descriptors.DescriptorList"/>).</summary>
+    Rights = 7,
+
     /// <summary>How many bytes of frames have been used up since the relay began, in 8 bytes: they need not be kept for a resumption. Does not count itself.</summary>
     Ack = 16,
 
@@ -74,6 +77,7 @@ internal static class RelayFrame
             RelayFrameKind.Accepted => size == 2 * sizeof(uint),
             RelayFrameKind.Ack or RelayFrameKind.Resumed => size == sizeof(ulong),
             RelayFrameKind.Data => size <= MaxContentSize,
+            RelayFrameKind.Rights => size is > 0 and <= Descriptors.DescriptorList.MaxSize,
             RelayFrameKind.End or RelayFrameKind.Stop or RelayFrameKind.Reset => size == 0,
             _ => false,
         };

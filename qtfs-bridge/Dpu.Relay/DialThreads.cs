@@ -1,10 +1,10 @@
 using System.Collections.Concurrent;
 
-namespace Dpu.Runtime.Sockets;
+namespace Dpu.Relay;
 
-/// <summary>Threads for what blocks until a host has answered: as many as are needed, within a bound, for as long as they are. Thread-safe.</summary>
+/// <summary>Threads for what blocks, as until the other end has answered: as many as are needed, within a bound, for as long as they are. Thread-safe.</summary>
 /// <param name="name">Their name.</param>
-internal sealed class DialThreads(string name) : IDisposable
+public sealed class DialThreads(string name) : IDisposable
 {
     // A listener on the host that does not accept holds one for half a minute.
     private const int Most = 64;
