@@ -7,7 +7,24 @@ namespace Dpu.Relay;
 /// <param name="Uid">Whom it serves: on the DPU the program's uid, on the host the one it was mapped to.</param>
 /// <param name="Gid">Likewise.</param>
 /// <param name="Pid">The program on the DPU; 0 where it is not known.</param>
-public sealed record RelayInfo(string Peer, string Path, SocketKind Kind, uint Uid, uint Gid, int Pid);
+public sealed record RelayInfo(string Peer, string Path, SocketKind Kind, uint Uid, uint Gid, int Pid)
+{
+    /// <summary>Which way the bytes of a FIFO go; none where it is a socket.</summary>
+    public FifoFlow Fifo { get; init; }
+}
+
+/// <summary>Which way the bytes of a FIFO go.</summary>
+public enum FifoFlow
+{
+    /// <summary>It is no FIFO.</summary>
+    None,
+
+    /// <summary>From a program of the DPU to one of the host.</summary>
+    ToHost,
+
+    /// <summary>From a program of the host to one of the DPU.</summary>
+    ToDpu,
+}
 
 /// <summary>A relay at one moment.</summary>
 /// <param name="Id">Its number, unique in this process.</param>

@@ -27,6 +27,11 @@ internal static class SocketCommands
                 writer.WriteString("host", States.Id(relay.Host));
                 writer.WriteString("path", relay.Path);
                 writer.WriteString("type", relay.Type);
+                if (relay.Direction.Length > 0)
+                {
+                    writer.WriteString("direction", relay.Direction);
+                }
+
                 writer.WriteNumber("pid", relay.Pid);
                 writer.WriteNumber("uid", relay.Uid);
                 writer.WriteNumber("gid", relay.Gid);
@@ -49,7 +54,7 @@ internal static class SocketCommands
             table.Add(
                 relay.Path,
                 States.Id(relay.Host),
-                relay.Type,
+                relay.Direction.Length > 0 ? $"{relay.Type} {relay.Direction}" : relay.Type,
                 relay.Pid.ToString(CultureInfo.InvariantCulture),
                 relay.Uid.ToString(CultureInfo.InvariantCulture),
                 Human.Age(relay.StartTime, context.Now),

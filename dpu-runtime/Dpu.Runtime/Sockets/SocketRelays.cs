@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Dpu.Link;
 using Dpu.Linux;
 using Dpu.Proto.V1;
+using Dpu.Qtfs.Mount.Fifos;
 using Dpu.Qtfs.Mount.Sockets;
 using Dpu.Relay;
 using Dpu.Runtime.Hosts;
@@ -41,6 +42,9 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
 
     /// <inheritdoc/>
     public IOfferedSocket Offer(OfferedHere socket) => new OfferedSocket(this, hub, hosts, socket);
+
+    /// <inheritdoc/>
+    public IAskedFifo Ask(RemoteFifo fifo) => new AskedFifo(hub, hosts, logger, fifo);
 
     /// <inheritdoc/>
     public void Dispose()

@@ -1,7 +1,9 @@
 using Dpu.Fuse;
 using Dpu.Hosting.Configuration;
 using Dpu.Hosting.Lifetime;
+using Dpu.Proto.V1;
 using Dpu.Qtfs.Export;
+using Dpu.Qtfs.Export.Fifos;
 
 namespace Dpu.HostAgent.Policy;
 
@@ -63,9 +65,10 @@ public sealed class ExportPolicy(ExportService exports) : IReloadable<HostAgentC
         && a.Strict.SequenceEqual(b.Strict)
         && a.Connect.SequenceEqual(b.Connect)
         && a.Bind.SequenceEqual(b.Bind)
+        && a.Fifos.SequenceEqual(b.Fifos)
         && a.UserMap.SequenceEqual(b.UserMap)
         && a.GroupMap.SequenceEqual(b.GroupMap)
-        && a with { Peers = b.Peers, Strict = b.Strict, Connect = b.Connect, Bind = b.Bind, UserMap = b.UserMap, GroupMap = b.GroupMap } == b;
+        && a with { Peers = b.Peers, Strict = b.Strict, Connect = b.Connect, Bind = b.Bind, Fifos = b.Fifos, UserMap = b.UserMap, GroupMap = b.GroupMap } == b;
 
     private static ExportDefinition From(ExportConfiguration export) => new()
     {
@@ -78,6 +81,12 @@ public sealed class ExportPolicy(ExportService exports) : IReloadable<HostAgentC
         Processes = export.Processes,
         Connectable = new StrictPaths(export.Connect),
         Bindable = new StrictPaths(export.Bind),
+        Fifos = new FifoRules(export.Fifos.Select(fifo => (fifo.Match, fifo.Direction switch
+        {
+            FifoWay.ToHost => FifoDirection.ToHost,
+            FifoWay.ToDpu => FifoDirection.ToDpu,
+            _ => FifoDirection.Unspecified,
+        }))),
         AllowDeviceNodes = export.AllowDeviceNodes,
         Identity = IdentityOf(export),
     };

@@ -30,7 +30,7 @@ public sealed partial class ExportService
     public HelloReply AdmitSocket(LinkPeer peer, Hello hello)
     {
         RelayParameters asked = hello.Relay;
-        if (asked.TargetCase is not (RelayParameters.TargetOneofCase.Node or RelayParameters.TargetOneofCase.Offered))
+        if (asked.TargetCase is not (RelayParameters.TargetOneofCase.Node or RelayParameters.TargetOneofCase.Offered or RelayParameters.TargetOneofCase.Fifo))
         {
             return Refuse(HelloStatus.Malformed, "a hello for service relay must name a socket");
         }
@@ -45,6 +45,11 @@ public sealed partial class ExportService
             return mount.Bound?.Find(asked.Offered.Node) is { } bound
                 ? new HelloReply { Status = HelloStatus.Ok, Relay = new RelayResult { Path = bound.Path } }
                 : Refuse(HelloStatus.NotPermitted, "no such socket is bound on this host: it was closed here, or the agent has restarted; bind it again");
+        }
+
+        if (asked.TargetCase == RelayParameters.TargetOneofCase.Fifo)
+        {
+            return AdmitFifo(peer, mount, asked.Fifo);
         }
 
         string? path = PathOf(mount, asked.Node.Node);
@@ -76,9 +81,12 @@ public sealed partial class ExportService
             return -errno.ECONNREFUSED;
         }
 
-        int error = hello.Relay.TargetCase == RelayParameters.TargetOneofCase.Offered
-            ? Accept(mount, hello.Relay, connection.Socket.SafeHandle, out socket)
-            : Connect(mount, hello.Relay, out socket);
+        int error = hello.Relay.TargetCase switch
+        {
+            RelayParameters.TargetOneofCase.Offered => Accept(mount, hello.Relay, connection.Socket.SafeHandle, out socket),
+            RelayParameters.TargetOneofCase.Fifo => AwaitFifo(mount, hello.Relay, connection.Socket.SafeHandle, out socket),
+            _ => Connect(mount, hello.Relay, out socket),
+        };
         if (error < 0)
         {
             Log.SocketFailed(_logger, peer.Name, hello.Relay.Uid, hello.Relay.Pid, mount.Export.Name, -error);
@@ -160,7 +168,12 @@ public sealed partial class ExportService
     {
         lock (_lock)
         {
-            ulong id = hello.Relay.TargetCase == RelayParameters.TargetOneofCase.Offered ? hello.Relay.Offered.MountId : hello.Relay.Node.MountId;
+            ulong id = hello.Relay.TargetCase switch
+            {
+                RelayParameters.TargetOneofCase.Offered => hello.Relay.Offered.MountId,
+                RelayParameters.TargetOneofCase.Fifo => hello.Relay.Fifo.MountId,
+                _ => hello.Relay.Node.MountId,
+            };
             return _sessions.GetValueOrDefault(SessionId(hello)) is { } session && session.Peer == peer.Name
                 && session.Mounts.GetValueOrDefault(id) is { Ended: false } mount
                 ? mount

@@ -1,3 +1,4 @@
+using Dpu.Qtfs.Mount.Fifos;
 using Microsoft.Win32.SafeHandles;
 
 namespace Dpu.Qtfs.Mount.Sockets;
@@ -13,6 +14,9 @@ public interface ISocketRelays
 
     /// <summary>Gives the host's programs a socket that a program here has bound.</summary>
     IOfferedSocket Offer(OfferedHere socket);
+
+    /// <summary>A FIFO's way to the host, which is not asked for yet.</summary>
+    IAskedFifo Ask(RemoteFifo fifo);
 }
 
 /// <summary>A socket that is being served.</summary>
