@@ -79,8 +79,16 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
                 Uid = program.Uid,
                 Gid = program.Gid,
                 Pid = program.Pid,
-                Node = new SocketNode { MountId = socket.MountId(), Node = socket.Node },
             };
+            if (socket.Address is { } address)
+            {
+                parameters.Address = address;
+            }
+            else
+            {
+                parameters.Node = new SocketNode { MountId = socket.MountId(), Node = socket.Node };
+            }
+
             parameters.Groups.AddRange(program.Groups);
             LinkConnection connection = link.DialRelay(parameters);
             int error = -errno.EIO;
@@ -89,7 +97,7 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
                 error = RelayDialer.AwaitOpened(connection);
                 if (error == 0)
                 {
-                    string path = $"{socket.Target}/{connection.Reply.Relay?.Path}";
+                    string path = socket.Address is null ? $"{socket.Target}/{connection.Reply.Relay?.Path}" : socket.Target;
                     return relays.Start(hub, local, connection, new RelayInfo(socket.Host, Printable.Clean(path, limits.PATH_MAX), (SocketKind)socket.Type, program.Uid, program.Gid, program.Pid), ended);
                 }
             }

@@ -1,4 +1,5 @@
 using Dpu.Fuse;
+using Dpu.HostAgent.Sockets;
 using Dpu.Hosting.Configuration;
 using Dpu.Hosting.Lifetime;
 using Dpu.Proto.V1;
@@ -9,7 +10,8 @@ namespace Dpu.HostAgent.Policy;
 
 /// <summary>Turns the configuration into what the export service enforces, at start and at each reload.</summary>
 /// <param name="exports">The service.</param>
-public sealed class ExportPolicy(ExportService exports) : IReloadable<HostAgentConfiguration>
+/// <param name="forwards">What is outside of exports.</param>
+public sealed class ExportPolicy(ExportService exports, HostForwards forwards) : IReloadable<HostAgentConfiguration>
 {
     /// <summary>Puts a configuration into force.</summary>
     public void Apply(HostAgentConfiguration configuration)
@@ -18,6 +20,7 @@ public sealed class ExportPolicy(ExportService exports) : IReloadable<HostAgentC
         ExportLimits otherwise = From(configuration.Limits);
         exports.Grace = configuration.SessionGrace;
         exports.Configure([.. configuration.Exports.Select(From)], name => limits.GetValueOrDefault(name, otherwise));
+        forwards.Configure([.. configuration.Sockets.Select(From)]);
     }
 
     /// <summary>Before anything else: this agent has the service that connects peers to sockets.</summary>
@@ -49,6 +52,11 @@ public sealed class ExportPolicy(ExportService exports) : IReloadable<HostAgentC
         if (!previous.Peers.SequenceEqual(next.Peers))
         {
             applied.Add("peers changed");
+        }
+
+        if (!previous.Sockets.SequenceEqual(next.Sockets))
+        {
+            applied.Add("sockets changed");
         }
 
         if (previous.SessionGrace != next.SessionGrace)
@@ -104,18 +112,26 @@ public sealed class ExportPolicy(ExportService exports) : IReloadable<HostAgentC
         Mounts = limits.Mounts,
     };
 
-    private static IdentityPolicy IdentityOf(ExportConfiguration export) => new()
+    private static ForwardRule From(SocketRuleConfiguration rule) => new(
+        rule.Peers.ToHashSet(StringComparer.Ordinal),
+        new AddressPatterns(rule.Connect),
+        new AddressPatterns(rule.Listen),
+        IdentityOf(rule.Squash, rule.AnonymousUid, rule.AnonymousGid, rule.UserMap, rule.GroupMap));
+
+    private static IdentityPolicy IdentityOf(ExportConfiguration export) => IdentityOf(export.Squash, export.AnonymousUid, export.AnonymousGid, export.UserMap, export.GroupMap);
+
+    private static IdentityPolicy IdentityOf(SquashMode squash, uint uid, uint gid, IReadOnlyList<IdMapping> users, IReadOnlyList<IdMapping> groups) => new()
     {
-        Squash = export.Squash switch
+        Squash = squash switch
         {
             SquashMode.None => Squash.None,
             SquashMode.All => Squash.All,
             _ => Squash.Root,
         },
-        AnonymousUid = export.AnonymousUid,
-        AnonymousGid = export.AnonymousGid,
-        Users = MapOf(export.UserMap),
-        Groups = MapOf(export.GroupMap),
+        AnonymousUid = uid,
+        AnonymousGid = gid,
+        Users = MapOf(users),
+        Groups = MapOf(groups),
     };
 
     private static IdMap? MapOf(IReadOnlyList<IdMapping> ranges) =>

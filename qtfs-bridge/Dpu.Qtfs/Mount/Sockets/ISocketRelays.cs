@@ -35,4 +35,8 @@ public interface ISocketRelay
 /// <param name="MountId">The mount's number in the session, of the moment.</param>
 /// <param name="Node">The socket's node.</param>
 /// <param name="Type">SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET.</param>
-public sealed record RemoteSocket(string Host, string Target, Func<ulong> MountId, ulong Node, int Type);
+public sealed record RemoteSocket(string Host, string Target, Func<ulong> MountId, ulong Node, int Type)
+{
+    /// <summary>Its address, outside of every mount; null for the node.</summary>
+    public string? Address { get; init; }
+}
