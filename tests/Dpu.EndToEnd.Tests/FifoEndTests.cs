@@ -71,6 +71,23 @@ public sealed class FifoEndTests
 
     [TestMethod]
     [TestCategory("root")]
+    public void Closed_LeavesThePlainUmount()
+    {
+        using var pair = new Pair();
+        JsonObject export = Pair.Export("data", pair.ExportRoot);
+        export["fifos"] = new JsonArray(new JsonObject { ["match"] = "fifo" });
+        pair.AgentConfiguration["exports"] = new JsonArray(export);
+        string mount = pair.Up();
+        _ = Shell.Check("mkfifo fifo", pair.ExportRoot);
+        using RunningProgram reader = RunningProgram.Start("bash", ["-c", "exec cat < fifo"], directory: pair.ExportRoot);
+        _ = Shell.Check("echo hello > fifo", mount);
+        CollectionAssert.AreEqual(new[] { "hello" }, Shell.End(reader));
+        _ = Shell.Check($"umount {mount}", "/");
+        Pair.WaitUnmounted(mount);
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
     public void LinkCut_BothSeeTheEnd_AndOneThatWaitedWaitsOn()
     {
         using var pair = new Pair();

@@ -228,6 +228,21 @@ public sealed class FifoTests
 
     [TestMethod]
     [TestCategory("root")]
+    [DataRow(Side.Dpu)]
+    [DataRow(Side.Host)]
+    public void WaitingByItsPlace_AsContainerdDoes_IsJoined(Side writer)
+    {
+        string name = $"f-wait-{writer}";
+        Make(name, Side.Host);
+        string place = $"p = os.open('{name}', 0o10000000); say('ready'); ";
+        using RunningProgram reader = Shell.StartPython(place + "say(os.read(os.open('/proc/self/fd/%d' % p, os.O_RDONLY), 100))", Where(Other(writer)));
+        using RunningProgram writing = Shell.StartPython(place + "os.write(os.open('/proc/%d/fd/%d' % (os.getpid(), p), os.O_WRONLY), b'hello')", Where(writer));
+        CollectionAssert.AreEqual(new[] { "ready", "b'hello'" }, Shell.End(reader));
+        _ = Shell.End(writing);
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
     public void OpenedByItsPlace_AsContainerdDoes_IsRelayed_AndListed()
     {
         Make("f-place", Side.Host);

@@ -67,6 +67,19 @@ internal static partial class SocketCommands
         return command;
     }
 
+    private static async Task<List<Forward>> ForwardsAsync(CtlContext context, CancellationToken cancellation)
+    {
+        try
+        {
+            return await Pages.ForwardsAsync(context.Connection, cancellation).ConfigureAwait(false);
+        }
+        catch (Grpc.Core.RpcException e) when (e.StatusCode == Grpc.Core.StatusCode.Unimplemented)
+        {
+            // Expected of a runtime of the version before, which has none.
+            return [];
+        }
+    }
+
     private static (uint Uid, uint Gid)? ParseOwner(string text)
     {
         string[] parts = text.Split(':');

@@ -19,7 +19,7 @@ internal static partial class SocketCommands
     private static async Task<int> ListAsync(CtlContext context, CancellationToken cancellation)
     {
         List<SocketRelay> relays = await Pages.SocketRelaysAsync(context.Connection, cancellation).ConfigureAwait(false);
-        List<Forward> forwards = await Pages.ForwardsAsync(context.Connection, cancellation).ConfigureAwait(false);
+        List<Forward> forwards = await ForwardsAsync(context, cancellation).ConfigureAwait(false);
         if (context.Json)
         {
             context.WriteJson(json =>

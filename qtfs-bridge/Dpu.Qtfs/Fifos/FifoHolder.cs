@@ -27,6 +27,14 @@ internal readonly record struct FifoHolder(int Process, int Descriptor, int Acce
         return found;
     }
 
+    /// <summary>Those of one process.</summary>
+    public static List<FifoHolder> FindIn(int process, ulong device, ulong inode)
+    {
+        List<FifoHolder> found = [];
+        AddOf(process, device, inode, found);
+        return found;
+    }
+
     /// <summary>Whether it has it still.</summary>
     public bool IsStill(ulong device, ulong inode) => Is(Process, Descriptor, device, inode);
 

@@ -16,7 +16,7 @@ public sealed unsafe class BoundAddress : IDisposable
 
     private BoundAddress(string address, SafeFileHandle socket, (ulong Device, ulong Inode) file) => (_address, Socket, _file) = (address, socket, file);
 
-    /// <summary>It, not listening yet; who is given it disposes of it, before or after this object.</summary>
+    /// <summary>It, not listening yet; closed with this object, and not before: as long as it is open no other file has its file's number.</summary>
     public SafeFileHandle Socket { get; }
 
     /// <summary>Binds one.</summary>

@@ -53,6 +53,53 @@ internal sealed record FifoOpener(uint Thread, int Access, bool NonBlocking, str
         }
     }
 
+    /// <summary>
+    /// The threads of a process that are opening a FIFO by its place: by a path below /proc that leads to a descriptor which the process has of it (O_PATH). No look-up
+    /// tells of them.
+    /// </summary>
+    /// <param name="place">The process and its descriptor.</param>
+    /// <param name="program">As whom.</param>
+    public static List<FifoOpener> FindAt(FifoHolder place, FifoProgram program)
+    {
+        List<FifoOpener> found = [];
+        try
+        {
+            foreach (string folder in Directory.EnumerateDirectories(string.Create(CultureInfo.InvariantCulture, $"/proc/{place.Process}/task")))
+            {
+                string call = File.ReadAllText(folder + "/syscall");
+                long flags = ParseFlags(call, out ulong how);
+                if (flags >= 0 && TryParse(call.Split(' ')[how == 0 && call.StartsWith(OpenPrefix, StringComparison.Ordinal) ? 1 : 2], out ulong path)
+                    && IsPlace(ReadBytes(folder + "/mem", path), place)
+                    && (flags = how == 0 ? flags : ReadWord(folder + "/mem", how)) >= 0)
+                {
+                    found.Add(new FifoOpener(uint.Parse(Path.GetFileName(folder), CultureInfo.InvariantCulture), FifoHolder.AccessOf(flags), (flags & fcntl.O_NONBLOCK) != 0, call, program with { Pid = place.Process }));
+                }
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Expected: one of them has ended, or its memory has changed, meanwhile.
+            return found;
+        }
+
+        return found;
+    }
+
+    /// <summary>Whether a path leads to a descriptor of a process: /proc/self/fd/N, or another form of the same. Pure.</summary>
+    /// <param name="bytes">The path, its NUL, and what is behind it.</param>
+    /// <param name="place">The process and the descriptor.</param>
+    public static bool IsPlace(ReadOnlySpan<byte> bytes, FifoHolder place)
+    {
+        int end = bytes.IndexOf((byte)0);
+        if (end < 0)
+        {
+            return false;
+        }
+
+        string path = System.Text.Encoding.Latin1.GetString(bytes[..end]);
+        return path.StartsWith("/proc/", StringComparison.Ordinal) && path.EndsWith(string.Create(CultureInfo.InvariantCulture, $"/fd/{place.Descriptor}"), StringComparison.Ordinal);
+    }
+
     /// <summary>Whether it is in that call still.</summary>
     public bool IsStill()
     {
@@ -95,6 +142,8 @@ internal sealed record FifoOpener(uint Thread, int Access, bool NonBlocking, str
         return word.StartsWith("0x", StringComparison.Ordinal) && ulong.TryParse(word.AsSpan(2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out value);
     }
 
+    private static string OpenPrefix => string.Create(CultureInfo.InvariantCulture, $"{SystemCallNumber.Open} ");
+
     private static string CallOf(string file)
     {
         string text = "";
@@ -114,16 +163,22 @@ internal sealed record FifoOpener(uint Thread, int Access, bool NonBlocking, str
 
     private static long ReadWord(string file, ulong address)
     {
+        ReadOnlySpan<byte> word = ReadBytes(file, address);
+        return word.Length < sizeof(long) ? -1 : BinaryPrimitives.ReadInt64LittleEndian(word) & uint.MaxValue;
+    }
+
+    // As many as a short path has, or fewer where the memory ends.
+    private static byte[] ReadBytes(string file, ulong address)
+    {
         if (address > long.MaxValue)
         {
-            return -1;
+            return [];
         }
 
         using FileStream memory = new(file, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
-        Span<byte> word = stackalloc byte[sizeof(long)];
+        byte[] bytes = new byte[64];
         memory.Position = (long)address;
-        memory.ReadExactly(word);
-        return BinaryPrimitives.ReadInt64LittleEndian(word) & uint.MaxValue;
+        return bytes[..memory.Read(bytes)];
     }
 
     private static uint[] GroupsOf(string file)

@@ -143,10 +143,12 @@ internal sealed class FifoWatch
         // Who does not wait has it open in the next moment, or never.
         int gone = _opening.RemoveAll(opener => !opener.IsStill());
         int closed = _holders.RemoveAll(holder => !holder.IsStill(Device, _entry.attr.ino));
-        if (gone > 0 || closed > 0 || changed || _holders.Any(holder => holder.Access == fcntl.O_PATH))
+        if (gone > 0 || closed > 0 || changed)
         {
             _holders = FifoHolder.Find(Device, _entry.attr.ino);
         }
+
+        LookAtPlaces();
 
         bool reads = _opening.Any(opener => opener.Access == fcntl.O_RDONLY) || _holders.Any(holder => holder.Access == fcntl.O_RDONLY);
         bool waitsToWrite = _opening.Any(opener => opener is { Access: fcntl.O_WRONLY, NonBlocking: false });
@@ -161,6 +163,21 @@ internal sealed class FifoWatch
         }
 
         return busy || _opening.Count > 0 || _holders.Count > 0;
+    }
+
+    // Who has a descriptor of the FIFO's place may open it by that, which no look-up tells.
+    private void LookAtPlaces()
+    {
+        foreach (int process in _holders.Where(holder => holder.Access == fcntl.O_PATH).Select(holder => holder.Process).Distinct().ToArray())
+        {
+            _ = _holders.RemoveAll(holder => holder.Process == process);
+            _holders.AddRange(FifoHolder.FindIn(process, Device, _entry.attr.ino));
+        }
+
+        foreach (FifoHolder place in _holders.Where(holder => holder.Access == fcntl.O_PATH))
+        {
+            _opening.AddRange(FifoOpener.FindAt(place, _program!).Where(opener => !_opening.Exists(known => known.Thread == opener.Thread && known.Call == opener.Call)));
+        }
     }
 
     // Under the lock; whether the way is there.

@@ -28,6 +28,20 @@ public sealed class FifoOpenerTests
 
     [TestMethod]
     [TestCategory("unit")]
+    public void IsPlace_OfPathsToTheDescriptor_Only()
+    {
+        var place = new FifoHolder(77, 12, fcntl.O_PATH);
+        Assert.IsTrue(FifoOpener.IsPlace("/proc/self/fd/12\0junk"u8, place));
+        Assert.IsTrue(FifoOpener.IsPlace("/proc/77/fd/12\0"u8, place));
+        Assert.IsFalse(FifoOpener.IsPlace("/proc/self/fd/1\0"u8, place));
+        Assert.IsFalse(FifoOpener.IsPlace("/proc/self/fd/112\0"u8, place));
+        Assert.IsFalse(FifoOpener.IsPlace("fd/12\0"u8, place));
+        Assert.IsFalse(FifoOpener.IsPlace("/proc/self/fd/12"u8, place));
+        Assert.IsFalse(FifoOpener.IsPlace([], place));
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
     [DataRow("pos:\t0\nflags:\t02004001\nmnt_id:\t23\n", fcntl.O_WRONLY)]
     [DataRow("pos:\t0\nflags:\t02000002\n", fcntl.O_RDWR)]
     [DataRow("flags:\t012000000\n", fcntl.O_PATH)]
