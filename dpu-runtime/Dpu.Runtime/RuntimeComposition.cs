@@ -8,6 +8,7 @@ using Dpu.Relay;
 using Dpu.Runtime.Control;
 using Dpu.Runtime.Events;
 using Dpu.Runtime.Flows;
+using Dpu.Runtime.Forwards;
 using Dpu.Runtime.Hosts;
 using Dpu.Runtime.Mounts;
 using Dpu.Runtime.Sockets;
@@ -33,6 +34,7 @@ public static class RuntimeComposition
         services.AddSingleton<RelayHub>();
         services.AddSingleton(s => new MountedFiles(s.GetRequiredService<MountManager>));
         services.AddSingleton<ISocketRelays, SocketRelays>();
+        services.AddSingleton<ForwardTable>();
         services.AddSingleton<MountManager>();
         services.AddSingleton(s => new DaemonStatusSource(
             RuntimeConfiguration.Program, name, daemon.ConfigurationFile, daemon.Credentials, s.GetRequiredService<TimeProvider>()));

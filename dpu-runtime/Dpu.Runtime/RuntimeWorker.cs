@@ -3,6 +3,7 @@ using Dpu.Hosting.Lifetime;
 using Dpu.Linux;
 using Dpu.Qtfs.Mount;
 using Dpu.Runtime.Control;
+using Dpu.Runtime.Forwards;
 using Dpu.Runtime.Hosts;
 using Dpu.Runtime.Mounts;
 using Dpu.Systemd;
@@ -14,12 +15,14 @@ namespace Dpu.Runtime;
 /// <param name="services">Gives the configuration's keeper, which needs this part itself.</param>
 /// <param name="hosts">The links.</param>
 /// <param name="mounts">The mounts.</param>
+/// <param name="forwards">The forwards of sockets.</param>
 /// <param name="metrics">Live as long as this part.</param>
 /// <param name="logger">The log.</param>
 public sealed class RuntimeWorker(
     IServiceProvider services,
     HostLinks hosts,
     MountManager mounts,
+    ForwardTable forwards,
     RuntimeMetrics metrics,
     ILogger<RuntimeWorker> logger) : IHostedService, IReloadable<RuntimeConfiguration>
 {
@@ -47,6 +50,8 @@ public sealed class RuntimeWorker(
             mounts.KeepOnStop = false;
         }
 
+        forwards.Dispose();
+
         // Mounts first: unmounting writes back what is dirty, which needs the links.
         await mounts.DisposeAsync().ConfigureAwait(false);
         await hosts.DisposeAsync().ConfigureAwait(false);
@@ -69,6 +74,6 @@ public sealed class RuntimeWorker(
         }
 
         // What goes is unmounted while its host's link still stands: it may have dirty pages.
-        return [.. applied, .. mounts.RemoveAllBut(wanted), .. hosts.Configure(configuration.Hosts), .. mounts.Add(wanted)];
+        return [.. applied, .. mounts.RemoveAllBut(wanted), .. hosts.Configure(configuration.Hosts), .. mounts.Add(wanted), .. forwards.Configure(configuration.Forwards)];
     }
 }

@@ -25,6 +25,7 @@ public static class HostAgentComposition
         services.AddSingleton<HostMounts>();
         services.AddSingleton<ExportService>();
         services.AddSingleton<RelayHub>();
+        services.AddSingleton<HostForwards>();
         services.AddSingleton<SocketTargets>();
         services.AddSingleton(s => new RelayService(s.GetRequiredService<RelayHub>(), s.GetRequiredService<SocketTargets>()));
         services.AddSingleton<ExportPolicy>();

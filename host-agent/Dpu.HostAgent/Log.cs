@@ -1,6 +1,6 @@
 namespace Dpu.HostAgent;
 
-/// <summary>Events 1300-1399: the host agent itself.</summary>
+/// <summary>Events 1300-1399: the host agent itself; 2045-2049: sockets outside of exports.</summary>
 internal static partial class Log
 {
     [LoggerMessage(1300, LogLevel.Information, "{What}: mounts outlive this agent")]
@@ -8,4 +8,10 @@ internal static partial class Log
 
     [LoggerMessage(1301, LogLevel.Warning, "mounts do not outlive this agent at the moment: {Why}")]
     public static partial void KeeperGone(ILogger logger, string why);
+
+    [LoggerMessage(2045, LogLevel.Warning, "'{Peer}' asked for the socket {Address}, which it may not reach: \"{Key}\" of a rule in \"sockets\" gives it")]
+    public static partial void AddressRefused(ILogger logger, string peer, string address, string key);
+
+    [LoggerMessage(2046, LogLevel.Debug, "a connection of '{Peer}' with the socket {Address} (uid {Uid}) was not made: errno {Errno}")]
+    public static partial void AddressFailed(ILogger logger, string peer, string address, uint uid, int errno);
 }

@@ -11,6 +11,22 @@ public sealed record RelayInfo(string Peer, string Path, SocketKind Kind, uint U
 {
     /// <summary>What this end is.</summary>
     public LocalEnd End { get; init; }
+
+    /// <summary>Which way the bytes of a FIFO go; none where it is a socket.</summary>
+    public FifoFlow Fifo { get; init; }
+}
+
+/// <summary>Which way the bytes of a FIFO go.</summary>
+public enum FifoFlow
+{
+    /// <summary>It is no FIFO.</summary>
+    None,
+
+    /// <summary>From a program of the DPU to one of the host.</summary>
+    ToHost,
+
+    /// <summary>From a program of the host to one of the DPU.</summary>
+    ToDpu,
 }
 
 /// <summary>A relay at one moment.</summary>

@@ -1,5 +1,5 @@
 // dpu-binder TARGET MINOR NAME: binds sockets in the directory NAME of the FUSE mount at TARGET, whose device is 0:MINOR, and connects
-// sockets to those that are bound to files there.
+// sockets to those that are bound to files there, and opens FIFOs there.
 // On descriptor 0 (SOCK_SEQPACKET) it receives a struct request, the file name (at most 100 bytes) last and as long as it is, and
 // answers with 0 or a negated errno (4 bytes), and beside 0 with the socket. It begins with such an answer of its own, without a
 // socket, when it has entered the directory, and ends with its peer.
@@ -36,7 +36,7 @@
 #endif
 
 enum { PEER = 0, LONGEST = 100 };
-enum { BIND = 0, CONNECT = 1 };
+enum { BIND = 0, CONNECT = 1, OPEN = 2 };
 
 static int enter(const char *target, unsigned long minor_number, const char *name)
 {
@@ -130,6 +130,13 @@ static int connect_one(int type, uid_t uid, gid_t gid, const char *name, size_t 
     return error;
 }
 
+// A FIFO, whose other end programs of this machine have. Never waits: O_NONBLOCK is among the flags.
+static int open_one(int flags, const char *name)
+{
+    int opened = open(name, flags | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC);
+    return opened < 0 ? -errno : opened;
+}
+
 int main(int count, char **arguments)
 {
     if (count != 4)
@@ -146,7 +153,7 @@ int main(int count, char **arguments)
     struct {
         // SOCK_STREAM or another.
         int32_t type;
-        // BIND or CONNECT.
+        // BIND, CONNECT or OPEN; of the last the type is how to open (open(2)).
         int32_t what;
         // As whom to connect.
         uint32_t uid;
@@ -161,7 +168,9 @@ int main(int count, char **arguments)
         if (length <= (ssize_t)offsetof(__typeof__(request), name))
             return length == 0 ? 0 : 1;
         size_t named = strlen(request.name);
-        int bound = request.what == CONNECT ? connect_one(request.type, request.uid, request.gid, request.name, named) : bind_one(request.type, request.name, named);
+        int bound = request.what == CONNECT ? connect_one(request.type, request.uid, request.gid, request.name, named)
+                    : request.what == OPEN  ? open_one(request.type, request.name)
+                                            : bind_one(request.type, request.name, named);
         int sent = answer(bound < 0 ? bound : 0, bound);
         if (bound >= 0)
             close(bound);

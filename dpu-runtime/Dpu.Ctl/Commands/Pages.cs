@@ -35,6 +35,14 @@ internal static class Pages
             return (page.SocketRelays, page.NextPageToken);
         });
 
+    public static Task<List<Forward>> ForwardsAsync(ControlConnection connection, CancellationToken cancellation) =>
+        AllAsync<Forward>(async token =>
+        {
+            ListForwardsResponse page = await connection.Runtime.ListForwardsAsync(
+                new ListForwardsRequest { PageSize = PageSize, PageToken = token }, connection.Options(cancellation));
+            return (page.Forwards, page.NextPageToken);
+        });
+
     public static Task<List<Export>> ExportsAsync(ControlConnection connection, CancellationToken cancellation) =>
         AllAsync<Export>(async token =>
         {

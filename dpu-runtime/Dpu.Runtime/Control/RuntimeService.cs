@@ -4,6 +4,7 @@ using Dpu.Hosting.Lifetime;
 using Dpu.Proto.V1;
 using Dpu.Qtfs;
 using Dpu.Runtime.Events;
+using Dpu.Runtime.Forwards;
 using Dpu.Runtime.Hosts;
 using Dpu.Runtime.Mounts;
 using Google.Protobuf.WellKnownTypes;
@@ -18,6 +19,7 @@ public sealed class RuntimeService(
     HostLinks hosts,
     MountManager mounts,
     Dpu.Relay.RelayHub relays,
+    ForwardTable forwards,
     EventHub events,
     ReloadCoordinator<RuntimeConfiguration> reload) : Dpu.Proto.V1.Runtime.RuntimeBase
 {
@@ -72,7 +74,8 @@ public sealed class RuntimeService(
             Name = string.Create(System.Globalization.CultureInfo.InvariantCulture, $"socketRelays/{relay.Id}"),
             Host = "hosts/" + relay.Info.Peer,
             Path = relay.Info.Path,
-            Type = relay.Info.Kind switch { Dpu.Relay.SocketKind.Datagram => "datagram", Dpu.Relay.SocketKind.SeqPacket => "seqpacket", _ => "stream" },
+            Direction = relay.Info.Fifo switch { Dpu.Relay.FifoFlow.ToHost => "toHost", Dpu.Relay.FifoFlow.ToDpu => "toDpu", _ => "" },
+            Type = relay.Info.Fifo != Dpu.Relay.FifoFlow.None ? "fifo" : relay.Info.Kind switch { Dpu.Relay.SocketKind.Datagram => "datagram", Dpu.Relay.SocketKind.SeqPacket => "seqpacket", _ => "stream" },
             Pid = relay.Info.Pid,
             Uid = relay.Info.Uid,
             Gid = relay.Info.Gid,
@@ -84,6 +87,29 @@ public sealed class RuntimeService(
         response.NextPageToken = next;
         return Task.FromResult(response);
     }
+
+    /// <inheritdoc/>
+    public override Task<ListForwardsResponse> ListForwards(ListForwardsRequest request, ServerCallContext context)
+    {
+        var response = new ListForwardsResponse();
+        response.Forwards.AddRange(Paging.Page(forwards.All, request.PageSize, request.PageToken, out string next));
+        response.NextPageToken = next;
+        return Task.FromResult(response);
+    }
+
+    /// <inheritdoc/>
+    public override Task<Dpu.Proto.V1.Forward> CreateForward(CreateForwardRequest request, ServerCallContext context)
+    {
+        Dpu.Proto.V1.Forward wanted = request.Forward ?? throw Refuse(StatusCode.InvalidArgument, "forward is missing");
+        return OnOwnThread(() => forwards.Create(wanted));
+    }
+
+    /// <inheritdoc/>
+    public override Task<Empty> DeleteForward(DeleteForwardRequest request, ServerCallContext context) => OnOwnThread(() =>
+    {
+        forwards.Delete(request.Name, request.Address);
+        return new Empty();
+    });
 
     /// <inheritdoc/>
     public override Task<ListMountStatsResponse> ListMountStats(ListMountStatsRequest request, ServerCallContext context)

@@ -11,4 +11,7 @@ internal static partial class Log
 
     [LoggerMessage(3302, LogLevel.Warning, "{Target}: programs of host '{Host}' cannot reach a socket that process {Pid} has bound any more, until it binds it again: {Reason}")]
     public static partial void OfferLost(ILogger logger, string target, int pid, string host, string reason);
+
+    [LoggerMessage(3310, LogLevel.Warning, "{Target}: a FIFO that process {Pid} has open is not relayed to host '{Host}': {Reason}")]
+    public static partial void FifoRefused(ILogger logger, string target, int pid, string host, string reason);
 }

@@ -18,6 +18,7 @@ internal sealed class OfferedSocket : IOfferedSocket
 {
     private static readonly TimeSpan LinkWait = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan RefusalPause = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan ForwardPause = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan QueuePause = TimeSpan.FromMilliseconds(20);
 
     // As long as the host waits for one of its listeners.
@@ -85,7 +86,12 @@ internal sealed class OfferedSocket : IOfferedSocket
         return true;
     }
 
-    private RelayParameters Asked(bool closed = false) => new()
+    private RelayParameters Asked(bool closed = false) => _socket.Listener is { } listener ? new RelayParameters
+    {
+        Type = (UnixSocketType)_socket.Type,
+        Listener = new HostListener { Address = listener.Address, Mode = listener.Mode, Uid = listener.Uid, Gid = listener.Gid, Closed = closed },
+    }
+    : new RelayParameters
     {
         Type = (UnixSocketType)_socket.Type,
         Uid = _socket.Uid,
@@ -110,6 +116,12 @@ internal sealed class OfferedSocket : IOfferedSocket
                 {
                     return;
                 }
+            }
+            catch (Exception e) when (_socket.Listener is not null && e is LinkException or IOException)
+            {
+                // Expected: the host is away, does not allow it, or another program listens there; none of which stays so.
+                _socket.Told?.Invoke(e.Message);
+                _ = _endedEvent.Wait(ForwardPause);
             }
             catch (LinkException e) when (e.Status is HelloStatus.NotPermitted or HelloStatus.Malformed or HelloStatus.ServiceUnknown)
             {
@@ -161,10 +173,17 @@ internal sealed class OfferedSocket : IOfferedSocket
             _waiting = connection;
         }
 
+        _socket.Told?.Invoke("");
+
         bool given = false;
         try
         {
             int error = RelayDialer.AwaitAccepted(connection, out uint uid, out uint gid);
+            if (_socket.Listener is not null && error < 0)
+            {
+                throw new IOException($"the host cannot listen there: {System.Runtime.InteropServices.Marshal.GetPInvokeErrorMessage(-error)}");
+            }
+
             if (error == -errno.ECONNREFUSED)
             {
                 SayLost("it was closed there");
@@ -236,11 +255,12 @@ internal sealed class OfferedSocket : IOfferedSocket
 
         try
         {
-            string path = Printable.Clean($"{_socket.Target}/{connection.Reply.Relay?.Path}", limits.PATH_MAX);
+            string path = Printable.Clean(_socket.Listener is null ? $"{_socket.Target}/{connection.Reply.Relay?.Path}" : _socket.Target, limits.PATH_MAX);
             var info = new RelayInfo(_socket.Host, path, (SocketKind)_socket.Type, uid, gid, _socket.Pid);
             var speaker = new ucred { pid = Environment.ProcessId, uid = uid, gid = gid };
             var program = new PeerCredentials(_socket.Pid, _socket.Uid, _socket.Gid, []);
-            _ = _relays.Start(_hub, local, connection, info, over, continuity, speaker, _owner.PassingOf(_socket.Host, _socket.MountId, program, path, _relays));
+            RuntimePassing? passing = _socket.Listener is null ? _owner.PassingOf(_socket.Host, _socket.MountId, program, path, _relays) : null;
+            _ = _relays.Start(_hub, local, connection, info, over, continuity, speaker, passing);
         }
         catch (Exception e) when (e is ObjectDisposedException or IOException)
         {

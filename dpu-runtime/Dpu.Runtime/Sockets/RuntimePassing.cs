@@ -13,7 +13,7 @@ namespace Dpu.Runtime.Sockets;
 
 /// <summary>Carries descriptors for one relay, at the DPU's end, which opens the connections that they need. Its own threads wait for the host.</summary>
 internal sealed class RuntimePassing(
-    RelayHub hub, DialThreads workers, HostLinks hosts, MountedFiles files, RelaySet relays, string host, Func<ulong> mountId, PeerCredentials program, string path, ILogger logger)
+    SocketRelays owner, RelayHub hub, DialThreads workers, HostLinks hosts, MountedFiles files, RelaySet relays, string host, Func<ulong> mountId, PeerCredentials program, string path, ILogger logger)
     : DescriptorPassing(hub, workers, path, host, logger)
 {
     private readonly RelayHub _hub = hub;
@@ -83,7 +83,7 @@ internal sealed class RuntimePassing(
             }
 
             var info = new RelayInfo(_host, $"{_path} ({what.Kind})", Descriptor.KindOf(what.Flags), program.Uid, program.Gid, program.Pid) { End = local };
-            _ = relays.Start(_hub, end, connection, info, null, passing: this);
+            _ = relays.Start(_hub, end, connection, info, null, owner.ContinuityOf(connection, _host), passing: this);
             started = true;
             return true;
         }
@@ -115,6 +115,7 @@ internal sealed class RuntimePassing(
             Passed = passed,
         };
         parameters.Groups.AddRange(program.Groups);
+        _ = owner.Want(parameters, link);
         return link.DialRelay(parameters);
     }
 }

@@ -4,6 +4,7 @@ using Dpu.Hosting.Configuration;
 using Dpu.Link;
 using Dpu.Linux;
 using Dpu.Proto.V1;
+using Dpu.Qtfs.Mount.Fifos;
 using Dpu.Qtfs.Mount.Sockets;
 using Dpu.Relay;
 using Dpu.Runtime.Hosts;
@@ -51,6 +52,9 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
     public IOfferedSocket Offer(OfferedHere socket) => new OfferedSocket(this, hub, hosts, socket);
 
     /// <inheritdoc/>
+    public IAskedFifo Ask(RemoteFifo fifo) => new AskedFifo(hub, hosts, logger, fifo);
+
+    /// <inheritdoc/>
     public void Dispose()
     {
         _dials.Dispose();
@@ -79,7 +83,7 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
 
     /// <summary>What carries the descriptors that programs pass on a connection.</summary>
     internal RuntimePassing PassingOf(string host, Func<ulong> mountId, PeerCredentials program, string path, RelaySet relays) =>
-        new(hub, _passed, hosts, files, relays, host, mountId, program, path, logger);
+        new(this, hub, _passed, hosts, files, relays, host, mountId, program, path, logger);
 
     /// <summary>Has something done soon for a program of a host, on another thread; it must not throw.</summary>
     internal void RunForHost(Action work) => _visitors.Run(work);
@@ -106,21 +110,13 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
             {
                 HostLink link = hosts.Find(socket.Host) ?? throw new LinkException(LinkError.Unreachable, $"the configuration names no host '{socket.Host}' any more");
                 within = ResumeWithin(link);
-                var parameters = new RelayParameters
-                {
-                    Type = (UnixSocketType)socket.Type,
-                    Uid = program.Uid,
-                    Gid = program.Gid,
-                    Pid = program.Pid,
-                    Node = new SocketNode { MountId = socket.MountId(), Node = socket.Node },
-                };
-                parameters.Groups.AddRange(program.Groups);
-                int error = Open(link, parameters, out LinkConnection? connection, out RelayContinuity? continuity);
+                int error = Open(link, Asked(socket, program), out LinkConnection? connection, out RelayContinuity? continuity);
                 if (connection is not null)
                 {
-                    string path = Printable.Clean($"{socket.Target}/{connection.Reply.Relay?.Path}", limits.PATH_MAX);
+                    string path = Printable.Clean(socket.Address is null ? $"{socket.Target}/{connection.Reply.Relay?.Path}" : socket.Target, limits.PATH_MAX);
                     var info = new RelayInfo(socket.Host, path, (SocketKind)socket.Type, program.Uid, program.Gid, program.Pid);
-                    return relays.Start(hub, local, connection, info, ended, continuity, passing: PassingOf(socket.Host, socket.MountId, program, path, relays));
+                    RuntimePassing? passing = socket.Address is null ? PassingOf(socket.Host, socket.MountId, program, path, relays) : null;
+                    return relays.Start(hub, local, connection, info, ended, continuity, passing: passing);
                 }
 
                 reason = $"the host's kernel refused: {Marshal.GetPInvokeErrorMessage(-error)}";
@@ -140,6 +136,22 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
 
         Log.NotConnected(logger, socket.Target, program.Pid, program.Uid, socket.Host, reason);
         return null;
+    }
+
+    private static RelayParameters Asked(RemoteSocket socket, PeerCredentials program)
+    {
+        var parameters = new RelayParameters { Type = (UnixSocketType)socket.Type, Uid = program.Uid, Gid = program.Gid, Pid = program.Pid };
+        parameters.Groups.AddRange(program.Groups);
+        if (socket.Address is { } address)
+        {
+            parameters.Address = address;
+        }
+        else
+        {
+            parameters.Node = new SocketNode { MountId = socket.MountId(), Node = socket.Node };
+        }
+
+        return parameters;
     }
 
     /// <summary>Opens a relay to a socket of the host; blocks. What the host has begun while the link broke is taken up.</summary>

@@ -1,13 +1,17 @@
 using Dpu.Fuse;
+using Dpu.HostAgent.Sockets;
 using Dpu.Hosting.Configuration;
 using Dpu.Hosting.Lifetime;
+using Dpu.Proto.V1;
 using Dpu.Qtfs.Export;
+using Dpu.Qtfs.Export.Fifos;
 
 namespace Dpu.HostAgent.Policy;
 
 /// <summary>Turns the configuration into what the export service enforces, at start and at each reload.</summary>
 /// <param name="exports">The service.</param>
-public sealed class ExportPolicy(ExportService exports) : IReloadable<HostAgentConfiguration>
+/// <param name="forwards">What is outside of exports.</param>
+public sealed class ExportPolicy(ExportService exports, HostForwards forwards) : IReloadable<HostAgentConfiguration>
 {
     /// <summary>Puts a configuration into force.</summary>
     public void Apply(HostAgentConfiguration configuration)
@@ -16,6 +20,7 @@ public sealed class ExportPolicy(ExportService exports) : IReloadable<HostAgentC
         ExportLimits otherwise = From(configuration.Limits);
         exports.Grace = configuration.SessionGrace;
         exports.Configure([.. configuration.Exports.Select(From)], name => limits.GetValueOrDefault(name, otherwise));
+        forwards.Configure([.. configuration.Sockets.Select(From)]);
     }
 
     /// <summary>Before anything else: this agent has the service that connects peers to sockets.</summary>
@@ -49,6 +54,11 @@ public sealed class ExportPolicy(ExportService exports) : IReloadable<HostAgentC
             applied.Add("peers changed");
         }
 
+        if (!previous.Sockets.SequenceEqual(next.Sockets))
+        {
+            applied.Add("sockets changed");
+        }
+
         if (previous.SessionGrace != next.SessionGrace)
         {
             applied.Add("sessionGrace changed");
@@ -63,9 +73,10 @@ public sealed class ExportPolicy(ExportService exports) : IReloadable<HostAgentC
         && a.Strict.SequenceEqual(b.Strict)
         && a.Connect.SequenceEqual(b.Connect)
         && a.Bind.SequenceEqual(b.Bind)
+        && a.Fifos.SequenceEqual(b.Fifos)
         && a.UserMap.SequenceEqual(b.UserMap)
         && a.GroupMap.SequenceEqual(b.GroupMap)
-        && a with { Peers = b.Peers, Strict = b.Strict, Connect = b.Connect, Bind = b.Bind, UserMap = b.UserMap, GroupMap = b.GroupMap } == b;
+        && a with { Peers = b.Peers, Strict = b.Strict, Connect = b.Connect, Bind = b.Bind, Fifos = b.Fifos, UserMap = b.UserMap, GroupMap = b.GroupMap } == b;
 
     private static ExportDefinition From(ExportConfiguration export) => new()
     {
@@ -78,6 +89,12 @@ public sealed class ExportPolicy(ExportService exports) : IReloadable<HostAgentC
         Processes = export.Processes,
         Connectable = new StrictPaths(export.Connect),
         Bindable = new StrictPaths(export.Bind),
+        Fifos = new FifoRules(export.Fifos.Select(fifo => (fifo.Match, fifo.Direction switch
+        {
+            FifoWay.ToHost => FifoDirection.ToHost,
+            FifoWay.ToDpu => FifoDirection.ToDpu,
+            _ => FifoDirection.Unspecified,
+        }))),
         AllowDeviceNodes = export.AllowDeviceNodes,
         Identity = IdentityOf(export),
     };
@@ -95,18 +112,26 @@ public sealed class ExportPolicy(ExportService exports) : IReloadable<HostAgentC
         Mounts = limits.Mounts,
     };
 
-    private static IdentityPolicy IdentityOf(ExportConfiguration export) => new()
+    private static ForwardRule From(SocketRuleConfiguration rule) => new(
+        rule.Peers.ToHashSet(StringComparer.Ordinal),
+        new AddressPatterns(rule.Connect),
+        new AddressPatterns(rule.Listen),
+        IdentityOf(rule.Squash, rule.AnonymousUid, rule.AnonymousGid, rule.UserMap, rule.GroupMap));
+
+    private static IdentityPolicy IdentityOf(ExportConfiguration export) => IdentityOf(export.Squash, export.AnonymousUid, export.AnonymousGid, export.UserMap, export.GroupMap);
+
+    private static IdentityPolicy IdentityOf(SquashMode squash, uint uid, uint gid, IReadOnlyList<IdMapping> users, IReadOnlyList<IdMapping> groups) => new()
     {
-        Squash = export.Squash switch
+        Squash = squash switch
         {
             SquashMode.None => Squash.None,
             SquashMode.All => Squash.All,
             _ => Squash.Root,
         },
-        AnonymousUid = export.AnonymousUid,
-        AnonymousGid = export.AnonymousGid,
-        Users = MapOf(export.UserMap),
-        Groups = MapOf(export.GroupMap),
+        AnonymousUid = uid,
+        AnonymousGid = gid,
+        Users = MapOf(users),
+        Groups = MapOf(groups),
     };
 
     private static IdMap? MapOf(IReadOnlyList<IdMapping> ranges) =>

@@ -14,10 +14,11 @@ namespace Dpu.HostAgent.Sockets;
 /// passed through the relays of these.
 /// </summary>
 /// <param name="exports">The mounts and their policy.</param>
+/// <param name="forwards">What is outside of exports.</param>
 /// <param name="hub">The relays.</param>
 /// <param name="time">The clock.</param>
 /// <param name="logger">The log.</param>
-public sealed class SocketTargets(ExportService exports, RelayHub hub, TimeProvider time, ILogger<SocketTargets> logger) : IRelayTargets, IDisposable
+public sealed class SocketTargets(ExportService exports, HostForwards forwards, RelayHub hub, TimeProvider time, ILogger<SocketTargets> logger) : IRelayTargets, IDisposable
 {
     private readonly DialThreads _workers = new("passed descriptors");
     private readonly PassedTokens _tokens = new(time);
@@ -26,6 +27,11 @@ public sealed class SocketTargets(ExportService exports, RelayHub hub, TimeProvi
     public HelloReply Admit(LinkPeer peer, Hello hello)
     {
         ArgumentNullException.ThrowIfNull(hello);
+        if (IsForward(hello))
+        {
+            return forwards.Admit(peer, hello.Relay);
+        }
+
         return hello.Relay.TargetCase == RelayParameters.TargetOneofCase.Passed && hello.Relay.Passed.Token.Length != Dpu.Relay.Descriptors.PassedDescriptor.TokenSize
             ? new HelloReply { Status = HelloStatus.Malformed, Message = "a passed descriptor must be named by a token of 16 bytes" }
             : exports.AdmitSocket(peer, hello);
@@ -36,6 +42,11 @@ public sealed class SocketTargets(ExportService exports, RelayHub hub, TimeProvi
     {
         ArgumentNullException.ThrowIfNull(connection);
         target = null;
+        if (IsForward(connection.Hello))
+        {
+            return forwards.Connect(connection, out target);
+        }
+
         if (exports.FilesOf(connection) is not { } files)
         {
             return -errno.ECONNREFUSED;
@@ -101,4 +112,6 @@ public sealed class SocketTargets(ExportService exports, RelayHub hub, TimeProvi
         };
         return 0;
     }
+
+    private static bool IsForward(Hello hello) => hello.Relay.TargetCase is RelayParameters.TargetOneofCase.Address or RelayParameters.TargetOneofCase.Listener;
 }

@@ -133,8 +133,8 @@ public sealed unsafe partial class PassthroughFileSystem
             entry.attr_valid_nsec = _attributeTimeout.Nanoseconds;
         }
 
-        // Whether a socket's name leads to a listener may change at any time.
-        if (node.Type != stat.S_IFSOCK && node.Tree == TreeKind.Ordinary)
+        // Whether a socket's name leads to a listener may change at any time; that a FIFO is opened shows in its look-up only.
+        if (node.Type is not (stat.S_IFSOCK or stat.S_IFIFO) && node.Tree == TreeKind.Ordinary)
         {
             entry.entry_valid = _entryTimeout.Seconds;
             entry.entry_valid_nsec = _entryTimeout.Nanoseconds;

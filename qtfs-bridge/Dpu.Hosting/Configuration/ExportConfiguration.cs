@@ -31,6 +31,7 @@ public enum SquashMode
 /// <param name="Strict">Patterns of files that they may not cache all the same.</param>
 /// <param name="Connect">Patterns of sockets that they may connect to.</param>
 /// <param name="Bind">Patterns of sockets that they may bind.</param>
+/// <param name="Fifos">FIFOs whose bytes may cross.</param>
 /// <param name="Processes">Whether it is the host's procfs, into which a DPU may put its own processes.</param>
 public sealed record ExportConfiguration(
     string Name,
@@ -47,6 +48,7 @@ public sealed record ExportConfiguration(
     IReadOnlyList<string> Strict,
     IReadOnlyList<string> Connect,
     IReadOnlyList<string> Bind,
+    IReadOnlyList<FifoConfiguration> Fifos,
     bool Processes = false)
 {
     /// <summary>nobody and nogroup on Debian, nobody on openEuler; also the kernel's overflow id.</summary>
@@ -73,6 +75,7 @@ public sealed record ExportConfiguration(
             reader.Strings<string>("strict", Pattern, "a pattern of names (*.img) or of paths below the export (images/**)"),
             connect,
             bind,
+            FifoConfiguration.ReadList(reader, "fifos"),
             reader.Choice("kind", false, ("plain", false), ("proc", true)));
         export.Advise(reader);
         reader.End();
@@ -98,6 +101,7 @@ public sealed record ExportConfiguration(
         writer.WriteStrings("connect", Connect);
         writer.WriteStrings("bind", Bind);
         writer.WriteEndObject();
+        FifoConfiguration.WriteList(writer, "fifos", Fifos);
         writer.WriteString("kind", Processes ? "proc" : "plain");
         writer.WriteEndObject();
     }
@@ -127,7 +131,7 @@ public sealed record ExportConfiguration(
     }
 
     // A look-up tries them all, so that they are few and short.
-    private static (string? Value, string? Problem) Pattern(string text)
+    internal static (string? Value, string? Problem) Pattern(string text)
     {
         string? problem = text.Trim('/').Length == 0 || text.Contains("//", StringComparison.Ordinal) ? "has an empty part"
             : Encoding.UTF8.GetByteCount(text) > MaxPatternSize ? $"has more than {MaxPatternSize} bytes"

@@ -8,6 +8,7 @@ namespace Dpu.Hosting.Configuration;
 /// <param name="Tls">Certificates; null where <paramref name="Listen"/> has unix endpoints only.</param>
 /// <param name="Peers">Who may connect.</param>
 /// <param name="Exports">What they may mount; nothing else is reachable.</param>
+/// <param name="Sockets">What they may reach outside of exports.</param>
 /// <param name="Limits">What each peer may use unless it says otherwise.</param>
 /// <param name="Control">The control interface.</param>
 /// <param name="Keeper">What holds what must outlive the daemon.</param>
@@ -19,6 +20,7 @@ public sealed record HostAgentConfiguration(
     TlsConfiguration? Tls,
     IReadOnlyList<PeerConfiguration> Peers,
     IReadOnlyList<ExportConfiguration> Exports,
+    IReadOnlyList<SocketRuleConfiguration> Sockets,
     LimitsConfiguration Limits,
     ControlConfiguration Control,
     KeeperConfiguration Keeper,
@@ -65,6 +67,7 @@ public sealed record HostAgentConfiguration(
         // A DPU may ask by path; then one peer must find one export there.
         Endpoints.ReportDuplicates(
             reader, "exports", exports.SelectMany(e => e.Peers.Select(p => $"path {e.Path} for peer {p}")));
+        List<SocketRuleConfiguration> sockets = reader.Objects("sockets", r => SocketRuleConfiguration.Read(r, [.. peers.Select(p => p.Name)]));
         if (exports.Count == 0)
         {
             reader.Warn("exports", "is empty: no DPU can mount anything");
@@ -77,7 +80,7 @@ public sealed record HostAgentConfiguration(
         MetricsConfiguration? metrics = MetricsConfiguration.Read(reader.Object("metrics"));
         LogConfiguration log = LogConfiguration.Read(reader.Object("log"));
         reader.End();
-        return new(listen, tls, peers, exports, limits, control, keeper, grace, metrics, log);
+        return new(listen, tls, peers, exports, sockets, limits, control, keeper, grace, metrics, log);
     }
 
     /// <inheritdoc/>
@@ -98,6 +101,13 @@ public sealed record HostAgentConfiguration(
         foreach (ExportConfiguration export in Exports)
         {
             export.WriteTo(writer);
+        }
+
+        writer.WriteEndArray();
+        writer.WriteStartArray("sockets");
+        foreach (SocketRuleConfiguration rule in Sockets)
+        {
+            rule.WriteTo(writer);
         }
 
         writer.WriteEndArray();

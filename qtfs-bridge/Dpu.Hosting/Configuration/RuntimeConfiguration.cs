@@ -8,6 +8,7 @@ namespace Dpu.Hosting.Configuration;
 /// <param name="Tls">Certificates; null where every host has a unix endpoint.</param>
 /// <param name="Hosts">The hosts to connect to.</param>
 /// <param name="Mounts">What to mount of them.</param>
+/// <param name="Forwards">Addresses of sockets that are forwarded outside of mounts.</param>
 /// <param name="SlowRequest">From when on a request of a mount is logged as slow; zero for never.</param>
 /// <param name="Control">The control interface.</param>
 /// <param name="Keeper">What holds what must outlive the daemon.</param>
@@ -18,6 +19,7 @@ public sealed record RuntimeConfiguration(
     TlsConfiguration? Tls,
     IReadOnlyList<HostConfiguration> Hosts,
     IReadOnlyList<MountConfiguration> Mounts,
+    IReadOnlyList<ForwardConfiguration> Forwards,
     TimeSpan SlowRequest,
     ControlConfiguration Control,
     KeeperConfiguration Keeper,
@@ -58,6 +60,8 @@ public sealed record RuntimeConfiguration(
         List<MountConfiguration> mounts = reader.Objects(
             "mounts", r => MountConfiguration.Read(r, [.. hosts.Select(h => h.Name)]));
         Endpoints.ReportDuplicates(reader, "mounts", mounts.Select(m => m.Target));
+        List<ForwardConfiguration> forwards = reader.Objects("forwards", r => ForwardConfiguration.Read(r, [.. hosts.Select(h => h.Name)]));
+        Endpoints.ReportDuplicates(reader, "forwards", forwards.Select(f => f.Listens));
         TimeSpan slowRequest = reader.Duration("slowRequest", DefaultSlowRequest, TimeSpan.Zero, TimeSpan.FromDays(1));
         ControlConfiguration control = ControlConfiguration.Read(
             reader.Object("control"), "/run/dpu/runtime.sock", remote: true, tls is not null);
@@ -65,7 +69,7 @@ public sealed record RuntimeConfiguration(
         MetricsConfiguration? metrics = MetricsConfiguration.Read(reader.Object("metrics"));
         LogConfiguration log = LogConfiguration.Read(reader.Object("log"));
         reader.End();
-        return new(name, tls, hosts, mounts, slowRequest, control, keeper, metrics, log);
+        return new(name, tls, hosts, mounts, forwards, slowRequest, control, keeper, metrics, log);
     }
 
     /// <inheritdoc/>
@@ -90,6 +94,13 @@ public sealed record RuntimeConfiguration(
         foreach (MountConfiguration mount in Mounts)
         {
             mount.WriteTo(writer);
+        }
+
+        writer.WriteEndArray();
+        writer.WriteStartArray("forwards");
+        foreach (ForwardConfiguration forward in Forwards)
+        {
+            forward.WriteTo(writer);
         }
 
         writer.WriteEndArray();

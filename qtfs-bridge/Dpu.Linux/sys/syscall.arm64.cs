@@ -5,6 +5,7 @@ namespace Dpu.Linux;
 [CConstants("sys/syscall.h", Architecture = "arm64")]
 public static class syscalls_arm64
 {
+    public const int SYS_openat = 56;
     public const int SYS_bind = 200;
     public const int SYS_setgroups = 159;
     public const int SYS_getgroups = 158;

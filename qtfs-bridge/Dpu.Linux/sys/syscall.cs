@@ -14,6 +14,11 @@ public static class syscalls
 /// <summary>This machine's numbers where they differ; see <see cref="syscalls_x64"/> and <see cref="syscalls_arm64"/>.</summary>
 public static class SystemCallNumber
 {
+    /// <summary>-1 where there is none: arm64 has openat(2) only.</summary>
+    public static int Open => MachineArchitecture.IsArm64 ? -1 : syscalls_x64.SYS_open;
+
+    public static int OpenAt => MachineArchitecture.IsArm64 ? syscalls_arm64.SYS_openat : syscalls_x64.SYS_openat;
+
     public static int Bind => MachineArchitecture.IsArm64 ? syscalls_arm64.SYS_bind : syscalls_x64.SYS_bind;
 
     public static int SetGroups => MachineArchitecture.IsArm64 ? syscalls_arm64.SYS_setgroups : syscalls_x64.SYS_setgroups;

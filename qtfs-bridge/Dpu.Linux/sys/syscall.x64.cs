@@ -5,6 +5,8 @@ namespace Dpu.Linux;
 [CConstants("sys/syscall.h", Architecture = "x64")]
 public static class syscalls_x64
 {
+    public const int SYS_open = 2;
+    public const int SYS_openat = 257;
     public const int SYS_bind = 49;
     public const int SYS_setgroups = 116;
     public const int SYS_getgroups = 115;

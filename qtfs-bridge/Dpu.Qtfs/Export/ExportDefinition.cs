@@ -1,4 +1,5 @@
 using Dpu.Fuse;
+using Dpu.Qtfs.Export.Fifos;
 
 namespace Dpu.Qtfs.Export;
 
@@ -35,6 +36,9 @@ public sealed record ExportDefinition
     /// <summary>Sockets that the peers may bind; none by default.</summary>
     public StrictPaths Bindable { get; init; } = StrictPaths.None;
 
+    /// <summary>FIFOs whose bytes may cross; none by default.</summary>
+    public FifoRules Fifos { get; init; } = FifoRules.None;
+
     /// <summary>Whether it is the host's procfs, into which a peer may put its own processes.</summary>
     public bool Processes { get; init; }
 
@@ -55,7 +59,8 @@ public sealed record ExportDefinition
         AllowDeviceNodes,
         Cacheable,
         Strict,
-        Connectable.IsEmpty && Bindable.IsEmpty ? Processes : $"{Processes}\n{Connectable}{(Bindable.IsEmpty ? "" : "\nbind\n")}{Bindable}"))));
+        Connectable.IsEmpty && Bindable.IsEmpty ? Processes : $"{Processes}\n{Connectable}{(Bindable.IsEmpty ? "" : "\nbind\n")}{Bindable}",
+        Fifos.IsEmpty ? "" : $"fifos\n{Fifos}").TrimEnd('\n'))));
 
     /// <summary>Whether a peer that asks for <paramref name="reference"/> means this export: by its name or its path.</summary>
     public bool Matches(string reference) =>

@@ -283,7 +283,7 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
         }
     }
 
-    // What is bound to a socket that was looked up is told by the number that only devices have.
+    // What is bound to a socket that was looked up, and whether a FIFO may be relayed, is told by the number that only devices have.
     private void TellSocket(fuse_in_header* request, byte* reply, int length)
     {
         if (_socketOf is null || request->opcode != (uint)fuse_opcode.FUSE_LOOKUP || length < sizeof(fuse_out_header) + sizeof(fuse_entry_out))
@@ -296,6 +296,10 @@ internal sealed unsafe class ExportLane : IFuseLateReplies, IDisposable
         if (entry->nodeid != 0 && (entry->attr.mode & stat.S_IFMT) == stat.S_IFSOCK)
         {
             entry->attr.rdev = _socketOf(_mount, entry->nodeid);
+        }
+        else if (entry->nodeid != 0 && (entry->attr.mode & stat.S_IFMT) == stat.S_IFIFO)
+        {
+            entry->attr.rdev = _mount.FifoOf?.Invoke(_mount, entry->nodeid) ?? 0;
         }
     }
 

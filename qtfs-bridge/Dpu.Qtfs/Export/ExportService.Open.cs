@@ -114,6 +114,7 @@ public sealed partial class ExportService
             {
                 Kept = kept,
                 SocketOf = ServesSockets ? TellSocket : null,
+                FifoOf = ServesSockets ? TellFifo : null,
                 Bound = bound,
                 Answers = _answers,
                 OnReturned = (files, lost) => Log.MountReturned(_logger, export.Name, session.Peer, files, lost),

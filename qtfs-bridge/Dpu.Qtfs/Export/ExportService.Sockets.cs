@@ -30,7 +30,7 @@ public sealed partial class ExportService
     public HelloReply AdmitSocket(LinkPeer peer, Hello hello)
     {
         RelayParameters asked = hello.Relay;
-        if (asked.TargetCase is not (RelayParameters.TargetOneofCase.Node or RelayParameters.TargetOneofCase.Offered or RelayParameters.TargetOneofCase.Passed))
+        if (asked.TargetCase is not (RelayParameters.TargetOneofCase.Node or RelayParameters.TargetOneofCase.Offered or RelayParameters.TargetOneofCase.Passed or RelayParameters.TargetOneofCase.Fifo))
         {
             return Refuse(HelloStatus.Malformed, "a hello for service relay must name a socket");
         }
@@ -50,6 +50,11 @@ public sealed partial class ExportService
             return mount.Bound?.Find(asked.Offered.Node) is { } bound
                 ? new HelloReply { Status = HelloStatus.Ok, Relay = new RelayResult { Path = bound.Path } }
                 : Refuse(HelloStatus.NotPermitted, "no such socket is bound on this host: it was closed here, or the agent has restarted; bind it again");
+        }
+
+        if (asked.TargetCase == RelayParameters.TargetOneofCase.Fifo)
+        {
+            return AdmitFifo(peer, mount, asked.Fifo);
         }
 
         string? path = PathOf(mount, asked.Node.Node);
@@ -81,9 +86,12 @@ public sealed partial class ExportService
             return -errno.ECONNREFUSED;
         }
 
-        int error = hello.Relay.TargetCase == RelayParameters.TargetOneofCase.Offered
-            ? Accept(mount, hello.Relay, connection.Socket.SafeHandle, out socket)
-            : Connect(mount, hello.Relay, out socket);
+        int error = hello.Relay.TargetCase switch
+        {
+            RelayParameters.TargetOneofCase.Offered => Accept(mount, hello.Relay, connection.Socket.SafeHandle, out socket),
+            RelayParameters.TargetOneofCase.Fifo => AwaitFifo(mount, hello.Relay, connection.Socket.SafeHandle, out socket),
+            _ => Connect(mount, hello.Relay, out socket),
+        };
         if (error < 0)
         {
             Log.SocketFailed(_logger, peer.Name, hello.Relay.Uid, hello.Relay.Pid, mount.Export.Name, -error);
@@ -169,6 +177,7 @@ public sealed partial class ExportService
             {
                 RelayParameters.TargetOneofCase.Offered => hello.Relay.Offered.MountId,
                 RelayParameters.TargetOneofCase.Passed => hello.Relay.Passed.MountId,
+                RelayParameters.TargetOneofCase.Fifo => hello.Relay.Fifo.MountId,
                 _ => hello.Relay.Node.MountId,
             };
             return _sessions.GetValueOrDefault(SessionId(hello)) is { } session && session.Peer == peer.Name

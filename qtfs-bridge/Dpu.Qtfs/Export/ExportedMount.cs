@@ -104,6 +104,9 @@ internal sealed partial class ExportedMount
     /// <summary>What a node that is a socket is to the peer (<see cref="Sockets.BoundSocket.ToWire"/>); null where it is told of none.</summary>
     public Func<ExportedMount, ulong, uint>? SocketOf { get; init; }
 
+    /// <summary>1 for a node that is a FIFO whose bytes may cross, else 0; null where none do.</summary>
+    public Func<ExportedMount, ulong, uint>? FifoOf { get; init; }
+
     /// <summary>The sockets that are bound for the mount; null where none can be.</summary>
     public Sockets.PeerSockets? Bound { get; init; }
 

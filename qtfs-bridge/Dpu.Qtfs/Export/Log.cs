@@ -85,4 +85,13 @@ internal static partial class Log
 
     [LoggerMessage(2022, LogLevel.Debug, "a program of '{Peer}' (uid {Uid}, pid {Pid}) was not connected to a socket of '{Export}': errno {Errno}")]
     public static partial void SocketFailed(ILogger logger, string peer, uint uid, int pid, string export, int errno);
+
+    [LoggerMessage(2040, LogLevel.Warning, "'{Peer}' looked up the FIFO {Path} of '{Export}', which may not be relayed: each side's programs reach their own side only; fifos of the export gives it")]
+    public static partial void FifoNotGiven(ILogger logger, string peer, string path, string export);
+
+    [LoggerMessage(2041, LogLevel.Warning, "'{Peer}' asked for the FIFO {Path} of '{Export}', which may not be relayed: {Reason}")]
+    public static partial void FifoRefused(ILogger logger, string peer, string path, string export, string reason);
+
+    [LoggerMessage(2042, LogLevel.Warning, "the FIFO {Path} of '{Export}' is open for reading and writing both here and on '{Peer}': nothing crosses until \"direction\" of its rule in fifos says which way")]
+    public static partial void FifoDirectionUnknown(ILogger logger, string path, string export, string peer);
 }

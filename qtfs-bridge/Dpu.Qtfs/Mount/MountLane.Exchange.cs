@@ -96,6 +96,7 @@ internal sealed unsafe partial class MountLane
                     return;
                 }
 
+                TakeFifo(header, reply, replyLength);
                 TakeBinding(request, reply, replyLength);
                 Deliver(device, header, length, reply, replyLength);
                 return;

@@ -3,6 +3,7 @@ using Dpu.Fuse;
 using Dpu.Fuse.Wire;
 using Dpu.Linux;
 using Dpu.Qtfs.Export.Sockets;
+using Dpu.Qtfs.Mount.Fifos;
 using Dpu.Qtfs.Mount.Sockets;
 using Microsoft.Win32.SafeHandles;
 
@@ -41,6 +42,26 @@ internal sealed unsafe partial class MountLane
         }
 
         Deliver(device, (fuse_in_header*)request, length, copy, EntryLength);
+    }
+
+    /// <summary>The host has answered the look-up of a FIFO: before the kernel knows, who opens it is known.</summary>
+    private void TakeFifo(fuse_in_header* header, byte* reply, int replyLength)
+    {
+        // SAFETY: the length is compared before the entry is read.
+        var entry = (fuse_entry_out*)(reply + sizeof(fuse_out_header));
+        if (header->opcode != (uint)fuse_opcode.FUSE_LOOKUP || replyLength != EntryLength || (entry->attr.mode & stat.S_IFMT) != stat.S_IFIFO)
+        {
+            return;
+        }
+
+        bool given = entry->attr.rdev != 0;
+        entry->attr.rdev = 0;
+        (entry->entry_valid, entry->entry_valid_nsec) = (0, 0);
+        if (given && OwnSockets.IsOrdinary(entry->nodeid) && _mount.Sockets is { } sockets && FifoOpener.TryFind(header->pid, header->uid, header->gid) is { } opener)
+        {
+            // Copied: what is asked meanwhile comes into another buffer.
+            sockets.Fifos.Opening(*entry, opener);
+        }
     }
 
     /// <summary>Before a request goes to the host: of a socket's file the host is told for which type of socket it is.</summary>

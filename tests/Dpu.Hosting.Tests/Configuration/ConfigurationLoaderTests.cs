@@ -18,9 +18,11 @@ public sealed class ConfigurationLoaderTests
           "peers": [{ "name": "dpu1", "uid": 0, "limits": { "openNodes": 500, "lockOwners": 9, "lockRanges": 8, "lockWaits": 7 } }, { "name": "dpu2" }],
           "exports": [
             { "name": "home", "path": "/home", "peers": ["dpu1"], "access": "read-write", "squash": "all",
+              "fifos": [{ "match": "*-in", "direction": "toHost" }, { "match": "fifo/**" }],
               "userMap": [{ "dpu": 1000, "host": 2000 }, { "dpu": 5000, "host": 6000, "count": 10 }] },
             { "name": "proc", "path": "/proc", "peers": ["dpu1"], "kind": "proc" }
           ],
+          "sockets": [{ "peers": ["dpu1"], "connect": ["/run/*.sock", "@x"], "listen": ["@y/**"], "squash": "none" }],
           "limits": { "connections": 7 },
           "metrics": { "listen": "[::1]:9465" },
           "log": { "level": "Debug", "format": "json" }
@@ -34,6 +36,8 @@ public sealed class ConfigurationLoaderTests
           "hosts": [{ "name": "host1", "endpoint": "tcp://[2001:db8::1]:7443" }, { "name": "local", "endpoint": "unix:///l", "uid": 3 }],
           "mounts": [{ "host": "host1", "export": "/srv/data", "target": "/mnt/x", "cacheTimeout": "500ms", "lanes": 3, "giveUpAfter": "2m", "locks": "local", "transport": "io_uring" },
             { "host": "host1", "export": "proc", "target": "/mnt/proc", "kind": "proc", "processes": "/run/view/proc", "staleAfter": "3s" }],
+          "forwards": [{ "host": "host1", "dpuAddress": "/run/a", "hostAddress": "@b", "reverse": true, "type": "seqpacket", "mode": "0660", "uid": 1, "gid": 2 },
+            { "host": "local", "dpuAddress": "/run/c", "hostAddress": "/run/d" }],
           "slowRequest": "250ms",
           "control": { "socket": "/run/x.sock", "listen": ["tcp://127.0.0.1:7444"], "operators": ["alice"] }
         }
@@ -56,6 +60,9 @@ public sealed class ConfigurationLoaderTests
         Assert.AreEqual(new IdMapping(5000, 6000, 10), agent.Exports[0].UserMap[1]);
         Assert.AreEqual(1u, agent.Exports[0].UserMap[0].Count);
         Assert.AreEqual((false, true), (agent.Exports[0].Processes, agent.Exports[1].Processes));
+        CollectionAssert.AreEqual(new[] { new FifoConfiguration("*-in", FifoWay.ToHost), new FifoConfiguration("fifo/**", FifoWay.None) }, agent.Exports[0].Fifos.ToArray());
+        SocketRuleConfiguration rule = agent.Sockets.Single();
+        Assert.AreEqual("dpu1 /run/*.sock @x @y/** None", string.Join(' ', [.. rule.Peers, .. rule.Connect, .. rule.Listen, rule.Squash.ToString()]));
         Assert.AreEqual(9465, agent.Metrics!.Listen.Port);
         Assert.AreEqual(new LogConfiguration(LogLevel.Debug, LogFormat.Json), agent.Log);
         Assert.AreEqual("/run/dpu/agent.sock", agent.Control.Socket);
@@ -68,6 +75,8 @@ public sealed class ConfigurationLoaderTests
         RuntimeConfiguration runtime = Good<RuntimeConfiguration>(Runtime);
         Assert.AreEqual("tcp://[2001:db8::1]:7443", runtime.Hosts[0].Endpoint!.ToString());
         Assert.AreEqual(3u, runtime.Hosts[1].Uid);
+        Assert.AreEqual(new ForwardConfiguration("host1", "/run/a", "@b", true, "seqpacket", 0x1b0, 1, 2), runtime.Forwards[0]);
+        Assert.AreEqual(new ForwardConfiguration("local", "/run/c", "/run/d", false, "stream", ForwardConfiguration.DefaultMode, 0, 0), runtime.Forwards[1]);
         Assert.AreEqual(TimeSpan.FromMilliseconds(500), runtime.Mounts[0].CacheTimeout);
         Assert.AreEqual(TimeSpan.FromMinutes(2), runtime.Mounts[0].GiveUpAfter);
         Assert.AreEqual((TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(3)), (runtime.Mounts[0].StaleAfter, runtime.Mounts[1].StaleAfter));

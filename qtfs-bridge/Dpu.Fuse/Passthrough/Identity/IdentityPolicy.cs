@@ -112,7 +112,7 @@ public sealed record IdentityPolicy
     /// <param name="uid">As which user of the host.</param>
     /// <param name="gid">With which group.</param>
     /// <returns>0, <c>-EACCES</c> for who has no counterpart, or another negated errno.</returns>
-    internal int AssumeMapped(in FuseCaller caller, out uint uid, out uint gid)
+    public int AssumeMapped(in FuseCaller caller, out uint uid, out uint gid)
     {
         (uid, gid) = (ToHostUser(caller.Uid), ToHostGroup(caller.Gid));
         bool known = caller.Uid != uint.MaxValue && caller.Gid != uint.MaxValue

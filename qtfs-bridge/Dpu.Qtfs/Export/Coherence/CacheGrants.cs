@@ -188,7 +188,7 @@ internal sealed unsafe class CacheGrants(PassthroughFileSystem files, MountChang
 
     private void GrantEntry(fuse_entry_out* entry, Ticket ticket)
     {
-        if (!ticket.Watched || (entry->attr.mode & TypeMask) == stat.S_IFSOCK || IsStrict(entry->nodeid) || files.IsSpecial(entry->nodeid))
+        if (!ticket.Watched || (entry->attr.mode & TypeMask) is stat.S_IFSOCK or stat.S_IFIFO || IsStrict(entry->nodeid) || files.IsSpecial(entry->nodeid))
         {
             return;
         }

@@ -13,6 +13,7 @@ internal sealed unsafe class BinderProcess : IDisposable
 {
     private const string Program = "dpu-binder";
     private const int ConnectIt = 1;
+    private const int OpenIt = 2;
 
     /// <summary>What asks nobody but this process; if it takes longer, no lane is free.</summary>
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(2);
@@ -68,6 +69,13 @@ internal sealed unsafe class BinderProcess : IDisposable
     /// <returns>As of <see cref="TryBind"/>; EAGAIN where the listener's queue is full.</returns>
     public int TryConnect(int type, uint uid, uint gid, string name, out SafeFileHandle? connected) =>
         Ask(new Question { Type = type, What = ConnectIt, Uid = uid, Gid = gid }, name, out connected);
+
+    /// <summary>Opens a FIFO, without waiting.</summary>
+    /// <param name="access">O_RDONLY or O_WRONLY.</param>
+    /// <param name="name">The name of the directory's file.</param>
+    /// <param name="opened">The FIFO, non-blocking.</param>
+    /// <returns>As of <see cref="TryBind"/>; ENXIO where it is to be written and nobody reads.</returns>
+    public int TryOpen(int access, string name, out SafeFileHandle? opened) => Ask(new Question { Type = access, What = OpenIt }, name, out opened);
 
     private int Ask(Question question, string name, out SafeFileHandle? socket)
     {

@@ -25,7 +25,14 @@ public interface IOfferedSocket
 /// <param name="Gid">Its group.</param>
 /// <param name="Pid">Its process.</param>
 /// <param name="Connect">Connects to it.</param>
-public sealed record OfferedHere(string Host, string Target, Func<ulong> MountId, ulong Node, int Type, uint Uid, uint Gid, int Pid, ConnectVisitor Connect);
+public sealed record OfferedHere(string Host, string Target, Func<ulong> MountId, ulong Node, int Type, uint Uid, uint Gid, int Pid, ConnectVisitor Connect)
+{
+    /// <summary>Where the host is to listen, outside of every mount; null for a socket of the mount.</summary>
+    public Dpu.Proto.V1.HostListener? Listener { get; init; }
+
+    /// <summary>Told why the host does not listen there at the moment; empty where it does.</summary>
+    public Action<string>? Told { get; init; }
+}
 
 /// <summary>Connects to a socket of this machine for a program of the host. Waits for a short time at most.</summary>
 /// <param name="uid">The user that its program shall see.</param>

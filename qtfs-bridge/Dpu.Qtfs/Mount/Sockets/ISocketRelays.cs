@@ -1,3 +1,4 @@
+using Dpu.Qtfs.Mount.Fifos;
 using Microsoft.Win32.SafeHandles;
 
 namespace Dpu.Qtfs.Mount.Sockets;
@@ -13,6 +14,9 @@ public interface ISocketRelays
 
     /// <summary>Gives the host's programs a socket that a program here has bound.</summary>
     IOfferedSocket Offer(OfferedHere socket);
+
+    /// <summary>A FIFO's way to the host, which is not asked for yet.</summary>
+    IAskedFifo Ask(RemoteFifo fifo);
 }
 
 /// <summary>A socket that is being served.</summary>
@@ -31,4 +35,8 @@ public interface ISocketRelay
 /// <param name="MountId">The mount's number in the session, of the moment.</param>
 /// <param name="Node">The socket's node.</param>
 /// <param name="Type">SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET.</param>
-public sealed record RemoteSocket(string Host, string Target, Func<ulong> MountId, ulong Node, int Type);
+public sealed record RemoteSocket(string Host, string Target, Func<ulong> MountId, ulong Node, int Type)
+{
+    /// <summary>Its address, outside of every mount; null for the node.</summary>
+    public string? Address { get; init; }
+}

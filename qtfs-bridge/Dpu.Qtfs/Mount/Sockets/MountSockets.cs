@@ -4,6 +4,7 @@ using Dpu.Fuse;
 using Dpu.Fuse.Wire;
 using Dpu.Linux;
 using Dpu.Qtfs.Export.Sockets;
+using Dpu.Qtfs.Mount.Fifos;
 using Microsoft.Extensions.Logging;
 using Microsoft.Win32.SafeHandles;
 
@@ -39,11 +40,15 @@ internal sealed unsafe class MountSockets : IDisposable
         _mount = mount;
         _relays = relays;
         _logger = logger;
+        Fifos = new MountFifos(mount, this, relays, logger);
         Own = new OwnSockets(mount, relays, (entry, type) => (uint uid, uint gid, out SafeFileHandle? connected) => Connect(entry, type, uid, gid, out connected));
     }
 
     /// <summary>The sockets that programs here have bound.</summary>
     public OwnSockets Own { get; }
+
+    /// <summary>The FIFOs that programs here have open.</summary>
+    public MountFifos Fifos { get; }
 
     /// <summary>What the kernel asks of the hidden directory.</summary>
     public HiddenDirectory Hidden { get; } = new();
@@ -183,6 +188,7 @@ internal sealed unsafe class MountSockets : IDisposable
         }
 
         Own.End();
+        Fifos.End();
 
         // Who binds or connects now waits for a short time at most.
         lock (_binding)
@@ -216,19 +222,51 @@ internal sealed unsafe class MountSockets : IDisposable
                 return -errno.ENOTCONN;
             }
 
-            string name = string.Create(CultureInfo.InvariantCulture, $"c{++_lastConnected}");
-            (entry.entry_valid, entry.entry_valid_nsec, entry.attr_valid, entry.attr_valid_nsec) = (0, 0, 0, 0);
-            Hidden.Find(name, entry);
+            string name = NextSought(entry);
             int error = _connector!.TryConnect(type, uid, gid, name, out connected);
-            Hidden.EndFinding();
-            if (error is -errno.ETIMEDOUT or -errno.EPIPE)
+            return EndSeeking(error);
+        }
+    }
+
+    /// <summary>Opens a FIFO of the mount, as programs here do, without waiting; it is this machine's kernel's, and the host's no part of it.</summary>
+    /// <param name="entry">What the host said of the node.</param>
+    /// <param name="access">O_RDONLY or O_WRONLY.</param>
+    /// <param name="opened">It, non-blocking.</param>
+    /// <returns>0 or a negated errno: ENXIO where it is to be written and nobody reads.</returns>
+    public int OpenFifo(fuse_entry_out entry, int access, out SafeFileHandle? opened)
+    {
+        opened = null;
+        lock (_connecting)
+        {
+            if (!Has(ref _connector))
             {
-                _connector.Dispose();
-                _connector = null;
+                return -errno.ENOTCONN;
             }
 
-            return error;
+            string name = NextSought(entry);
+            return EndSeeking(_connector!.TryOpen(access, name, out opened));
         }
+    }
+
+    // A name of the hidden directory that leads to a node; under the lock.
+    private string NextSought(fuse_entry_out entry)
+    {
+        string name = string.Create(CultureInfo.InvariantCulture, $"c{++_lastConnected}");
+        (entry.entry_valid, entry.entry_valid_nsec, entry.attr_valid, entry.attr_valid_nsec) = (0, 0, 0, 0);
+        Hidden.Find(name, entry);
+        return name;
+    }
+
+    private int EndSeeking(int error)
+    {
+        Hidden.EndFinding();
+        if (error is -errno.ETIMEDOUT or -errno.EPIPE)
+        {
+            _connector!.Dispose();
+            _connector = null;
+        }
+
+        return error;
     }
 
     private bool Has([NotNullWhen(true)] ref BinderProcess? process)

@@ -1,0 +1,179 @@
+using System.Runtime.InteropServices;
+using Dpu.Fuse;
+using Dpu.Linux;
+using Dpu.Proto.V1;
+using Dpu.Qtfs.Fifos;
+using Microsoft.Win32.SafeHandles;
+
+namespace Dpu.Qtfs.Export.Fifos;
+
+/// <summary>
+/// Waits for a program of this machine at the other end of a FIFO that a program of a peer has open. Nobody here is disturbed by it but as
+/// that program itself would: who is open for reading releases writers, and a writer is there only when its readers are found.
+/// </summary>
+/// <param name="files">The mount's.</param>
+/// <param name="asked">By whom, and of which FIFO.</param>
+/// <param name="rule">Which way it goes where both sides hold it open for both, as policy says; unspecified where it does not.</param>
+/// <param name="tellOpenForBoth">Says that there is no such rule, and needs one to be.</param>
+internal sealed unsafe class FifoPartner(PassthroughFileSystem files, RelayParameters asked, FifoDirection rule, Action tellOpenForBoth)
+{
+    // A FIFO tells nobody that it was opened: neither inotify(7), before the open is over, nor poll(2).
+    private const int LookMilliseconds = 20;
+
+    // That looks through all processes.
+    private const int LookForHoldersMilliseconds = 200;
+    private static readonly TimeSpan NoPatience = TimeSpan.Zero;
+
+    /// <summary>Waits; on a thread that changes its identity.</summary>
+    /// <param name="peer">The peer's connection; what comes on it ends the wait.</param>
+    /// <param name="socket">The relay's end of what moves the bytes.</param>
+    /// <param name="direction">Which way.</param>
+    /// <returns>0 or a negated errno.</returns>
+    public int Await(SafeHandle peer, out SafeFileHandle? socket, out FifoDirection direction)
+    {
+        socket = null;
+        direction = asked.Fifo.Direction;
+        SafeFileHandle? held = null;
+        try
+        {
+            int error = direction == FifoDirection.Unspecified ? FindDirection(peer, out direction, out held) : 0;
+            return error < 0 ? error
+                : direction == FifoDirection.ToHost ? AwaitReader(peer, out socket)
+                : AwaitWriter(peer, out socket);
+        }
+        finally
+        {
+            held?.Dispose();
+        }
+    }
+
+    private static bool IsOver(SafeHandle peer, int milliseconds)
+    {
+        var wait = new pollfd { fd = (int)peer.DangerousGetHandle(), events = poll.POLLIN | poll.POLLRDHUP };
+
+        // SAFETY: one on this stack; the connection is the caller's.
+        _ = LibC.poll(&wait, 1, milliseconds);
+        return wait.revents != 0;
+    }
+
+    private static int Start(SafeFileHandle fifo, bool reads, byte? first, out SafeFileHandle? socket)
+    {
+        if (FifoPump.TryMake(fifo, reads, first, NoPatience, out socket) is not { } pump)
+        {
+            return -errno.EMFILE;
+        }
+
+        new Thread(pump.Run, 256 * 1024) { IsBackground = true, Name = "fifo" }.Start();
+        return 0;
+    }
+
+    private int Open(int access, out SafeFileHandle? fifo)
+    {
+        Span<uint> groups = stackalloc uint[Math.Min(asked.Groups.Count, IdentityPolicy.MaxGroups)];
+        for (int i = 0; i < groups.Length; i++)
+        {
+            groups[i] = asked.Groups[i];
+        }
+
+        return files.OpenFifo(new FuseCaller { Uid = asked.Uid, Gid = asked.Gid, SupplementaryGroups = groups }, asked.Fifo.Node, access, out fifo);
+    }
+
+    private int AwaitReader(SafeHandle peer, out SafeFileHandle? socket)
+    {
+        socket = null;
+        while (true)
+        {
+            int error = Open(fcntl.O_WRONLY, out SafeFileHandle? fifo);
+            if (fifo is not null)
+            {
+                return Start(fifo, reads: false, null, out socket);
+            }
+
+            if (error != -errno.ENXIO || asked.Fifo.AtOnce)
+            {
+                return error;
+            }
+
+            if (IsOver(peer, LookMilliseconds))
+            {
+                return -errno.EPIPE;
+            }
+        }
+    }
+
+    private int AwaitWriter(SafeHandle peer, out SafeFileHandle? socket)
+    {
+        socket = null;
+        int error = Open(fcntl.O_RDONLY, out SafeFileHandle? fifo);
+        if (fifo is null)
+        {
+            return error;
+        }
+
+        pollfd* waits = stackalloc pollfd[2];
+        while (true)
+        {
+            if (FifoPump.HasWriter(fifo, out byte? first))
+            {
+                return Start(fifo, reads: true, first, out socket);
+            }
+
+            // Data and the end of a writer end the wait at once, that one has opened it the next look.
+            waits[0] = new pollfd { fd = (int)peer.DangerousGetHandle(), events = poll.POLLIN | poll.POLLRDHUP };
+            waits[1] = new pollfd { fd = (int)fifo.DangerousGetHandle(), events = poll.POLLIN };
+
+            // SAFETY: two on this stack.
+            _ = LibC.poll(waits, 2, LookMilliseconds);
+            if (waits[0].revents != 0 || asked.Fifo.AtOnce)
+            {
+                fifo.Dispose();
+                return asked.Fifo.AtOnce ? -errno.ENXIO : -errno.EPIPE;
+            }
+        }
+    }
+
+    // The peer's program has it open for both: so has this process, until it is known which way its partner here wants it.
+    private int FindDirection(SafeHandle peer, out FifoDirection direction, out SafeFileHandle? held)
+    {
+        direction = rule;
+        held = null;
+        if (rule != FifoDirection.Unspecified)
+        {
+            return 0;
+        }
+
+        int error = files.FindFifo(asked.Fifo.Node, out ulong device, out ulong inode);
+        if (error < 0 || (error = Open(fcntl.O_RDWR, out held)) < 0)
+        {
+            return error;
+        }
+
+        bool told = false;
+        while (true)
+        {
+            _ = FuseWorkerThread.Leave();
+            List<FifoHolder> holders = FifoHolder.Find(device, inode);
+            bool reads = holders.Any(holder => holder.Access == fcntl.O_RDONLY);
+            bool both = holders.Any(holder => holder.Access == fcntl.O_RDWR);
+
+            // Who has written may have closed it again.
+            bool writes = holders.Any(holder => holder.Access == fcntl.O_WRONLY) || (!both && !reads && (poll.Now(held!, poll.POLLIN) & poll.POLLIN) != 0);
+            if (reads != writes)
+            {
+                direction = reads ? FifoDirection.ToHost : FifoDirection.ToDpu;
+                return 0;
+            }
+
+            if (!told && !reads && both)
+            {
+                told = true;
+                tellOpenForBoth();
+            }
+
+            if (IsOver(peer, LookForHoldersMilliseconds))
+            {
+                return -errno.EPIPE;
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+using System.Text.Json.Nodes;
+
+namespace Dpu.EndToEnd.Tests;
+
+/// <summary>FIFOs of a mount when a daemon is killed, the link is cut or the mount goes.</summary>
+[TestClass]
+public sealed class FifoEndTests
+{
+    // Holds the FIFO until a line comes, or its end.
+    private const string Reader = "say('ready'); f = os.open('fifo', os.O_RDONLY); say(os.read(f, 10)); say(os.read(f, 10))";
+    private const string Writer =
+        """
+        say('ready'); f = os.open('fifo', os.O_WRONLY); os.write(f, b'hello')
+        p = select.poll(); p.register(f, 0); say(p.poll(25000) != [])
+        attempt('write', lambda: os.write(f, b'x'))
+        """;
+
+    [TestMethod]
+    [TestCategory("root")]
+    [DataRow("runtime", true)]
+    [DataRow("runtime", false)]
+    [DataRow("agent", true)]
+    [DataRow("agent", false)]
+    [DataRow("umount", true)]
+    public void DaemonKilledOrMountGone_BothSeeTheEnd_AndTheNextOpenersAreJoined(string what, bool toDpu)
+    {
+        using var pair = new Pair(keeper: true);
+        JsonObject export = Pair.Export("data", pair.ExportRoot);
+        export["fifos"] = new JsonArray(new JsonObject { ["match"] = "fifo" });
+        pair.AgentConfiguration["exports"] = new JsonArray(export);
+        string mount = pair.Up();
+        (string reading, string writing) = toDpu ? (mount, pair.ExportRoot) : (pair.ExportRoot, mount);
+        _ = Shell.Check("mkfifo fifo", pair.ExportRoot);
+        using RunningProgram reader = Shell.StartPython(Reader, reading);
+        using RunningProgram writer = Shell.StartPython(Writer, writing);
+        Eventually.True(() => reader.Output.Contains("hello", StringComparison.Ordinal) || reader.HasExited, Pair.Limit, "the data: " + reader.Error);
+        switch (what)
+        {
+            case "runtime":
+                pair.Runtime.Kill();
+                break;
+            case "agent":
+                pair.Agent.Kill();
+                break;
+            default:
+                // The programs have it open.
+                _ = Shell.Check($"umount -l {mount}", "/");
+                break;
+        }
+
+        CollectionAssert.AreEqual(new[] { "ready", "b'hello'", "b''" }, Shell.End(reader));
+        CollectionAssert.AreEqual(new[] { "ready", "True", "write EPIPE" }, Shell.End(writer));
+        if (what == "umount")
+        {
+            return;
+        }
+
+        if (what == "runtime")
+        {
+            pair.RestartRuntime();
+        }
+        else
+        {
+            pair.RestartAgent();
+        }
+
+        using RunningProgram again = Shell.StartPython("f = os.open('fifo', os.O_RDONLY); say(os.read(f, 10))", reading);
+        _ = Shell.Check("echo again > fifo", writing);
+        CollectionAssert.AreEqual(new[] { "b'again\\n'" }, Shell.End(again));
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void Closed_LeavesThePlainUmount()
+    {
+        using var pair = new Pair();
+        JsonObject export = Pair.Export("data", pair.ExportRoot);
+        export["fifos"] = new JsonArray(new JsonObject { ["match"] = "fifo" });
+        pair.AgentConfiguration["exports"] = new JsonArray(export);
+        string mount = pair.Up();
+        _ = Shell.Check("mkfifo fifo", pair.ExportRoot);
+        using RunningProgram reader = RunningProgram.Start("bash", ["-c", "exec cat < fifo"], directory: pair.ExportRoot);
+        _ = Shell.Check("echo hello > fifo", mount);
+        CollectionAssert.AreEqual(new[] { "hello" }, Shell.End(reader));
+        _ = Shell.Check($"umount {mount}", "/");
+        Pair.WaitUnmounted(mount);
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void LinkCut_BothSeeTheEnd_AndOneThatWaitedWaitsOn()
+    {
+        using var pair = new Pair();
+        JsonObject export = Pair.Export("data", pair.ExportRoot);
+        export["fifos"] = new JsonArray(new JsonObject { ["match"] = "fifo*" });
+        pair.AgentConfiguration["exports"] = new JsonArray(export);
+        using LinkProxy proxy = LinkProxy.Up(pair, out string mount);
+        _ = Shell.Check("mkfifo fifo fifo2", pair.ExportRoot);
+        using RunningProgram waits = Shell.StartPython("say('ready'); f = os.open('fifo2', os.O_RDONLY); say(os.read(f, 10))", mount);
+        using RunningProgram reader = Shell.StartPython(Reader, mount);
+        using RunningProgram writer = Shell.StartPython(Writer, pair.ExportRoot);
+        Eventually.True(() => reader.Output.Contains("hello", StringComparison.Ordinal) || reader.HasExited, Pair.Limit, "the data: " + reader.Error);
+        proxy.Cut();
+        CollectionAssert.AreEqual(new[] { "ready", "b'hello'", "b''" }, Shell.End(reader));
+        CollectionAssert.AreEqual(new[] { "ready", "True", "write EPIPE" }, Shell.End(writer));
+        Assert.IsFalse(waits.HasExited);
+        _ = Shell.Check("echo again > fifo2", pair.ExportRoot);
+        CollectionAssert.AreEqual(new[] { "ready", "b'again\\n'" }, Shell.End(waits));
+    }
+}
