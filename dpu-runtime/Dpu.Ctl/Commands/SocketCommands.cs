@@ -77,5 +77,6 @@ internal static partial class SocketCommands
         writer.WriteString("startTime", relay.StartTime.ToDateTimeOffset());
         writer.WriteNumber("sentBytes", relay.SentBytes);
         writer.WriteNumber("receivedBytes", relay.ReceivedBytes);
+        writer.WriteBoolean("away", relay.Away);
     });
 }
