@@ -78,6 +78,24 @@ public sealed class RelayPairTests : IDisposable
 
     [TestMethod]
     [TestCategory("unit")]
+    public void ProgramShutsThenCloses_TheOtherGetsEpipe()
+    {
+        (Socket a, Socket b) = Join(SocketKind.Stream);
+        using (b)
+        {
+            a.Shutdown(SocketShutdown.Send);
+            Assert.AreEqual("", ReadToEnd(b));
+            b.Send("still heard"u8);
+            byte[] heard = new byte[11];
+            a.ReceiveTimeout = (int)Limit.TotalMilliseconds;
+            Assert.AreEqual(11, a.Receive(heard));
+            a.Close();
+            Eventually.True(() => Fails(() => b.Send("x"u8)) == SocketError.Shutdown, Limit, "EPIPE for who writes to a program that is gone");
+        }
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
     public void LinkBroken_WithDataUnread_ResetsThePrograms()
     {
         (Socket a, Socket b) = Join(SocketKind.Stream, out Socket cut);
