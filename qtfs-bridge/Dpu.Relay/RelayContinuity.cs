@@ -14,6 +14,9 @@ public sealed record RelayContinuity(Guid Token, TimeSpan Within, Action<LostRel
     /// <summary>Who has connected to the socket, where the other end is told (<see cref="RelayTarget.Visitor"/>).</summary>
     public (uint Uid, uint Gid)? Visitor { get; init; }
 
+    /// <summary>Which process dials for it; 0 where that is not known, or it is this one.</summary>
+    public ulong Process { get; init; }
+
     /// <summary>The longest that a relay waits.</summary>
     public static readonly TimeSpan MostWithin = TimeSpan.FromMinutes(5);
 

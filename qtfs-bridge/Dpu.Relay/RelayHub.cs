@@ -21,6 +21,7 @@ public sealed class RelayHub : IDisposable
     private long _lastId;
     private long _lastListener;
     private readonly ConcurrentDictionary<(string Peer, Guid Token), Flow.Relay> _lasting = new();
+    private readonly ConcurrentDictionary<string, ulong> _processes = new(StringComparer.Ordinal);
     private long _broken;
     private long _resumed;
     private long _dropped;
@@ -124,6 +125,28 @@ public sealed class RelayHub : IDisposable
 
     /// <summary>A relay of a peer that outlives its connections; null where there is none, or it is another's.</summary>
     internal Flow.Relay? FindLasting(Guid token, string peer) => _lasting.GetValueOrDefault((peer, token));
+
+    /// <summary>A peer's relays are another process's from now on: what earlier ones have lost does not come back.</summary>
+    internal void Supersede(string peer, ulong process)
+    {
+        if (_processes.TryGetValue(peer, out ulong known) && known == process)
+        {
+            return;
+        }
+
+        _processes[peer] = process;
+        foreach (Flow.Relay relay in _lasting.Values)
+        {
+            if (relay.IsAway && IsSuperseded(relay))
+            {
+                relay.GiveUp();
+            }
+        }
+    }
+
+    /// <summary>Whether the process that would dial for a relay has a successor.</summary>
+    internal bool IsSuperseded(Flow.Relay relay) =>
+        relay.Continuity is { Process: not 0 and ulong process } && _processes.TryGetValue(relay.Info.Peer, out ulong latest) && latest != process;
 
     internal void Resumed(Flow.Relay relay)
     {

@@ -23,6 +23,11 @@ public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkSer
     {
         ArgumentNullException.ThrowIfNull(hello);
         ArgumentNullException.ThrowIfNull(peer);
+        if (hello is { ParametersCase: Hello.ParametersOneofCase.Relay, Relay.Process: not 0 and ulong process })
+        {
+            hub.Supersede(peer.Name, process);
+        }
+
         if (Resumes(hello))
         {
             return hub.FindLasting(TokenOf(hello), peer.Name) is { } relay
@@ -131,7 +136,7 @@ public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkSer
         try
         {
             // What leaves before it has joined is let go by the joining.
-            RelayContinuity? continuity = RelayContinuity.Of(connection, redial: null) is { } agreed ? agreed with { Visitor = target.Visitor } : null;
+            RelayContinuity? continuity = RelayContinuity.Of(connection, redial: null) is { } agreed ? agreed with { Visitor = target.Visitor, Process = asked.Process } : null;
             IDisposable? breaker = null;
             int ended = 0;
             breaker = hub.Start(target.Socket, connection, info, target.Speaker, _ =>

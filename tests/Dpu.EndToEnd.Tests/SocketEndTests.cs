@@ -14,7 +14,7 @@ public sealed class SocketEndTests
         JsonObject export = Pair.Export("data", pair.ExportRoot);
         export["sockets"] = new JsonObject { ["connect"] = new JsonArray("*.sock") };
         pair.AgentConfiguration["exports"] = new JsonArray(export);
-        string mount = pair.Up();
+        string mount = pair.Up(changeRuntime: runtime => runtime["hosts"]![0]!["resumeWithin"] = "1s");
         using RunningProgram server = Shell.StartPython(
             """
             s = socket.socket(socket.AF_UNIX); s.bind('a.sock'); s.listen(); say('ready')
@@ -56,6 +56,35 @@ public sealed class SocketEndTests
             () => Shell.Run("/usr/bin/python3 -c \"import socket; s = socket.socket(socket.AF_UNIX); s.connect('a.sock'); print(s.recv(5))\"", mount).Output.Contains("hello", StringComparison.Ordinal),
             Pair.Limit,
             "a connection through the daemons that took over");
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void RuntimeKilled_ItsSuccessorsFirstConnection_EndsItsConnectionsAtTheHost()
+    {
+        using var pair = new Pair(keeper: true);
+        JsonObject export = Pair.Export("data", pair.ExportRoot);
+        export["sockets"] = new JsonObject { ["connect"] = new JsonArray("*.sock") };
+        pair.AgentConfiguration["exports"] = new JsonArray(export);
+        string mount = pair.Up(changeRuntime: runtime => runtime["hosts"]![0]!["resumeWithin"] = "5m");
+
+        // Takes one program at a time, as monitors of virtual machines do.
+        using RunningProgram server = Shell.StartPythonServer(
+            """
+            s = socket.socket(socket.AF_UNIX); s.bind('a.sock'); s.listen(); say('ready')
+            while True:
+                c, _ = s.accept(); c.send(b'hello')
+                try: c.recv(10)
+                except ConnectionResetError: pass
+                c.close()
+            """,
+            pair.ExportRoot);
+        const string Client = "s = socket.socket(socket.AF_UNIX); s.settimeout(30); s.connect('a.sock'); say(s.recv(10)); ";
+        using RunningProgram first = Shell.StartPython(Client + "s.recv(10)", mount);
+        Eventually.True(() => first.Output.Contains("hello", StringComparison.Ordinal) || first.HasExited, Pair.Limit, "the first connection: " + first.Error);
+        pair.Runtime.Kill();
+        pair.RestartRuntime();
+        CollectionAssert.AreEqual(new[] { "b'hello'" }, Shell.Python(Client, mount));
     }
 
     [TestMethod]

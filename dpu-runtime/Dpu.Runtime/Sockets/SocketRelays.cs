@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 using Dpu.Hosting.Configuration;
 using Dpu.Link;
 using Dpu.Linux;
@@ -29,6 +30,9 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
     private readonly DialThreads _visitors = new("visitor dial");
 
     private readonly RelayRedials _redials = new(hosts);
+
+    // Tells hosts that what an earlier runtime has lost does not come back; never 0.
+    private readonly ulong _process = BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(sizeof(ulong))) | 1;
     // What programs pass: each is a connection of its own, and files are opened and closed through mounts.
     private readonly DialThreads _passed = new("passed descriptors");
 
@@ -69,6 +73,7 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
         TimeSpan within = ResumeWithin(link);
         var token = Guid.NewGuid();
         parameters.ResumeWithinMs = (uint)within.TotalMilliseconds;
+        parameters.Process = _process;
         parameters.ResumeToken = ByteString.CopyFrom(token.ToByteArray());
         return new RelayContinuity(token, within, lost => _redials.Begin(link.HostName, lost));
     }

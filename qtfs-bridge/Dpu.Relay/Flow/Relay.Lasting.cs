@@ -156,6 +156,12 @@ internal sealed unsafe partial class Relay
         }
 
         LeaveLink();
+        if (_hub.IsSuperseded(this))
+        {
+            Do(_state.LinkGone());
+            return;
+        }
+
         _awayLimit = _hub.Time.CreateTimer(_ => GiveUp(), null, continuity.Within, Timeout.InfiniteTimeSpan);
         continuity.Redial?.Invoke(new LostRelay(this, _come));
     }
