@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using System.Text;
 using Dpu.Fuse.Wire;
+using Dpu.Link.Sockets;
 using Dpu.Linux;
 using Dpu.Qtfs.Export.Kept;
 using Microsoft.Win32.SafeHandles;
@@ -19,14 +20,10 @@ internal sealed unsafe class PeerSocket : IDisposable
     // Before the path, which is for people: generation and inode.
     private const int NoteSize = 2 * sizeof(ulong);
     private const int MostPath = 2048;
-    private const int RetryMilliseconds = 100;
 
     private readonly SafeFileHandle _socket;
-    private readonly TimeProvider _time;
+    private readonly VisitedSocket _visited;
     private readonly Lock _lock = new();
-    private readonly HashSet<IDisposable> _datagrams = [];
-    private int _waiting;
-    private long _left;
     private bool _listens;
     private bool _ended;
 
@@ -35,11 +32,8 @@ internal sealed unsafe class PeerSocket : IDisposable
     {
     }
 
-    private PeerSocket(ulong node, ulong generation, ulong inode, int type, string path, SafeFileHandle socket, TimeProvider time)
-    {
-        (Node, Generation, Inode, Type, Path, _socket, _time) = (node, generation, inode, type, path, socket, time);
-        _left = time.GetTimestamp();
-    }
+    private PeerSocket(ulong node, ulong generation, ulong inode, int type, string path, SafeFileHandle socket, TimeProvider time) =>
+        (Node, Generation, Inode, Type, Path, _socket, _visited) = (node, generation, inode, type, path, socket, new VisitedSocket(socket, type, time));
 
     /// <summary>One of an earlier life of this process; null where that has left something else.</summary>
     public static PeerSocket? TryRestore(ulong node, SafeFileHandle socket, ReadOnlySpan<byte> note, TimeProvider time)
@@ -95,7 +89,7 @@ internal sealed unsafe class PeerSocket : IDisposable
         {
             lock (_lock)
             {
-                return _waiting > 0 || !_listens ? TimeSpan.Zero : _time.GetElapsedTime(_left);
+                return _listens ? _visited.Deserted : TimeSpan.Zero;
             }
         }
     }
@@ -116,91 +110,30 @@ internal sealed unsafe class PeerSocket : IDisposable
                 return error;
             }
 
-            (_listens, _waiting) = (true, _waiting + 1);
+            _visited.Touch();
+            _listens = true;
         }
 
-        bool held = false;
-        bool peerHeld = false;
-        try
-        {
-            _socket.DangerousAddRef(ref held);
-            peer.DangerousAddRef(ref peerHeld);
-            int result = Type == sys_socket.SOCK_DGRAM
-                ? LibC.Result(LibC.fcntl_int((int)_socket.DangerousGetHandle(), fcntl.F_DUPFD_CLOEXEC, 0))
-                : Wait((int)_socket.DangerousGetHandle(), (int)peer.DangerousGetHandle());
-            accepted = result < 0 ? null : new SafeFileHandle(result, ownsHandle: true);
-            return Math.Min(result, 0);
-        }
-        catch (ObjectDisposedException)
-        {
-            // Expected: either has ended.
-            return -errno.ECONNREFUSED;
-        }
-        finally
-        {
-            if (held)
-            {
-                _socket.DangerousRelease();
-            }
-
-            if (peerHeld)
-            {
-                peer.DangerousRelease();
-            }
-
-            lock (_lock)
-            {
-                // What carries datagrams counts until it ends.
-                if (accepted is null || Type != sys_socket.SOCK_DGRAM)
-                {
-                    Left();
-                }
-            }
-        }
+        return _visited.Accept(peer, out accepted);
     }
 
-    /// <summary>Is given what breaks off the relay of a datagram socket; false where it has ended.</summary>
-    public bool TryJoin(IDisposable relay)
-    {
-        lock (_lock)
-        {
-            return Type != sys_socket.SOCK_DGRAM || (!_ended && _datagrams.Add(relay));
-        }
-    }
+    /// <inheritdoc cref="VisitedSocket.TryJoin"/>
+    public bool TryJoin(IDisposable relay) => _visited.TryJoin(relay);
 
-    /// <summary>That relay has ended.</summary>
-    public void Leave(IDisposable relay)
-    {
-        lock (_lock)
-        {
-            if (_datagrams.Remove(relay))
-            {
-                Left();
-            }
-        }
-    }
+    /// <inheritdoc cref="VisitedSocket.Leave"/>
+    public void Leave(IDisposable relay) => _visited.Leave(relay);
 
     /// <summary>Closes it: who connects is refused, and who waits in the queue is told. Connections that were taken go on.</summary>
     public void Dispose()
     {
-        IDisposable[] relays;
         lock (_lock)
         {
             _ended = true;
-            relays = [.. _datagrams];
         }
 
-        Array.ForEach(relays, relay => relay.Dispose());
-        try
+        if (_visited.End())
         {
-            // Wakes who waits, whose reference keeps it open.
-            _ = sys_socket.shutdown(_socket, sys_socket.SHUT_RDWR);
             _socket.Dispose();
-        }
-        catch (ObjectDisposedException)
-        {
-            // Expected: it was closed by another thread.
-            return;
         }
     }
 
@@ -211,40 +144,6 @@ internal sealed unsafe class PeerSocket : IDisposable
         return error < 0 ? error : listen(_socket, Backlog);
     }
 
-    private void Left()
-    {
-        _waiting--;
-        _left = _time.GetTimestamp();
-    }
-
-    private static int Wait(int socket, int peer)
-    {
-        pollfd* waits = stackalloc pollfd[2];
-        bool full = false;
-        while (true)
-        {
-            // Where there are no descriptors, only the peer's end and the time are waited for.
-            waits[0] = new pollfd { fd = peer, events = poll.POLLIN | poll.POLLRDHUP };
-            waits[1] = new pollfd { fd = full ? -1 : socket, events = poll.POLLIN };
-
-            // SAFETY: two on this stack.
-            _ = LibC.poll(waits, 2, full ? RetryMilliseconds : -1);
-            if (waits[0].revents != 0)
-            {
-                return -errno.EPIPE;
-            }
-
-            int accepted = Accept(socket);
-            if (accepted >= 0 || accepted is not (-errno.EAGAIN or -errno.EINTR or -errno.ECONNABORTED or -errno.EMFILE or -errno.ENFILE or -errno.ENOMEM))
-            {
-                // EINVAL: it was shut down.
-                return accepted == -errno.EINVAL ? -errno.ECONNREFUSED : accepted;
-            }
-
-            full = accepted is -errno.EMFILE or -errno.ENFILE or -errno.ENOMEM;
-        }
-    }
-
     private static int Option(SafeHandle socket, int option)
     {
         int value = 0;
@@ -252,13 +151,5 @@ internal sealed unsafe class PeerSocket : IDisposable
 
         // SAFETY: an int on the stack, with its own size.
         return sys_socket.getsockopt(socket, sys_socket.SOL_SOCKET, option, &value, &size) < 0 ? 0 : value;
-    }
-
-    private static int Accept(int socket)
-    {
-        // The caller holds it.
-        using var borrowed = new SafeFileHandle(socket, ownsHandle: false);
-        int accepted = sys_socket.accept4(borrowed, null, null, sys_socket.SOCK_CLOEXEC);
-        return accepted < 0 ? -Marshal.GetLastPInvokeError() : accepted;
     }
 }
