@@ -11,6 +11,9 @@ internal sealed class Postgres(string sockets) : IDisposable
 
     private RunningProgram? _server;
 
+    /// <summary>Its client.</summary>
+    public const string ClientProgram = Programs + "/psql";
+
     private string Client => $"-h {sockets} -U postgres";
 
     /// <summary>Makes a database with checksums of its pages in an empty folder, which must be the user's.</summary>
@@ -44,7 +47,7 @@ internal sealed class Postgres(string sockets) : IDisposable
         ["-c", $"cd {folder} && exec {AsItself} {Programs}/pgbench {Client} -n -c 4 -j 2 -T {seconds} -l --log-prefix=transactions postgres"]);
 
     /// <summary>Runs a query; its rows, with '|' between columns.</summary>
-    public string Query(string query) => Run($"{AsItself} {Programs}/psql {Client} -v ON_ERROR_STOP=1 -At -c \"{query}\" postgres").Trim();
+    public string Query(string query) => Run($"{AsItself} {ClientProgram} {Client} -v ON_ERROR_STOP=1 -At -c \"{query}\" postgres").Trim();
 
     /// <summary>Looks at every index and table.</summary>
     public void Check() => Run($"{AsItself} {Programs}/pg_amcheck {Client} --install-missing --heapallindexed postgres");
