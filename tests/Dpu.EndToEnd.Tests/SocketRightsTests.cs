@@ -4,7 +4,7 @@ namespace Dpu.EndToEnd.Tests;
 
 /// <summary>Programs that pass file descriptors through relayed sockets (SCM_RIGHTS), both ways, without a change to either.</summary>
 [TestClass]
-public sealed class SocketRightsTests
+public sealed partial class SocketRightsTests
 {
     // Every program here can send and receive descriptors, at their places in what is said.
     private const string Tools =

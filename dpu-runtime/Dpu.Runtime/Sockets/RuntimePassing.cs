@@ -12,7 +12,7 @@ using PassedDescriptor = Dpu.Relay.Descriptors.PassedDescriptor;
 namespace Dpu.Runtime.Sockets;
 
 /// <summary>Carries descriptors for one relay, at the DPU's end, which opens the connections that they need. Its own threads wait for the host.</summary>
-internal sealed class RuntimePassing(
+internal sealed partial class RuntimePassing(
     SocketRelays owner, RelayHub hub, DialThreads workers, HostLinks hosts, MountedFiles files, RelaySet relays, string host, Func<ulong> mountId, PeerCredentials program, string path, ILogger logger)
     : DescriptorPassing(hub, workers, path, host, logger)
 {
@@ -35,11 +35,16 @@ internal sealed class RuntimePassing(
     protected override bool TryGive(SafeFileHandle end, ref PassedDescriptor what, out string reason)
     {
         byte[] token = PassedTokens.Create();
-        if (what.Kind is DescriptorKind.Listener or DescriptorKind.Counter)
+        if (what.Kind == DescriptorKind.Counter)
         {
             end.Dispose();
-            reason = what.Kind == DescriptorKind.Listener ? "listening sockets do not cross; bind it below the mount" : "counters of eventfd(2) do not cross; use a pipe";
+            reason = "counters of eventfd(2) do not cross; use a pipe";
             return false;
+        }
+
+        if (what.Kind == DescriptorKind.Listener)
+        {
+            return TryGiveListener(end, ref what, token, out reason);
         }
 
         if (!TryJoin(end, what, token, make: true, Descriptor.EndOf(what.Kind), out reason))
@@ -53,6 +58,11 @@ internal sealed class RuntimePassing(
 
     protected override SafeFileHandle? TryTake(PassedDescriptor what, out string reason)
     {
+        if (what.Kind == DescriptorKind.Listener)
+        {
+            return TryTakeListener(what, out reason);
+        }
+
         if (!Descriptor.TryMakePair(what, out SafeFileHandle? programs, out SafeFileHandle? end))
         {
             reason = "this runtime does not know the kind, or has no descriptors left";
@@ -72,9 +82,10 @@ internal sealed class RuntimePassing(
     {
         LinkConnection? connection = null;
         bool started = false;
+        bool isListener = what.Kind == DescriptorKind.Listener;
         try
         {
-            connection = Dial(new Proto.V1.PassedDescriptor { MountId = mountId(), Token = ByteString.CopyFrom(token), Make = make, Kind = (uint)what.Kind, Flags = (uint)what.Flags }, what.Flags);
+            connection = Dial(new Proto.V1.PassedDescriptor { MountId = mountId(), Token = ByteString.CopyFrom(token), Make = make, Kind = make ? (uint)what.Kind : 0, Flags = (uint)what.Flags }, what.Flags, program);
             int error = RelayDialer.AwaitOpened(connection);
             reason = error < 0 ? $"the host refused: {Marshal.GetPInvokeErrorMessage(-error)}" : "";
             if (error < 0)
@@ -82,8 +93,8 @@ internal sealed class RuntimePassing(
                 return false;
             }
 
-            var info = new RelayInfo(_host, $"{_path} ({what.Kind})", Descriptor.KindOf(what.Flags), program.Uid, program.Gid, program.Pid) { End = local };
-            _ = relays.Start(_hub, end, connection, info, null, owner.ContinuityOf(connection, _host), passing: this);
+            var info = new RelayInfo(_host, $"{_path} ({what.Kind})", isListener ? SocketKind.Stream : Descriptor.KindOf(what.Flags), program.Uid, program.Gid, program.Pid) { End = local };
+            _ = relays.Start(_hub, end, connection, info, null, owner.ContinuityOf(connection, _host), passing: isListener ? null : this);
             started = true;
             return true;
         }
@@ -103,18 +114,18 @@ internal sealed class RuntimePassing(
         }
     }
 
-    private LinkConnection Dial(Proto.V1.PassedDescriptor passed, DescriptorFlags flags)
+    private LinkConnection Dial(Proto.V1.PassedDescriptor passed, DescriptorFlags flags, PeerCredentials whose)
     {
         HostLink link = hosts.Find(_host) ?? throw new LinkException(LinkError.Unreachable, $"the configuration names no host '{_host}' any more");
         var parameters = new RelayParameters
         {
             Type = (UnixSocketType)Descriptor.KindOf(flags),
-            Uid = program.Uid,
-            Gid = program.Gid,
-            Pid = program.Pid,
+            Uid = whose.Uid,
+            Gid = whose.Gid,
+            Pid = whose.Pid,
             Passed = passed,
         };
-        parameters.Groups.AddRange(program.Groups);
+        parameters.Groups.AddRange(whose.Groups);
         _ = owner.Want(parameters, link);
         return link.DialRelay(parameters);
     }

@@ -36,6 +36,10 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
     // What programs pass: each is a connection of its own, and files are opened and closed through mounts.
     private readonly DialThreads _passed = new("passed descriptors");
 
+    // Listening sockets that programs have passed: each has a thread.
+    private const int MostListeners = 256;
+    private int _listeners;
+
     internal ILogger Logger => logger;
 
     /// <inheritdoc/>
@@ -89,6 +93,12 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
     /// <summary>What carries the descriptors that programs pass on a connection.</summary>
     internal RuntimePassing PassingOf(string host, Func<ulong> mountId, PeerCredentials program, string path, RelaySet relays) =>
         new(this, hub, _passed, hosts, files, relays, host, mountId, program, path, logger);
+
+    /// <summary>Counts a listening socket that a program has passed, until <see cref="LetListenerGo"/>; false where there are too many.</summary>
+    internal bool TryHoldListener() => Interlocked.Increment(ref _listeners) <= MostListeners;
+
+    /// <summary>It is over, or was one too many.</summary>
+    internal void LetListenerGo() => Interlocked.Decrement(ref _listeners);
 
     /// <summary>Has something done soon for a program of a host, on another thread; it must not throw.</summary>
     internal void RunForHost(Action work) => _visitors.Run(work);

@@ -58,11 +58,9 @@ internal sealed class HostPassing(RelayHub hub, DialThreads workers, PassedToken
     {
         reason = "";
         byte[] token = PassedTokens.Create();
-        if (what.Kind is DescriptorKind.Listener or DescriptorKind.Counter)
+        if (what.Kind == DescriptorKind.Counter)
         {
-            reason = what.Kind == DescriptorKind.Listener
-                ? "a listening socket of a host does not cross; bind it below the export, where the DPU connects to it by its path"
-                : "counters of eventfd(2) do not cross; use a pipe";
+            reason = "counters of eventfd(2) do not cross; use a pipe";
         }
         else if (!tokens.TryAdd(_session, token, end, what.Kind, what.Flags))
         {

@@ -22,6 +22,7 @@ public sealed class SocketTargets(ExportService exports, HostForwards forwards, 
 {
     private readonly DialThreads _workers = new("passed descriptors");
     private readonly PassedTokens _tokens = new(time);
+    private readonly PassedListeners _listeners = new();
 
     /// <inheritdoc/>
     public HelloReply Admit(LinkPeer peer, Hello hello)
@@ -70,7 +71,7 @@ public sealed class SocketTargets(ExportService exports, HostForwards forwards, 
         _tokens.Dispose();
     }
 
-    private int Join(LinkConnection connection, PassedFiles files, HostPassing passing, out RelayTarget? target)
+    private int Join(LinkConnection connection, PassedFiles files, HostPassing? passing, out RelayTarget? target)
     {
         target = null;
         Proto.V1.PassedDescriptor asked = connection.Hello.Relay.Passed;
@@ -78,8 +79,28 @@ public sealed class SocketTargets(ExportService exports, HostForwards forwards, 
         ReadOnlySpan<byte> token = asked.Token.Span;
         SafeHandle? end;
         (DescriptorKind kind, DescriptorFlags flags) = ((DescriptorKind)Math.Min(asked.Kind, byte.MaxValue), (DescriptorFlags)asked.Flags & DescriptorFlags.All);
-        LocalEnd local;
-        if (asked.Make)
+        LocalEnd local = LocalEnd.Socket;
+        SocketKind carries = Descriptor.KindOf(flags);
+        if (kind == DescriptorKind.Listener && asked.Make)
+        {
+            int error = _listeners.MakeCopy(_tokens, session, token, flags, out end);
+            if (error < 0)
+            {
+                return error;
+            }
+
+            (carries, passing) = (SocketKind.Stream, null);
+        }
+        else if (kind == DescriptorKind.Listener)
+        {
+            ucred client = files.SpeakerOf(connection.Hello.Relay);
+            int error = _listeners.Connect(session, token, client.uid, client.gid, out end, out carries);
+            if (error < 0)
+            {
+                return error;
+            }
+        }
+        else if (asked.Make)
         {
             if (!Descriptor.TryMakePair(new(kind, flags), out SafeFileHandle? program, out SafeFileHandle? relays))
             {
@@ -97,7 +118,17 @@ public sealed class SocketTargets(ExportService exports, HostForwards forwards, 
         }
         else if (_tokens.TryTake(session, token, out end, out kind, out flags))
         {
-            local = Descriptor.EndOf(kind);
+            (local, carries) = (Descriptor.EndOf(kind), Descriptor.KindOf(flags));
+            if (kind == DescriptorKind.Listener)
+            {
+                int error = _listeners.Serve(_tokens, session, end!, files, flags, out end);
+                if (error < 0)
+                {
+                    return error;
+                }
+
+                (local, carries, passing) = (LocalEnd.Socket, SocketKind.Stream, null);
+            }
         }
         else
         {
@@ -108,7 +139,7 @@ public sealed class SocketTargets(ExportService exports, HostForwards forwards, 
         {
             Passing = passing,
             End = local,
-            Kind = Descriptor.KindOf(flags),
+            Kind = carries,
         };
         return 0;
     }

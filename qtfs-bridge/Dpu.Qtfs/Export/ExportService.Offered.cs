@@ -73,7 +73,7 @@ public sealed partial class ExportService
     }
 
     // Of a datagram socket there is no one visitor.
-    private static unsafe (uint Uid, uint Gid) VisitorOf(IdentityPolicy policy, SafeHandle accepted)
+    internal static unsafe (uint Uid, uint Gid) VisitorOf(IdentityPolicy policy, SafeHandle accepted)
     {
         ucred credentials;
         uint size = (uint)sizeof(ucred);

@@ -63,6 +63,9 @@ public sealed class PassedFiles
         return new ucred { pid = Environment.ProcessId, uid = policy.ToHostUser(asked.Uid), gid = policy.ToHostGroup(asked.Gid) };
     }
 
+    /// <summary>Who has connected to a socket that a program of this machine has passed, as the export shows users.</summary>
+    public (uint Uid, uint Gid) VisitorOf(System.Runtime.InteropServices.SafeHandle accepted) => ExportService.VisitorOf(_mount.Export.Identity, accepted);
+
     /// <summary>Finds a file that a program of this machine has open.</summary>
     /// <param name="descriptor">The file.</param>
     /// <param name="mount">The number of the mount below whose export it is.</param>

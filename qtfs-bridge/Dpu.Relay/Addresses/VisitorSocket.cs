@@ -1,11 +1,10 @@
 using Dpu.Linux;
-using Dpu.Relay.Addresses;
 using Microsoft.Win32.SafeHandles;
 
-namespace Dpu.Runtime.Forwards;
+namespace Dpu.Relay.Addresses;
 
 /// <summary>Connects to a socket of this machine for a program of a host, as the user that the socket's program shall see.</summary>
-internal static unsafe class VisitorSocket
+public static unsafe class VisitorSocket
 {
     /// <summary>Connects; never waits.</summary>
     /// <param name="address">Of the socket.</param>
@@ -37,7 +36,7 @@ internal static unsafe class VisitorSocket
         return error;
     }
 
-    // What it may connect to has been decided by who has made the forward: the file's mode does not matter.
+    // What it may connect to has been decided by who has made the forward, or passed the socket: the file's mode does not matter.
     private static int Become(uint uid, uint gid)
     {
         int error = LibC.Result(LibC.ThreadSetGroups(null, 0));
