@@ -122,6 +122,14 @@ public sealed class HostMountTests
     {
         string host = Folder(out string there, cache);
         string elsewhere = Directory.CreateDirectory(Path.Combine(s_pair.Folder, "elsewhere" + s_number)).FullName;
+
+        // Of the same file system, though of no export: what happens to it is no use of the mounts.
+        using RunningProgram busy = Shell.StartPythonServer(
+            """
+            open('busy', 'w').close(); say('ready')
+            while True: os.chmod('busy', 0o600); time.sleep(0.01)
+            """,
+            elsewhere);
         Shell.Check("mkdir d && touch one && echo under > one", host);
         Shell.Check("echo a > one && mkdir d && echo b > d/f", elsewhere);
         Assert.AreEqual("under", Shell.Check("cat one; ls d", there));
@@ -248,8 +256,23 @@ public sealed class HostMountTests
         /// <summary>Waits until nobody uses it.</summary>
         public void Unmount()
         {
-            Eventually.True(() => Shell.Run($"umount {_target}", "/").ExitCode == 0, TimeSpan.FromSeconds(10), $"the umount of {_target}");
+            try
+            {
+                Eventually.True(() => Shell.Run($"umount {_target}", "/").ExitCode == 0, TimeSpan.FromSeconds(10), $"the umount of {_target}");
+            }
+            catch (TimeoutException e)
+            {
+                throw new TimeoutException($"{e.Message} It is held by:\n{Holders()}", e);
+            }
+
             _gone = true;
+        }
+
+        // Descriptors by the number of their mount, which a path does not tell.
+        private string Holders()
+        {
+            string number = Shell.Run($"grep -F ' {_target} ' /proc/self/mountinfo | tail -1 | cut -d' ' -f1", "/").Output.Trim();
+            return Shell.Run($"for f in $(grep -l -s -x 'mnt_id:[[:space:]]*{number}' /proc/[0-9]*/fdinfo/*); do p=${{f%/fdinfo/*}}; echo $f $(cat $p/comm) $(readlink $p/fd/${{f##*/}}) $(tr '\n' ' ' < $f); done; grep -F '{_target}' /proc/[0-9]*/mountinfo | cut -c1-200 | head -20", "/").Output;
         }
 
         public void Dispose()

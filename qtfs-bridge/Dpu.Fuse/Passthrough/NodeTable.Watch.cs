@@ -180,6 +180,6 @@ internal sealed unsafe partial class NodeTable
     private bool TryHold(ulong id, out int index)
     {
         index = (int)Math.Min((uint)id, int.MaxValue);
-        return _slots.Exists((uint)index) && SlotState.TryPin(ref _slots[index].State, (uint)(id >> 32));
+        return _slots.Exists((uint)index) && SlotState.TryHold(ref _slots[index].State, (uint)(id >> 32));
     }
 }

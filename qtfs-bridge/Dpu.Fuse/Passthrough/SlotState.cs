@@ -17,7 +17,7 @@ namespace Dpu.Fuse;
 ///    is closed, and the slot cannot be freed meanwhile.
 /// 6. Who opens a shut slot writes the descriptor, then clears shut (full fence); who pins from then on sees it.
 ///    Between 5 and 6 the descriptor belongs to the holder of the slot's move lock (<see cref="NodeTable"/>).
-/// Only nodes are ever shut. Referenced is CLOCK's bit: set by each pin, taken away by the hand.
+/// Only nodes are ever shut. Referenced is CLOCK's bit: set by each pin that is a use, taken away by the hand.
 /// </remarks>
 internal static class SlotState
 {
@@ -50,12 +50,18 @@ internal static class SlotState
 
     /// <summary>Takes a pin; <paramref name="open"/> says whether there is a descriptor, which then stays.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool TryPin(ref ulong state, uint generation, out bool open)
+    public static bool TryPin(ref ulong state, uint generation, out bool open) => TryPin(ref state, generation, Referenced, out open);
+
+    /// <summary>Takes a pin for a look at what is known of the slot, which is no use of it: who is idle stays so.</summary>
+    public static bool TryHold(ref ulong state, uint generation) => TryPin(ref state, generation, 0, out _);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool TryPin(ref ulong state, uint generation, ulong mark, out bool open)
     {
         ulong seen = Volatile.Read(ref state);
         while (IsAlive(seen) && Generation(seen) == generation && (seen & PinMask) != PinMask)
         {
-            ulong now = Interlocked.CompareExchange(ref state, (seen + 1) | Referenced, seen);
+            ulong now = Interlocked.CompareExchange(ref state, (seen + 1) | mark, seen);
             if (now == seen)
             {
                 open = !IsShut(seen);
