@@ -85,7 +85,7 @@ public sealed partial class AgentRestartTests
             for (int i = 0; i < ends.Length; i++)
             {
                 Assert.AreEqual("log", Shell.Check("ls", Path.Combine(pair.ExportRoot, $"w{i}")));
-                Assert.AreEqual("", Shell.Run($"seq {ends[i][0]} | diff - log | head -5", Path.Combine(pair.ExportRoot, $"w{i}")).Output, "a line a round, in order");
+                Assert.AreEqual("same", Shell.Run($"seq {ends[i][0]} | diff - log | head -5; test ${{PIPESTATUS[1]}} = 0 && echo same", Path.Combine(pair.ExportRoot, $"w{i}")).Output.Trim(), "a line a round, in order");
             }
 
             Assert.AreEqual(ends.Sum(end => end[1]), unknown + (int)Counters(pair)["unknownOutcome"]!.GetValue<long>(), "each EIO is counted, and nothing else");

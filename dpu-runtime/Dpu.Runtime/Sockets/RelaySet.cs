@@ -49,30 +49,6 @@ internal sealed class RelaySet
         return relay;
     }
 
-    /// <summary>Something else that ends with them: a listener; ended at once where they have.</summary>
-    public void Add(IDisposable other)
-    {
-        lock (_lock)
-        {
-            if (!_broken)
-            {
-                _ = _relays.Add(other);
-                return;
-            }
-        }
-
-        other.Dispose();
-    }
-
-    /// <summary>It has ended.</summary>
-    public void Remove(IDisposable other)
-    {
-        lock (_lock)
-        {
-            _ = _relays.Remove(other);
-        }
-    }
-
     /// <summary>Breaks all off, those that come too.</summary>
     public void BreakOff()
     {
