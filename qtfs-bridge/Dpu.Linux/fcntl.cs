@@ -29,6 +29,15 @@ public static class fcntl
     public const int F_GETFL = 3;
     public const int F_SETFL = 4;
     public const int F_DUPFD_CLOEXEC = 1030;
+
+    /// <summary>How much a pipe holds, bytes; an unprivileged program may have /proc/sys/fs/pipe-max-size.</summary>
+    public const int F_SETPIPE_SZ = 1031;
+
+    /// <inheritdoc cref="F_SETPIPE_SZ"/>
+    public const int F_GETPIPE_SZ = 1032;
+
+    /// <summary>Of splice(2) and tee(2): the pipes do not wait.</summary>
+    public const int SPLICE_F_NONBLOCK = 2;
     public const int FD_CLOEXEC = 1;
 
     /// <summary>Locks of an open file description: <c>l_pid</c> must be 0, and whoever has the description has its locks (fcntl(2), since Linux 3.15).</summary>
@@ -104,6 +113,14 @@ public static unsafe partial class LibC
     /// <summary>fcntl(2) with a record lock: F_OFD_SETLK and F_OFD_GETLK, which writes into it.</summary>
     [LibraryImport(Library, EntryPoint = "fcntl")]
     public static partial int fcntl_lock(int fd, int command, flock* argument);
+
+    /// <summary>splice(2): moves bytes between a pipe and anything, whole in the kernel: a process that is killed meanwhile has moved them or not.</summary>
+    [LibraryImport(Library)]
+    public static partial nint splice(int fdIn, long* offsetIn, int fdOut, long* offsetOut, nuint length, uint flags);
+
+    /// <summary>tee(2): copies the first bytes of a pipe into another one; they stay.</summary>
+    [LibraryImport(Library)]
+    public static partial nint tee(int fdIn, int fdOut, nuint length, uint flags);
 
     /// <summary>fallocate(2); offset and length in bytes.</summary>
     [LibraryImport(Library)]

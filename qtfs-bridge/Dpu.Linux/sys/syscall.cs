@@ -7,6 +7,8 @@ namespace Dpu.Linux;
 [CConstants("sys/syscall.h")]
 public static class syscalls
 {
+    public const int SYS_pidfd_send_signal = 424;
+    public const int SYS_pidfd_open = 434;
     public const int SYS_openat2 = 437;
     public const int SYS_faccessat2 = 439;
 }

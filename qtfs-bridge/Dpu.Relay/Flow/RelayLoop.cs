@@ -15,6 +15,10 @@ internal sealed unsafe class RelayLoop : IDisposable
     /// <summary>Room for a frame with the longest message, and as much again to read on.</summary>
     public const int ScratchSize = RelayFrame.HeaderSize + RelayFrame.MaxContentSize + (64 << 10);
 
+    /// <summary>Descriptors of one source.</summary>
+    public const int MaxSides = 32;
+
+    private const int SideBits = 5;
     private const int MaxEvents = 256;
     private const ulong WakeUp = ulong.MaxValue;
 
@@ -84,11 +88,11 @@ internal sealed unsafe class RelayLoop : IDisposable
 
     /// <summary>Waits for a descriptor of a source; 0 or a negated errno. Closing the descriptor ends that.</summary>
     public int Watch(int descriptor, uint events, uint slot, uint side) => LibC.EpollControl(
-        (int)_epoll.DangerousGetHandle(), epoll.EPOLL_CTL_ADD, descriptor, events, ((ulong)_sources[(int)slot].Generation << 32) | (slot << 1) | side);
+        (int)_epoll.DangerousGetHandle(), epoll.EPOLL_CTL_ADD, descriptor, events, ((ulong)_sources[(int)slot].Generation << 32) | (slot << SideBits) | side);
 
     /// <summary>Waits for other events of a descriptor from now on; what is there already is told again.</summary>
     public void Change(int descriptor, uint events, uint slot, uint side) => _ = LibC.EpollControl(
-        (int)_epoll.DangerousGetHandle(), epoll.EPOLL_CTL_MOD, descriptor, events, ((ulong)_sources[(int)slot].Generation << 32) | (slot << 1) | side);
+        (int)_epoll.DangerousGetHandle(), epoll.EPOLL_CTL_MOD, descriptor, events, ((ulong)_sources[(int)slot].Generation << 32) | (slot << SideBits) | side);
 
     /// <summary>Takes a source out, on the loop's thread, and ends it.</summary>
     public void Remove(ILoopSource source, uint slot)
@@ -171,11 +175,11 @@ internal sealed unsafe class RelayLoop : IDisposable
             return;
         }
 
-        uint slot = (uint)data >> 1;
+        uint slot = (uint)data >> SideBits;
         (ILoopSource? source, uint generation) = _sources[(int)slot];
         if (source is not null && generation == (uint)(data >> 32))
         {
-            source.Ready(events, (uint)data & 1);
+            source.Ready(events, (uint)data & (MaxSides - 1));
             _busy.Add((source, slot));
         }
     }

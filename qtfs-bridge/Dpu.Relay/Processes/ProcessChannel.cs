@@ -1,0 +1,414 @@
+using System.Runtime.InteropServices;
+using Dpu.Link;
+using Dpu.Linux;
+using Dpu.Relay.Flow;
+
+namespace Dpu.Relay.Processes;
+
+/// <summary>What a <see cref="ProcessChannel"/> tells its owner, on the loop's thread, which must not be kept.</summary>
+public interface IProcessChannelOwner
+{
+    /// <summary>A frame that is not the streams' own has come.</summary>
+    void FrameCame(ProcessFrameKind kind, ReadOnlySpan<byte> content);
+
+    /// <summary>The connection has ended, and why where it was the other end's fault; the streams wait for another one.</summary>
+    void LinkLost(string? violation);
+
+    /// <summary>Bytes have gone on, or streams have ended.</summary>
+    void Moved();
+}
+
+/// <summary>
+/// One process at one end of the link: its streams and its connection, where there is one. Goes on without it, within the pipes' bounds. What is
+/// under way is never lost nor doubled, whichever end or link dies (<see cref="JournaledPipe"/>). Public calls from any thread.
+/// </summary>
+public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
+{
+    private const uint LinkSide = RelayLoop.MaxSides - 1;
+    private const uint LinkEvents = epoll.EPOLLIN | epoll.EPOLLRDHUP | epoll.EPOLLET;
+
+    // Frames of the link that are read before others have their turn.
+    private const int Budget = 16;
+
+    private readonly IProcessChannelOwner _owner;
+    private readonly RelayLoop _loop;
+    private readonly List<ProcessStream> _streams = [];
+    private uint _slot;
+    private bool _entered;
+    private bool _left;
+    private IRelayLink? _link;
+    private bool _linkReadable;
+    private bool _linkWritable;
+    private RelayBuffer _out;
+    private RelayBuffer _in;
+    private int _dataLeft;
+    private int _dataStream;
+    private ulong _dataPosition;
+
+    internal ProcessChannel(RelayLoop loop, IProcessChannelOwner owner) => (_loop, _owner) = (loop, owner);
+
+    /// <summary>Whether all streams are over. On the loop's thread.</summary>
+    public bool AreStreamsOver => _streams.TrueForAll(stream => stream.IsOver);
+
+    /// <summary>Whether there is a connection. On the loop's thread.</summary>
+    public bool IsConnected => _link is not null;
+
+    /// <summary>Bytes that have left this machine, and that have come to it.</summary>
+    public (ulong Sent, ulong Received) Bytes => (Sum(sends: true), Sum(sends: false));
+
+    /// <summary>Begins, with the streams that it has.</summary>
+    internal void Begin(IEnumerable<ProcessStream> streams)
+    {
+        _streams.AddRange(streams);
+        _loop.Add(this);
+    }
+
+    /// <summary>Has something done on the loop's thread; where the channel has ended, nothing.</summary>
+    public void Post(Action action) => _loop.Post(() =>
+    {
+        if (!_left)
+        {
+            action();
+            Wake();
+        }
+    });
+
+    /// <summary>Goes on with a connection of service <c>exec</c>, after what is said first; an older one ends. It is the channel's own from now on.</summary>
+    public void Connect(LinkConnection connection)
+    {
+        IRelayLink link = RelayHub.LinkOf(connection);
+        Connect(link);
+    }
+
+    internal void Connect(IRelayLink link) => _loop.Post(() =>
+    {
+        if (_left)
+        {
+            link.Dispose();
+            return;
+        }
+
+        DropLink();
+        _ = LibC.SetNonBlocking(link.Descriptor);
+        _link = link;
+        (_linkReadable, _linkWritable) = (true, true);
+        foreach (ProcessStream stream in _streams)
+        {
+            stream.Reconnected();
+        }
+
+        if (_entered && _loop.Watch(link.Descriptor, LinkEvents, _slot, LinkSide) < 0)
+        {
+            Lose(null);
+        }
+
+        Wake();
+    });
+
+    /// <summary>Sends a frame; without a connection it is lost. On the loop's thread.</summary>
+    public void Send(ProcessFrameKind kind, ReadOnlySpan<byte> content)
+    {
+        if (_link is null)
+        {
+            return;
+        }
+
+        ProcessFrame.Write(_out.Room(ProcessFrame.HeaderSize), kind, content.Length);
+        _out.Filled(ProcessFrame.HeaderSize);
+        _out.Add(content);
+        Wake();
+    }
+
+    /// <summary>Positions behind all that the process has written until now. On the loop's thread.</summary>
+    public ulong[] Marks() => [.. _streams.Select(stream => stream.Sends && !stream.IsOver ? stream.Available : 0)];
+
+    /// <summary>Whether all before some <see cref="Marks"/> has been sent, or nobody takes it. On the loop's thread.</summary>
+    public bool HasSent(ulong[] marks)
+    {
+        ArgumentNullException.ThrowIfNull(marks);
+        return _streams.TrueForAll(stream => !stream.Sends || stream.IsOver || stream.Sent >= marks[stream.Index]);
+    }
+
+    /// <summary>Whether all that has come is with who reads it. On the loop's thread.</summary>
+    public bool IsDelivered => _streams.TrueForAll(stream => stream.Sends || stream.IsOver || stream.IsDelivered);
+
+    /// <summary>Ends it: the connection, and the local ends of all streams.</summary>
+    public void Dispose() => _loop.Post(() =>
+    {
+        if (!_left && _entered)
+        {
+            _loop.Remove(this, _slot);
+        }
+    });
+
+    /// <inheritdoc/>
+    void ILoopSource.Enter(RelayLoop loop, uint slot)
+    {
+        (_slot, _entered) = (slot, true);
+        foreach (ProcessStream stream in _streams)
+        {
+            stream.Watch(loop, slot);
+        }
+
+        if (_link is not null && loop.Watch(_link.Descriptor, LinkEvents, slot, LinkSide) < 0)
+        {
+            Lose(null);
+        }
+    }
+
+    /// <inheritdoc/>
+    void ILoopSource.Ready(uint events, uint side)
+    {
+        if (side != LinkSide)
+        {
+            if (side < _streams.Count)
+            {
+                _streams[(int)side].Ready(events);
+            }
+
+            return;
+        }
+
+        _linkReadable |= (events & ~epoll.EPOLLOUT) != 0;
+        if ((events & epoll.EPOLLOUT) != 0 && !_linkWritable && _link is not null)
+        {
+            _linkWritable = true;
+            _loop.Change(_link.Descriptor, LinkEvents, _slot, LinkSide);
+        }
+    }
+
+    /// <inheritdoc/>
+    bool ILoopSource.Work(byte* scratch)
+    {
+        bool more = ReadLink(scratch);
+        foreach (ProcessStream stream in _streams)
+        {
+            more |= stream.Work();
+        }
+
+        more |= WriteLink();
+        _owner.Moved();
+        return more && !_left;
+    }
+
+    /// <inheritdoc/>
+    void ILoopSource.Leave()
+    {
+        _left = true;
+        DropLink();
+        _streams.ForEach(stream => stream.Dispose());
+    }
+
+    private ulong Sum(bool sends)
+    {
+        ulong sum = 0;
+        foreach (ProcessStream stream in _streams)
+        {
+            sum += stream.Sends == sends ? stream.Moved : 0;
+        }
+
+        return sum;
+    }
+
+    private void Wake()
+    {
+        if (_entered && !_left)
+        {
+            _loop.Schedule(this, _slot);
+        }
+    }
+
+    private void DropLink()
+    {
+        _link?.Dispose();
+        _link = null;
+        _out.Free();
+        _in.Free();
+        _dataLeft = 0;
+    }
+
+    private void Lose(string? violation)
+    {
+        if (_link is not null)
+        {
+            DropLink();
+            _owner.LinkLost(violation);
+        }
+    }
+
+    private bool ReadLink(byte* scratch)
+    {
+        for (int i = 0; i < Budget && _link is not null && _linkReadable; i++)
+        {
+            // SAFETY: the loop's scratch, of that size.
+            long got = LibC.Result(LibC.read(_link.Descriptor, scratch, RelayLoop.ScratchSize));
+            if (got == -errno.EAGAIN)
+            {
+                _linkReadable = false;
+            }
+            else if (got is <= 0 and not -errno.EINTR)
+            {
+                Lose(null);
+            }
+            else if (got > 0 && !Parse(scratch, (int)got))
+            {
+                Lose("a frame of a process that does not fit");
+            }
+        }
+
+        return _link is not null && _linkReadable;
+    }
+
+    private bool Parse(byte* bytes, int size)
+    {
+        int at = 0;
+        while (at < size && _link is not null)
+        {
+            if (_dataLeft > 0)
+            {
+                // The bytes of a stream go into their pipe as they come.
+                int some = Math.Min(_dataLeft, size - at);
+                if (!_streams[_dataStream].Take(_dataPosition, bytes + at, some))
+                {
+                    return false;
+                }
+
+                at += some;
+                _dataLeft -= some;
+                _dataPosition += (ulong)some;
+                continue;
+            }
+
+            int wanted = ProcessFrame.HeaderSize;
+            if (_in.Length >= wanted)
+            {
+                wanted += MemoryMarshal.Read<int>(_in.Bytes);
+            }
+
+            int part = Math.Min(wanted - _in.Length, size - at);
+            _in.Add(new ReadOnlySpan<byte>(bytes + at, part));
+            at += part;
+            if (_in.Length == wanted && !Take())
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    // A header, or a whole frame, is there.
+    private bool Take()
+    {
+        if (!ProcessFrame.TryRead(_in.Bytes, out ProcessFrameKind kind, out int size, out int stream, out byte flags, out ulong position))
+        {
+            return false;
+        }
+
+        if (kind is ProcessFrameKind.Data or ProcessFrameKind.Ack or ProcessFrameKind.End)
+        {
+            _in.Free();
+            if (stream >= _streams.Count)
+            {
+                return false;
+            }
+
+            switch (kind)
+            {
+                case ProcessFrameKind.Data:
+                    (_dataLeft, _dataStream, _dataPosition) = (size, stream, position);
+                    return !_streams[stream].Sends;
+                case ProcessFrameKind.Ack:
+                    return _streams[stream].Acknowledged(position, (ProcessAckFlags)flags);
+                default:
+                    return _streams[stream].EndAt(position);
+            }
+        }
+
+        if (_in.Length == ProcessFrame.HeaderSize + size)
+        {
+            byte[] content = _in.Bytes[ProcessFrame.HeaderSize..].ToArray();
+            _in.Free();
+            _owner.FrameCame(kind, content);
+        }
+
+        return true;
+    }
+
+    private bool WriteLink()
+    {
+        bool more = false;
+        Span<byte> header = stackalloc byte[ProcessFrame.HeaderSize];
+        while (_link is not null && _linkWritable && Flush())
+        {
+            bool any = false;
+            foreach (ProcessStream stream in _streams)
+            {
+                if (stream.NextFrame(header, out int data) != ProcessFrameKind.None)
+                {
+                    any = true;
+                    Put(stream, header, data);
+                }
+            }
+
+            if (!any)
+            {
+                break;
+            }
+
+            more = true;
+        }
+
+        return more;
+    }
+
+    private void Put(ProcessStream stream, ReadOnlySpan<byte> header, int data)
+    {
+        Span<byte> room = _out.Room(header.Length + data);
+        header.CopyTo(room);
+        if (data > 0)
+        {
+            int copied = stream.Pipe.Peek(room.Slice(header.Length, data));
+            if (copied <= 0)
+            {
+                throw new IOException($"bytes that wait in a pipe could not be copied: errno {-copied}");
+            }
+
+            // tee(2) may stop before the last ones.
+            ProcessFrame.Write(room, ProcessFrameKind.Data, copied, stream.Index, 0, stream.Pipe.First);
+            stream.Went(copied);
+            data = copied;
+        }
+
+        _out.Filled(header.Length + data);
+    }
+
+    /// <summary>Writes what waits; whether all is gone.</summary>
+    private bool Flush()
+    {
+        while (_out.Length > 0)
+        {
+            fixed (byte* bytes = _out.Bytes)
+            {
+                // SAFETY: pinned, with its length.
+                long gone = LibC.Result(sys_socket.send(_link!.Descriptor, bytes, (nuint)_out.Length, msg_flags.MSG_NOSIGNAL | msg_flags.MSG_DONTWAIT));
+                if (gone == -errno.EAGAIN)
+                {
+                    _linkWritable = false;
+                    _loop.Change(_link.Descriptor, LinkEvents | epoll.EPOLLOUT, _slot, LinkSide);
+                    return false;
+                }
+
+                if (gone is <= 0 and not -errno.EINTR)
+                {
+                    Lose(null);
+                    return false;
+                }
+
+                _out.Gone((int)Math.Max(0, gone));
+            }
+        }
+
+        return true;
+    }
+}

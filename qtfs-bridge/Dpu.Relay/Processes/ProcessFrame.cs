@@ -1,0 +1,145 @@
+using System.Buffers.Binary;
+
+namespace Dpu.Relay.Processes;
+
+/// <summary>What a frame of service <c>exec</c> says; the numbers are the wire's.</summary>
+public enum ProcessFrameKind : byte
+{
+    /// <summary>No frame.</summary>
+    None = 0,
+
+    /// <summary>From the DPU, first for a process that is to begin: what it is to be (<see cref="ProcessRecords"/>).</summary>
+    Start = 1,
+
+    /// <summary>From the DPU: the stub got a signal. 4 bytes number, 4 si_code, 4 pid, 4 uid, 8 value.</summary>
+    Signal = 2,
+
+    /// <summary>Bytes of a stream, from a position.</summary>
+    Data = 3,
+
+    /// <summary>All of a stream before a position has come, and there is room for more. First of each stream on each connection.</summary>
+    Ack = 4,
+
+    /// <summary>A stream ends at a position.</summary>
+    End = 5,
+
+    /// <summary>From the DPU: nothing of the process is needed any more.</summary>
+    Forget = 6,
+
+    /// <summary>From the DPU: the process is to end, as its policy says (SIGTERM, and SIGKILL after a while).</summary>
+    Terminate = 7,
+
+    /// <summary>From the host: it runs; 4 bytes number, and the numbers (4 bytes each) of descriptors that it did not get.</summary>
+    Started = 16,
+
+    /// <summary>From the host: it does not; 4 bytes exit code, and text.</summary>
+    Refused = 17,
+
+    /// <summary>From the host, after all that it has written before: it has ended; 4 bytes as wait(2) has it.</summary>
+    Ended = 18,
+
+    /// <summary>From the host: a signal has stopped it; 4 bytes number.</summary>
+    Stopped = 19,
+
+    /// <summary>From the host: it goes on.</summary>
+    Continued = 20,
+}
+
+/// <summary>Flags of <see cref="ProcessFrameKind.Ack"/>.</summary>
+[Flags]
+public enum ProcessAckFlags : byte
+{
+    /// <summary>None.</summary>
+    None = 0,
+
+    /// <summary>The stream's end has come too.</summary>
+    End = 1,
+
+    /// <summary>Nobody takes the bytes any more.</summary>
+    Broken = 2,
+}
+
+/// <summary>
+/// The frames of service <c>exec</c>, one process a connection: 4 bytes the content's size, 1 kind, 1 stream, 1 flags, 1 zero, 8 position; then
+/// the content. Little-endian. Pure.
+/// </summary>
+internal static class ProcessFrame
+{
+    /// <summary>Bytes before the content.</summary>
+    public const int HeaderSize = 16;
+
+    /// <summary>Bytes of a stream in one frame, and on their way at once.</summary>
+    public const int MaxData = 128 << 10;
+
+    /// <summary>The longest other content: what execve(2) takes at most, and more.</summary>
+    public const int MaxContent = 16 << 20;
+
+    /// <summary>Streams of one process at most.</summary>
+    public const int MaxStreams = 30;
+
+    /// <summary>Writes a header.</summary>
+    public static void Write(Span<byte> room, ProcessFrameKind kind, int size, int stream = 0, byte flags = 0, ulong position = 0)
+    {
+        BinaryPrimitives.WriteInt32LittleEndian(room, size);
+        (room[4], room[5], room[6], room[7]) = ((byte)kind, (byte)stream, flags, 0);
+        BinaryPrimitives.WriteUInt64LittleEndian(room[8..], position);
+    }
+
+    /// <summary>Reads a header; false where it is none.</summary>
+    public static bool TryRead(ReadOnlySpan<byte> header, out ProcessFrameKind kind, out int size, out int stream, out byte flags, out ulong position)
+    {
+        size = BinaryPrimitives.ReadInt32LittleEndian(header);
+        (kind, stream, flags) = ((ProcessFrameKind)header[4], header[5], header[6]);
+        position = BinaryPrimitives.ReadUInt64LittleEndian(header[8..]);
+        return size >= 0 && stream < MaxStreams && header[7] == 0 && position < JournaledPipe.Going && kind switch
+        {
+            ProcessFrameKind.Data => size is > 0 and <= MaxData,
+            ProcessFrameKind.Ack or ProcessFrameKind.End or ProcessFrameKind.Forget or ProcessFrameKind.Terminate or ProcessFrameKind.Continued => size == 0,
+            ProcessFrameKind.Signal => size == ProcessSignal.Size,
+            ProcessFrameKind.Ended or ProcessFrameKind.Stopped => size == sizeof(int),
+            ProcessFrameKind.Started => size is >= sizeof(int) and <= 1 << 20 && size % sizeof(int) == 0,
+            ProcessFrameKind.Start => size <= MaxContent,
+            ProcessFrameKind.Refused => size is >= sizeof(int) and <= 64 << 10,
+            _ => false,
+        };
+    }
+}
+
+/// <summary>A signal that a stub got, for its process.</summary>
+/// <param name="Number">Which.</param>
+/// <param name="Code">si_code.</param>
+/// <param name="Pid">Who sent it, on the DPU.</param>
+/// <param name="Uid">Whose.</param>
+/// <param name="Value">Of sigqueue(3).</param>
+public readonly record struct ProcessSignal(int Number, int Code, int Pid, uint Uid, long Value)
+{
+    /// <summary>Bytes of it in a frame.</summary>
+    public const int Size = 24;
+
+    /// <summary>The highest number (SIGRTMAX).</summary>
+    public const int Most = 64;
+
+    /// <summary>As a frame has it.</summary>
+    public byte[] ToBytes()
+    {
+        byte[] bytes = new byte[Size];
+        BinaryPrimitives.WriteInt32LittleEndian(bytes, Number);
+        BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(4), Code);
+        BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(8), Pid);
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(12), Uid);
+        BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(16), Value);
+        return bytes;
+    }
+
+    /// <summary>Reads one of <see cref="Size"/> bytes; false where it names no signal.</summary>
+    public static bool TryRead(ReadOnlySpan<byte> bytes, out ProcessSignal signal)
+    {
+        signal = new(
+            BinaryPrimitives.ReadInt32LittleEndian(bytes),
+            BinaryPrimitives.ReadInt32LittleEndian(bytes[4..]),
+            BinaryPrimitives.ReadInt32LittleEndian(bytes[8..]),
+            BinaryPrimitives.ReadUInt32LittleEndian(bytes[12..]),
+            BinaryPrimitives.ReadInt64LittleEndian(bytes[16..]));
+        return signal.Number is > 0 and <= Most;
+    }
+}

@@ -1,0 +1,427 @@
+using Dpu.Linux;
+using Microsoft.Win32.SafeHandles;
+
+namespace Dpu.Relay.Processes;
+
+/// <summary>What is known of a stream, in memory that outlives the daemon.</summary>
+[Flags]
+internal enum ProcessStreamState : uint
+{
+    None = 0,
+
+    /// <summary>There is such a stream.</summary>
+    Used = 1,
+
+    /// <summary>Bytes go from here to the other end.</summary>
+    Sends = 2,
+
+    /// <summary>The local end has said that no more comes; or of what is received, the other end.</summary>
+    AtEnd = 4,
+
+    /// <summary>Nobody takes what goes through it any more.</summary>
+    Broken = 8,
+
+    /// <summary>All is done, and the local end is closed.</summary>
+    Over = 16,
+
+    /// <summary>Bytes were being given to a file that cannot take them from a pipe: after a kill they may be there twice.</summary>
+    Unsure = 32,
+}
+
+/// <summary>
+/// One direction of what a process reads or writes: a local file (the process's pipe at the host; at the DPU what the stub's parent has given), and a
+/// <see cref="JournaledPipe"/> for what is on its way. Bytes leave the pipe of the sender when they are in that of the receiver. Its channel's thread's.
+/// </summary>
+internal sealed unsafe class ProcessStream : IDisposable
+{
+    private const uint ReadEvents = epoll.EPOLLIN | epoll.EPOLLRDHUP | epoll.EPOLLET;
+    private const uint WriteEvents = epoll.EPOLLOUT | epoll.EPOLLET;
+
+    private readonly uint* _state;
+    private readonly int _local;
+    private bool _isReady = true;
+    private bool _mayEnd;
+    private bool _isPolled;
+
+    // Of what is sent: behind the last byte that this connection has had.
+    private ulong _sent;
+    private bool _isSynchronized;
+
+    // Of what is received: what this connection was told last.
+    private ulong _told;
+    private ProcessAckFlags _toldFlags;
+    private bool _owesAck;
+    private bool _endSent;
+
+    /// <param name="index">Its number in frames.</param>
+    /// <param name="number">The descriptor's in the process.</param>
+    /// <param name="local">The local end; its own from now on. Null where that is closed already.</param>
+    /// <param name="pipe">What is on its way; its own from now on.</param>
+    /// <param name="state">Four bytes that outlive the daemon.</param>
+    public ProcessStream(int index, int number, SafeFileHandle? local, JournaledPipe pipe, uint* state)
+    {
+        Index = index;
+        Number = number;
+        Local = local;
+        Pipe = pipe;
+        _state = state;
+        _local = local is null ? -1 : (int)local.DangerousGetHandle();
+        if (local is null)
+        {
+            Set(Sends ? ProcessStreamState.AtEnd : ProcessStreamState.Broken);
+        }
+
+        // SAFETY: the caller's four bytes; so in all of this class.
+        WasUnsure = (State & ProcessStreamState.Unsure) != 0;
+        *_state &= ~(uint)ProcessStreamState.Unsure;
+    }
+
+    public int Index { get; }
+
+    public int Number { get; }
+
+    public SafeFileHandle? Local { get; private set; }
+
+    public JournaledPipe Pipe { get; }
+
+    /// <summary>Whether a killed daemon may have given some bytes twice.</summary>
+    public bool WasUnsure { get; }
+
+    public bool Sends => (State & ProcessStreamState.Sends) != 0;
+
+    public bool IsOver => (State & ProcessStreamState.Over) != 0;
+
+    /// <summary>Bytes that have gone through it.</summary>
+    public ulong Moved => Sends ? Pipe.First : Pipe.End;
+
+    /// <summary>Of what is received: behind the last byte that the local end has.</summary>
+    public ulong Delivered => Pipe.First;
+
+    /// <summary>Whether all of it that is there is given, or nobody takes it.</summary>
+    public bool IsDelivered => Pipe.Count == 0 || (State & ProcessStreamState.Broken) != 0;
+
+    /// <summary>Behind the last byte that the local end has now, of what is sent.</summary>
+    public ulong Available
+    {
+        get
+        {
+            int count = 0;
+
+            // SAFETY: an int on the stack. What knows no such number (a file) is read as it comes.
+            return Pipe.End + (_local < 0 || (State & (ProcessStreamState.AtEnd | ProcessStreamState.Broken)) != 0 || LibC.ioctl(_local, ioctl_h.FIONREAD, &count) < 0 ? 0ul : (ulong)count);
+        }
+    }
+
+    /// <summary>Behind the last byte that was sent on this connection.</summary>
+    public ulong Sent => _sent;
+
+    private ProcessStreamState State => (ProcessStreamState)(*_state);
+
+    /// <summary>Has the loop wait for the local end.</summary>
+    public void Watch(Flow.RelayLoop loop, uint slot)
+    {
+        if (_local >= 0 && !IsOver)
+        {
+            // A file is always ready, and epoll(7) has nothing to tell of it (EPERM).
+            _isPolled = loop.Watch(_local, Sends ? ReadEvents : WriteEvents, slot, (uint)Index) >= 0;
+        }
+    }
+
+    /// <summary>The local end has something to say.</summary>
+    public void Ready(uint events)
+    {
+        _isReady = true;
+        _mayEnd |= (events & (epoll.EPOLLHUP | epoll.EPOLLERR | epoll.EPOLLRDHUP)) != 0;
+    }
+
+    /// <summary>There is another connection: what is known of the other end is nothing until it says so.</summary>
+    public void Reconnected()
+    {
+        (_isSynchronized, _endSent, _told) = (false, false, ulong.MaxValue);
+        (_sent, _owesAck) = (Pipe.First, !Sends);
+    }
+
+    /// <summary>The other end has all before a position.</summary>
+    /// <returns>False where it cannot.</returns>
+    public bool Acknowledged(ulong position, ProcessAckFlags flags)
+    {
+        if (!Sends || (position > Pipe.End && !IsOver))
+        {
+            return false;
+        }
+
+        if (IsOver)
+        {
+            return true;
+        }
+
+        if ((flags & ProcessAckFlags.Broken) != 0)
+        {
+            Set(ProcessStreamState.Broken);
+            Close();
+            return true;
+        }
+
+        if (position > Pipe.First)
+        {
+            Pipe.Drop(position);
+        }
+
+        // What it did not take is sent again.
+        (_sent, _isSynchronized) = (Pipe.First, true);
+        if ((flags & ProcessAckFlags.End) != 0 && Pipe.Count == 0 && (State & ProcessStreamState.AtEnd) != 0)
+        {
+            Close();
+        }
+
+        return true;
+    }
+
+    /// <summary>Bytes have come.</summary>
+    /// <returns>False where they leave a gap.</returns>
+    public bool Take(ulong position, byte* bytes, int size)
+    {
+        if (Sends || position > Pipe.End)
+        {
+            return false;
+        }
+
+        _owesAck = true;
+        ulong known = Pipe.End - position;
+        if (known >= (ulong)size || (State & (ProcessStreamState.Broken | ProcessStreamState.AtEnd)) != 0)
+        {
+            return true;
+        }
+
+        // What has no room is sent again, from where the next acknowledgement says.
+        for (int at = (int)known; at < size;)
+        {
+            int put = Pipe.Write(bytes + at, size - at);
+            if (put <= 0)
+            {
+                break;
+            }
+
+            at += put;
+        }
+
+        return true;
+    }
+
+    /// <summary>No more comes than what is before a position.</summary>
+    public bool EndAt(ulong position)
+    {
+        if (Sends || position < Pipe.End)
+        {
+            return false;
+        }
+
+        _owesAck = true;
+        if (position == Pipe.End)
+        {
+            Set(ProcessStreamState.AtEnd);
+        }
+
+        return true;
+    }
+
+    /// <summary>Does what can be done without waiting; true where more can be at once.</summary>
+    public bool Work()
+    {
+        if (IsOver)
+        {
+            return false;
+        }
+
+        return Sends ? Fetch() : Deliver();
+    }
+
+    /// <summary>The next frame's header, and where it has data how many bytes of the pipe follow it; none where there is nothing to say.</summary>
+    public ProcessFrameKind NextFrame(Span<byte> header, out int data)
+    {
+        data = 0;
+        if (Sends)
+        {
+            if (!_isSynchronized || IsOver)
+            {
+                return ProcessFrameKind.None;
+            }
+
+            // One frame on its way: the next goes when the other end has this one, and room.
+            if (_sent == Pipe.First && Pipe.Count > 0)
+            {
+                data = Math.Min(Pipe.Count, ProcessFrame.MaxData);
+                ProcessFrame.Write(header, ProcessFrameKind.Data, data, Index, 0, Pipe.First);
+                return ProcessFrameKind.Data;
+            }
+
+            if (!_endSent && Pipe.Count == 0 && (State & ProcessStreamState.AtEnd) != 0)
+            {
+                _endSent = true;
+                ProcessFrame.Write(header, ProcessFrameKind.End, 0, Index, 0, Pipe.End);
+                return ProcessFrameKind.End;
+            }
+
+            return ProcessFrameKind.None;
+        }
+
+        ProcessAckFlags flags = ((State & ProcessStreamState.AtEnd) != 0 ? ProcessAckFlags.End : 0) | ((State & ProcessStreamState.Broken) != 0 ? ProcessAckFlags.Broken : 0);
+        bool hasRoom = Pipe.Size - Pipe.Count >= Math.Min(ProcessFrame.MaxData, Pipe.Size / 2);
+        if ((_owesAck || flags != _toldFlags || _told != Pipe.End) && (hasRoom || flags != _toldFlags || flags != 0 || _told == ulong.MaxValue))
+        {
+            (_owesAck, _told, _toldFlags) = (false, Pipe.End, flags);
+            ProcessFrame.Write(header, ProcessFrameKind.Ack, 0, Index, (byte)flags, Pipe.End);
+            return ProcessFrameKind.Ack;
+        }
+
+        return ProcessFrameKind.None;
+    }
+
+    /// <summary>So many bytes were put into a frame.</summary>
+    public void Went(int data) => _sent += (ulong)data;
+
+    /// <summary>Nobody takes it any more, and nothing comes.</summary>
+    public void BreakOff()
+    {
+        if (!IsOver)
+        {
+            Set(Sends ? ProcessStreamState.AtEnd : ProcessStreamState.Broken);
+            if (!Sends)
+            {
+                Close();
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Local?.Dispose();
+        Pipe.Dispose();
+    }
+
+    private bool Fetch()
+    {
+        if (_local < 0 || !_isReady || (State & ProcessStreamState.AtEnd) != 0)
+        {
+            return false;
+        }
+
+        int room = Pipe.Size - Pipe.Count;
+        if (room == 0)
+        {
+            return false;
+        }
+
+        int got = Pipe.Fill(_local, room);
+        switch (got)
+        {
+            case > 0:
+                return true;
+            case 0:
+                Set(ProcessStreamState.AtEnd);
+                return false;
+            case -errno.EAGAIN:
+                // Nothing is there, or many small pieces leave no room: then it is tried again when they have gone.
+                _isReady = Pipe.Count > 0;
+                return false;
+            case -errno.EINTR:
+                return true;
+            default:
+                // A terminal that hung up (EIO), a socket that broke off: nothing more comes.
+                Set(ProcessStreamState.AtEnd);
+                return false;
+        }
+    }
+
+    private bool Deliver()
+    {
+        if ((State & ProcessStreamState.Broken) != 0)
+        {
+            Pipe.Drop(Pipe.End);
+            Close();
+            return false;
+        }
+
+        if (Pipe.Count == 0)
+        {
+            if ((State & ProcessStreamState.AtEnd) != 0)
+            {
+                Close();
+            }
+            else if (_mayEnd && _isPolled)
+            {
+                // Who read it has closed it, also where nothing is to be given just now.
+                Set(ProcessStreamState.Broken);
+                Close();
+            }
+
+            return false;
+        }
+
+        if (!_isReady)
+        {
+            return false;
+        }
+
+        int given = Pipe.Drain(_local);
+        if (given == -errno.EINVAL)
+        {
+            given = Append();
+        }
+
+        switch (given)
+        {
+            case > 0:
+                return true;
+            case 0 or -errno.EAGAIN:
+                _isReady = !_isPolled;
+                return false;
+            case -errno.EINTR:
+                return true;
+            default:
+                Set(ProcessStreamState.Broken);
+                Pipe.Drop(Pipe.End);
+                Close();
+                return false;
+        }
+    }
+
+    // A file that is appended to takes nothing by splice(2).
+    private int Append()
+    {
+        Span<byte> bytes = stackalloc byte[4096];
+        int count = Pipe.Peek(bytes);
+        if (count <= 0)
+        {
+            return count;
+        }
+
+        Set(ProcessStreamState.Unsure);
+        fixed (byte* at = bytes)
+        {
+            // SAFETY: as many bytes as were copied.
+            int written = (int)LibC.Result(LibC.write(_local, at, (nuint)count));
+            if (written > 0)
+            {
+                Pipe.Drop(Pipe.First + (ulong)written);
+            }
+
+            *_state &= ~(uint)ProcessStreamState.Unsure;
+            return written;
+        }
+    }
+
+    private void Close()
+    {
+        Set(ProcessStreamState.Over);
+        Local?.Dispose();
+        Local = null;
+        Closed?.Invoke(this);
+    }
+
+    /// <summary>The local end is closed.</summary>
+    public Action<ProcessStream>? Closed { get; set; }
+
+    private void Set(ProcessStreamState more) => *_state |= (uint)more;
+}

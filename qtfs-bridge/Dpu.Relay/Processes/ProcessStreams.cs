@@ -1,0 +1,102 @@
+using System.Globalization;
+using Dpu.Keeper;
+using Microsoft.Win32.SafeHandles;
+
+namespace Dpu.Relay.Processes;
+
+/// <summary>The streams of a process at one end, before a <see cref="ProcessChannel"/> has them: new ones, or those of an earlier life of the daemon.</summary>
+/// <param name="memory">The process's.</param>
+public sealed unsafe class ProcessStreams(ProcessMemory memory) : IDisposable
+{
+    // Twice what is on its way at once: what has come waits for who reads it while the next comes.
+    private const int PipeSize = 2 * ProcessFrame.MaxData;
+
+    private List<ProcessStream> _streams = [];
+
+    /// <summary>How many there are.</summary>
+    public int Count => _streams.Count;
+
+    /// <summary>Adds one; false where there are 30 already, or no descriptors are left: then the local end is the caller's still.</summary>
+    /// <param name="number">The descriptor's number in the process.</param>
+    /// <param name="local">The local end: read, or written.</param>
+    /// <param name="sends">Whether bytes go from here to the other end.</param>
+    public bool TryAdd(int number, SafeFileHandle local, bool sends)
+    {
+        int index = _streams.Count;
+        if (index == ProcessFrame.MaxStreams || JournaledPipe.TryMake(PipeSize) is not { } pipe)
+        {
+            return false;
+        }
+
+        // SAFETY: the memory's fields for this stream.
+        *memory.JournalOf(index) = 0;
+        *memory.NumberOf(index) = number;
+        *memory.StateOf(index) = (uint)(ProcessStreamState.Used | (sends ? ProcessStreamState.Sends : 0));
+        memory.Hold(Local(index), local);
+        memory.Hold(Pipe(index), pipe);
+        Keep(new ProcessStream(index, number, local, new JournaledPipe(pipe, memory.JournalOf(index)), memory.StateOf(index)));
+        return true;
+    }
+
+    /// <summary>Those that an earlier life has left.</summary>
+    /// <returns>Numbers of those that may have given some bytes twice; null where some are lost.</returns>
+    public IReadOnlyList<int>? Restore()
+    {
+        List<int> unsure = [];
+        for (int i = 0; i < ProcessFrame.MaxStreams && ((ProcessStreamState)(*memory.StateOf(i)) & ProcessStreamState.Used) != 0; i++)
+        {
+            using Kept? pipe = memory.Get(Pipe(i));
+            if (pipe?.Descriptor is null)
+            {
+                return null;
+            }
+
+            using Kept? local = memory.Get(Local(i));
+            var stream = new ProcessStream(i, *memory.NumberOf(i), Own(local), new JournaledPipe(Own(pipe)!, memory.JournalOf(i)), memory.StateOf(i));
+            if (stream.WasUnsure)
+            {
+                unsure.Add(stream.Number);
+            }
+
+            // Known to this life as well, so that another keeper gets them.
+            memory.Hold(Pipe(i), stream.Pipe.Handle);
+            if (stream.Local is { } open)
+            {
+                memory.Hold(Local(i), open);
+            }
+
+            Keep(stream);
+        }
+
+        return unsure;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (ProcessStream stream in Take())
+        {
+            stream.Dispose();
+        }
+    }
+
+    internal List<ProcessStream> Take()
+    {
+        List<ProcessStream> taken = _streams;
+        _streams = [];
+        return taken;
+    }
+
+    private static string Local(int index) => string.Create(CultureInfo.InvariantCulture, $"local{index}");
+
+    private static string Pipe(int index) => string.Create(CultureInfo.InvariantCulture, $"pipe{index}");
+
+    private static SafeFileHandle? Own(Kept? kept) =>
+        kept?.Descriptor is { } descriptor ? new SafeFileHandle(Descriptors.Descriptor.Release(descriptor), ownsHandle: true) : null;
+
+    private void Keep(ProcessStream stream)
+    {
+        stream.Closed = closed => memory.Drop(Local(closed.Index));
+        _streams.Add(stream);
+    }
+}
