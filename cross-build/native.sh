@@ -27,6 +27,7 @@ build() {
 }
 
 mkdir -p "$2"
-build "$2/dpu-keeper" "$ROOT"/qtfs-bridge/native/{keeper,held,requests}.c
+build "$2/dpu-keeper" "$ROOT"/qtfs-bridge/native/{keeper,held,runs,requests}.c
 build "$2/dpu-teller" "$ROOT"/qtfs-bridge/native/teller.c
 build "$2/dpu-binder" "$ROOT"/qtfs-bridge/native/binder.c
+build "$2/dpu-launch" "$ROOT"/qtfs-bridge/native/launch.c

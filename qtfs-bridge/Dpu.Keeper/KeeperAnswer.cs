@@ -6,9 +6,10 @@ namespace Dpu.Keeper;
 
 /// <summary>A keeper's answer.</summary>
 /// <param name="Head">Its head.</param>
-/// <param name="Note">What follows it.</param>
+/// <param name="Name">The name that follows it, in UTF-8.</param>
+/// <param name="Note">What follows that.</param>
 /// <param name="Descriptor">The descriptor that came with it; the caller's.</param>
-internal sealed unsafe record KeeperAnswer(keeper_message Head, ReadOnlyMemory<byte> Note, SafeFileHandle? Descriptor)
+internal sealed unsafe record KeeperAnswer(keeper_message Head, ReadOnlyMemory<byte> Name, ReadOnlyMemory<byte> Note, SafeFileHandle? Descriptor)
 {
     /// <summary>Takes a message apart. A newer keeper's head may be longer.</summary>
     public static bool TryRead(ReadOnlySpan<byte> message, SafeFileHandle? descriptor, [NotNullWhen(true)] out KeeperAnswer? answer)
@@ -26,7 +27,7 @@ internal sealed unsafe record KeeperAnswer(keeper_message Head, ReadOnlyMemory<b
             return false;
         }
 
-        answer = new KeeperAnswer(head, message[(int)(head.header + head.name)..].ToArray(), descriptor);
+        answer = new KeeperAnswer(head, message.Slice(head.header, (int)head.name).ToArray(), message[(int)(head.header + head.name)..].ToArray(), descriptor);
         return true;
     }
 }

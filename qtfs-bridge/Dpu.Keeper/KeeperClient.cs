@@ -37,6 +37,18 @@ public sealed unsafe class KeeperClient : IDisposable
     /// <summary>The keeper's process id; 0 where it is in another pid namespace.</summary>
     public int Process { get; }
 
+    /// <summary>Whether an answer did not come, so that this client must be replaced.</summary>
+    internal bool IsBroken
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _broken;
+            }
+        }
+    }
+
     /// <summary>What the keeper said when it was greeted.</summary>
     public KeeperStatus Greeting { get; }
 
@@ -141,6 +153,31 @@ public sealed unsafe class KeeperClient : IDisposable
         return new KeptMemory(kept.Entry, kept.Descriptor);
     }
 
+    /// <summary>Has the keeper run its launcher (dpu-launch), as whose parent it will know how it ended.</summary>
+    /// <param name="name">Under which name it is held, until that is dropped.</param>
+    /// <param name="note">What to remember with it.</param>
+    /// <param name="number">The number that it shall have in the keeper's pid namespace; 0 for any.</param>
+    /// <param name="socket">Its descriptor 0, a unix socket of type STREAM; the caller keeps its own.</param>
+    /// <exception cref="KeeperException">
+    /// EBUSY: the name is taken; EEXIST: the number is; EINVAL: the number is none, or beyond what the machine has; ENOENT, EACCES: there is no
+    /// launcher; EAGAIN: too many processes; ENOSPC; ENOSYS: the keeper is older than this; or it is gone.
+    /// </exception>
+    public Kept Run(string name, ReadOnlySpan<byte> note, int number, SafeHandle socket)
+    {
+        ArgumentNullException.ThrowIfNull(socket);
+        ArgumentOutOfRangeException.ThrowIfNegative(number);
+        KeeperAnswer answer = Ask(keeper.KEEPER_RUN, name, note, socket, size: (ulong)number);
+        string what = answer.Head.error switch
+        {
+            errno.ENOSYS => $"run '{name}', as it is older than this daemon: a newer one takes its place with the machine's next boot",
+            errno.EBUSY => $"run '{name}', as it holds something of that name",
+            errno.EEXIST => $"run '{name}' as process {number}, which exists",
+            errno.ENOENT or errno.EACCES => $"run '{name}', as its launcher cannot be executed (dpu-keeper --launcher)",
+            _ => $"run '{name}'",
+        };
+        return KeptOf(name, Require(answer, what));
+    }
+
     /// <summary>What the keeper says of itself now.</summary>
     /// <exception cref="KeeperException">The keeper is gone.</exception>
     public KeeperStatus Status()
@@ -175,7 +212,8 @@ public sealed unsafe class KeeperClient : IDisposable
                 (long)status.memory,
                 (long)status.memory_max,
                 (long)status.clients,
-                (long)status.closing);
+                (long)status.closing,
+                (status.features & keeper.KEEPER_RUNS) != 0);
         }
     }
 
@@ -200,7 +238,7 @@ public sealed unsafe class KeeperClient : IDisposable
 
     private static Kept KeptOf(string name, KeeperAnswer answer)
     {
-        KeptKind kind = answer.Head.size != 0 ? KeptKind.Memory : answer.Descriptor is null ? KeptKind.Note : KeptKind.Descriptor;
+        KeptKind kind = (answer.Head.flags & keeper.KEEPER_IS_PROCESS) != 0 ? KeptKind.Process : answer.Head.size != 0 ? KeptKind.Memory : answer.Descriptor is null ? KeptKind.Note : KeptKind.Descriptor;
         return new Kept(new KeptEntry(name, kind, (long)answer.Head.size, answer.Note), answer.Descriptor);
     }
 
@@ -223,7 +261,7 @@ public sealed unsafe class KeeperClient : IDisposable
         }
     }
 
-    private KeeperAnswer Ask(ushort operation, string name, ReadOnlySpan<byte> note = default, SafeFileHandle? descriptor = null, uint flags = 0, ulong size = 0)
+    private KeeperAnswer Ask(ushort operation, string name, ReadOnlySpan<byte> note = default, SafeHandle? descriptor = null, uint flags = 0, ulong size = 0)
     {
         lock (_lock)
         {

@@ -74,6 +74,27 @@ internal sealed unsafe class KeeperConnection : IDisposable
         }
     }
 
+    /// <summary>Asks to be told of processes, as <see cref="NextProcess"/> has it.</summary>
+    /// <exception cref="KeeperException">ENOSYS: an older keeper; or it is gone.</exception>
+    public void Watch()
+    {
+        KeeperAnswer answer = Ask(keeper.KEEPER_WATCH);
+        if (answer.Head.error != 0)
+        {
+            throw new KeeperException($"the keeper at '{_path}' cannot tell of processes: {NameOf(answer.Head.error)}", answer.Head.error);
+        }
+
+        SetLimit(TimeSpan.Zero);
+    }
+
+    /// <summary>Waits for the next change of a process.</summary>
+    /// <exception cref="KeeperException">The keeper is gone, or <see cref="Shut"/> was called.</exception>
+    public (string Name, KeptProcess Process) NextProcess()
+    {
+        KeeperAnswer answer = Receive(keeper.KEEPER_WATCH);
+        return (Encoding.UTF8.GetString(answer.Name.Span), KeptProcess.Of(answer.Head.size));
+    }
+
     /// <summary>Returns when the keeper has closed the connection; it sends nothing unasked.</summary>
     public void AwaitEnd()
     {
@@ -98,7 +119,7 @@ internal sealed unsafe class KeeperConnection : IDisposable
     /// <param name="flags">Flags of the request.</param>
     /// <param name="size">Its size.</param>
     /// <exception cref="KeeperException">The keeper could not be asked; what it refuses is an answer.</exception>
-    public KeeperAnswer Ask(ushort operation, string name = "", ReadOnlySpan<byte> note = default, SafeFileHandle? descriptor = null, uint flags = 0, ulong size = 0)
+    public KeeperAnswer Ask(ushort operation, string name = "", ReadOnlySpan<byte> note = default, SafeHandle? descriptor = null, uint flags = 0, ulong size = 0)
     {
         ulong tag = ++_tag;
         Send(new keeper_message { operation = operation, flags = flags, tag = tag, size = size }, Encoding.UTF8.GetBytes(name), note, descriptor);
@@ -179,7 +200,7 @@ internal sealed unsafe class KeeperConnection : IDisposable
         Greeting = MemoryMarshal.Read<keeper_status>(answer.Note.Span);
     }
 
-    private void Send(keeper_message head, ReadOnlySpan<byte> name, ReadOnlySpan<byte> note, SafeFileHandle? descriptor)
+    private void Send(keeper_message head, ReadOnlySpan<byte> name, ReadOnlySpan<byte> note, SafeHandle? descriptor)
     {
         bool held = false;
         try

@@ -11,6 +11,7 @@ public sealed class KeeperWatch : IDisposable
     private readonly string _path;
     private readonly Action<KeeperStatus> _there;
     private readonly Action<string> _gone;
+    private readonly Action<string, KeptProcess>? _changed;
     private readonly ManualResetEventSlim _stop = new();
     private readonly Thread _thread;
     private readonly Lock _lock = new();
@@ -20,11 +21,13 @@ public sealed class KeeperWatch : IDisposable
     /// <param name="path">The keeper's socket.</param>
     /// <param name="there">It is there, at first or again: once each time, with what it says of itself.</param>
     /// <param name="gone">It is not there, at first or any more: once each time, with the reason.</param>
-    public KeeperWatch(string path, Action<KeeperStatus> there, Action<string> gone)
+    /// <param name="changed">A process (of any daemon) has stopped, goes on, or has ended: its entry's name, and how it is. Not told by a keeper that cannot run any.</param>
+    public KeeperWatch(string path, Action<KeeperStatus> there, Action<string> gone, Action<string, KeptProcess>? changed = null)
     {
         _path = path;
         _there = there;
         _gone = gone;
+        _changed = changed;
         _thread = new Thread(Run) { IsBackground = true, Name = "keeper-watch" };
         _thread.Start();
     }
@@ -61,7 +64,21 @@ public sealed class KeeperWatch : IDisposable
                 }
 
                 told = "";
-                _there(KeeperClient.StatusOf(connection.Greeting));
+                KeeperStatus status = KeeperClient.StatusOf(connection.Greeting);
+                bool tells = _changed is not null && status.Runs;
+                if (tells)
+                {
+                    connection.Watch();
+                }
+
+                _there(status);
+                while (tells)
+                {
+                    // Until it throws.
+                    (string name, KeptProcess process) = connection.NextProcess();
+                    _changed!(name, process);
+                }
+
                 connection.AwaitEnd();
                 Leave();
                 Tell(KeeperConnection.Ended(_path), ref told);

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text;
 using Dpu.Linux;
 using Microsoft.Win32.SafeHandles;
@@ -44,7 +45,7 @@ public sealed unsafe class Keeping : IDisposable
             // Expected while none runs: the watch tells of it.
         }
 
-        _watch = new KeeperWatch(path, There, Gone);
+        _watch = new KeeperWatch(path, There, Gone, Changed);
     }
 
     /// <summary>What all names of this daemon begin with.</summary>
@@ -104,6 +105,12 @@ public sealed unsafe class Keeping : IDisposable
     /// </summary>
     public event Action? Returned;
 
+    /// <summary>
+    /// A process that this daemon has had run (in this life or an earlier one) has stopped, goes on, or has ended: its name without the prefix,
+    /// and how it is. On the watch's thread. What happened while nobody listened is in <see cref="List"/>; look there after <see cref="Returned"/> too.
+    /// </summary>
+    public event Action<string, KeptProcess>? ProcessChanged;
+
     /// <summary>Entries of an earlier life of this daemon, or of this one, whose names (without the prefix) begin so.</summary>
     public IReadOnlyList<KeptEntry> List(string beginning = "") =>
         Try(client => client.List(_prefix + beginning)) is { } entries ? [.. entries.Select(entry => entry with { Name = entry.Name[_prefix.Length..] })] : [];
@@ -133,6 +140,46 @@ public sealed unsafe class Keeping : IDisposable
         }
 
         return memory;
+    }
+
+    /// <summary>Has the keeper run its launcher; see <see cref="KeeperClient.Run"/>. No other keeper is given it: a keeper's death leaves it without.</summary>
+    /// <returns>Its number in the keeper's pid namespace, and the caller's own pidfd.</returns>
+    /// <exception cref="KeeperException">It does not run: there is no keeper, or it refuses.</exception>
+    public (int Process, SafeFileHandle Pidfd) Run(string name, ReadOnlySpan<byte> note, int number, SafeHandle socket)
+    {
+        KeeperClient? client;
+        lock (_lock)
+        {
+            client = _client;
+        }
+
+        if (client is null)
+        {
+            throw new KeeperException(_path is null
+                ? "no process can run without a dpu-keeper: the configuration wants none"
+                : $"no process can run: no keeper answers at '{_path}': is dpu-keeper.service running?");
+        }
+
+        Kept kept;
+        try
+        {
+            kept = client.Run(_prefix + name, note, number, socket);
+        }
+        catch (KeeperException) when (client.IsBroken)
+        {
+            // Expected where the keeper has just gone: the watch says so.
+            lock (_lock)
+            {
+                if (_client == client)
+                {
+                    Lose();
+                }
+            }
+
+            throw;
+        }
+
+        return (kept.Entry.Process!.Number, kept.Descriptor ?? throw new KeeperException($"the keeper gave no descriptor of '{_prefix}{name}': this process has too many open files", errno.EMFILE));
     }
 
     /// <summary>Has a descriptor held; the caller keeps its own, open until <see cref="Drop"/>.</summary>
@@ -307,6 +354,14 @@ public sealed unsafe class Keeping : IDisposable
     {
         _client?.Dispose();
         _client = null;
+    }
+
+    private void Changed(string name, KeptProcess process)
+    {
+        if (name.StartsWith(_prefix, StringComparison.Ordinal))
+        {
+            ProcessChanged?.Invoke(name[_prefix.Length..], process);
+        }
     }
 
     private void Gone(string why)

@@ -13,14 +13,21 @@ public enum KeptKind
 
     /// <summary>Shared memory that it has made.</summary>
     Memory = (int)keeper.KEEPER_SHARED_MEMORY,
+
+    /// <summary>A process whose parent it is; the descriptor is a pidfd.</summary>
+    Process = (int)keeper.KEEPER_PROCESS,
 }
 
 /// <summary>An entry that a keeper holds.</summary>
 /// <param name="Name">Its name.</param>
 /// <param name="Kind">What it is.</param>
-/// <param name="Size">Of memory, its size in bytes; else 0.</param>
+/// <param name="Size">Of memory, its size in bytes; of a process what <see cref="Process"/> is read from; else 0.</param>
 /// <param name="Note">The bytes that were put with it.</param>
-public sealed record KeptEntry(string Name, KeptKind Kind, long Size, ReadOnlyMemory<byte> Note);
+public sealed record KeptEntry(string Name, KeptKind Kind, long Size, ReadOnlyMemory<byte> Note)
+{
+    /// <summary>Of a process, how it is; else null.</summary>
+    public KeptProcess? Process => Kind == KeptKind.Process ? KeptProcess.Of((ulong)Size) : null;
+}
 
 /// <summary>An entry with its descriptor.</summary>
 /// <param name="Entry">The entry.</param>
@@ -42,5 +49,6 @@ public sealed record Kept(KeptEntry Entry, SafeFileHandle? Descriptor) : IDispos
 /// <param name="MostMemory">How many it can be.</param>
 /// <param name="Clients">Connections.</param>
 /// <param name="Closing">Descriptors that were let go and whose close(2) has not ended.</param>
+/// <param name="Runs">Whether it can run processes; one of an older version cannot.</param>
 public sealed record KeeperStatus(
-    Guid Instance, TimeSpan Started, long Requests, long Refused, long Entries, long MostEntries, long Memory, long MostMemory, long Clients, long Closing);
+    Guid Instance, TimeSpan Started, long Requests, long Refused, long Entries, long MostEntries, long Memory, long MostMemory, long Clients, long Closing, bool Runs);

@@ -20,15 +20,22 @@ internal static class keeper
     public const ushort KEEPER_LIST = 5;
     public const ushort KEEPER_MEMORY = 6;
     public const ushort KEEPER_STATUS = 7;
+    public const ushort KEEPER_RUN = 8;
+    public const ushort KEEPER_WATCH = 9;
 
     public const uint KEEPER_NEW = 1;
     public const uint KEEPER_PREFIX = 2;
     public const uint KEEPER_MADE = 4;
     public const uint KEEPER_QUIET = 8;
+    public const uint KEEPER_IS_PROCESS = 16;
 
     public const uint KEEPER_NOTE_ALONE = 0;
     public const uint KEEPER_DESCRIPTOR = 1;
     public const uint KEEPER_SHARED_MEMORY = 2;
+    public const uint KEEPER_PROCESS = 3;
+
+    public const ulong KEEPER_RUNS = 1;
+    public const ulong KEEPER_ENDED = 1UL << 63;
 }
 
 /// <summary>The head of a request and of an answer.</summary>

@@ -111,6 +111,8 @@ static void free_entry(struct entry *entry)
 {
     if (entry->kind == KEEPER_SHARED_MEMORY)
         status.memory -= entry->size;
+    if (entry->kind == KEEPER_PROCESS)
+        forget_process(entry);
     let_go(entry->descriptor);
     free(entry);
 }

@@ -11,21 +11,18 @@
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 
-#ifndef KEEPER_PROGRAM_VERSION
-#define KEEPER_PROGRAM_VERSION "unversioned"
-#endif
-
 enum { BACKLOG = 16, ENTRIES_DEFAULT = 65536, SPARE_DESCRIPTORS = 2 * CLIENTS_MAX };
 
 static const uint64_t memory_default = (uint64_t)1 << 30;
 
-struct keeper_status status;
+struct keeper_status status = {.features = KEEPER_RUNS};
+const char *launcher = "/usr/libexec/dpu/dpu-launch";
+struct rlimit files_before;
 
 void say(int level, const char *format, ...)
 {
@@ -95,9 +92,9 @@ static int listen_at(const char *path)
 // As many descriptors as the machine lets us have; and not more entries than fit into them.
 static void raise_limits(void)
 {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+    if (getrlimit(RLIMIT_NOFILE, &files_before) < 0)
         return;
+    struct rlimit limit = files_before;
     limit.rlim_cur = limit.rlim_max;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
     uint64_t room = limit.rlim_max > 2 * SPARE_DESCRIPTORS ? limit.rlim_max - SPARE_DESCRIPTORS : SPARE_DESCRIPTORS;
@@ -111,17 +108,18 @@ static void raise_limits(void)
 static void usage(FILE *out)
 {
     fprintf(out,
-        "usage: dpu-keeper [--socket PATH] [--entries N] [--memory BYTES] [--help] [--version]\n"
+        "usage: dpu-keeper [--socket PATH] [--entries N] [--memory BYTES] [--launcher PATH] [--help] [--version]\n"
         "\n"
-        "Holds descriptors and shared memory for the DPU daemons of this machine, so that they may die and be replaced.\n"
+        "Holds descriptors, shared memory and processes for the DPU daemons of this machine, so that they may die and be replaced.\n"
         "\n"
         "  --socket PATH    where daemons find it (default: /run/dpu/keeper.sock)\n"
         "  --entries N      how many it holds at most (default: %d, and no more than the limit of open files allows)\n"
         "  --memory BYTES   how much shared memory it makes at most (default: %lu)\n"
+        "  --launcher PATH  what it executes for a process that is to run (default: %s)\n"
         "\n"
-        "SIGTERM ends it, and with it all that it holds. Exit codes: 0 ended, 1 the system refused, 2 wrong arguments,\n"
+        "SIGTERM ends it, and with it all that it holds, but processes go on. Exit codes: 0 ended, 1 the system refused, 2 wrong arguments,\n"
         "3 another keeper serves that socket. See dpu-keeper(8).\n",
-        ENTRIES_DEFAULT, (unsigned long)memory_default);
+        ENTRIES_DEFAULT, (unsigned long)memory_default, launcher);
 }
 
 static uint64_t number(const char *text, const char *option)
@@ -140,7 +138,7 @@ static const char *read_options(int count, char **values)
 {
     static const struct option options[] = {
         {"socket", required_argument, NULL, 's'}, {"entries", required_argument, NULL, 'e'}, {"memory", required_argument, NULL, 'm'},
-        {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'v'}, {NULL, 0, NULL, 0}};
+        {"launcher", required_argument, NULL, 'l'}, {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'v'}, {NULL, 0, NULL, 0}};
     const char *path = "/run/dpu/keeper.sock";
     status.entries_max = ENTRIES_DEFAULT;
     status.memory_max = memory_default;
@@ -149,6 +147,7 @@ static const char *read_options(int count, char **values)
         case 's': path = optarg; break;
         case 'e': status.entries_max = number(optarg, "--entries"); break;
         case 'm': status.memory_max = number(optarg, "--memory"); break;
+        case 'l': launcher = optarg; break;
         case 'h': usage(stdout); exit(0);
         case 'v':
             printf("dpu-keeper %s, protocol %d to %d\n", KEEPER_PROGRAM_VERSION, KEEPER_OLDEST, KEEPER_NEWEST);
@@ -182,19 +181,19 @@ int main(int count, char **values)
 {
     const char *path = read_options(count, values);
     struct timespec now;
-    sigset_t ends;
+    sigset_t ends = {0};
     raise_limits();
     clock_gettime(CLOCK_BOOTTIME, &now);
     status.started = (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
     if (getrandom(status.instance, sizeof status.instance, 0) != sizeof status.instance)
         fail("cannot read", "random bytes");
     // Before there is a second thread, so that none of them is ended by these.
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGINT);
+    for (int i = 0; i < 3; i++)
+        sigaddset(&ends, (int[]){SIGTERM, SIGINT, SIGCHLD}[i]);
     sigprocmask(SIG_BLOCK, &ends, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL); // ignored, it would not be told of ends
     int signals = signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK), listener = listen_at(path);
     int poller = epoll_create1(EPOLL_CLOEXEC);
     if (signals < 0 || poller < 0 || !start_closer())
@@ -212,13 +211,15 @@ int main(int count, char **values)
             notify("WATCHDOG=1");
         if (ready <= 0)
             continue;
-        if (event.data.ptr == &listener) {
+        struct signalfd_siginfo signal;
+        if (event.data.ptr == &listener)
             accept_client(listener);
-        } else if (event.data.ptr == &signals) {
-            break;
-        } else {
+        else if (event.data.ptr != &signals)
             serve_client(event.data.ptr);
-        }
+        else if (read(signals, &signal, sizeof signal) == sizeof signal && signal.ssi_signo != SIGCHLD)
+            break;
+        else
+            reap();
     }
     notify("STOPPING=1");
     unlink(path);

@@ -1,7 +1,8 @@
 // The protocol of dpu-keeper, on a unix socket of type SEQPACKET: a message a request, a message an answer, in order.
 //
 // What is held is an entry: a name, a note (bytes that mean nothing to the keeper), and a descriptor or none. An entry of
-// kind KEEPER_MEMORY is shared memory that the keeper has made, of a size that never changes.
+// kind KEEPER_MEMORY is shared memory that the keeper has made, of a size that never changes. One of kind KEEPER_PROCESS is a process
+// whose parent the keeper is; it goes on where the keeper ends, but then nobody knows how it ended.
 //
 // Versions. The first request is KEEPER_HELLO; it names the versions that the client speaks, and the answer the one to
 // use. Within a version the structs below grow at their end only: 'header' says how long the sender's is, what a shorter one
@@ -37,6 +38,13 @@ enum keeper_operation {
     KEEPER_MEMORY = 6,
     // Answer: note = struct keeper_status.
     KEEPER_STATUS = 7,
+    // Runs the launcher (dpu-launch, process.h) with the descriptor that comes with it, a unix socket of type STREAM, as descriptor 0; 1 is
+    // /dev/null, 2 the keeper's. 'size' is the number that it shall have in the keeper's pid namespace, or 0. Answer: as GET's. EBUSY: the
+    // name is taken; EEXIST: the number is. What cannot be executed after all ends with status 127, and the socket with it.
+    KEEPER_RUN = 8,
+    // From now on the client is told of processes that stop, go on or end, by messages of this operation and tag, with the name and an
+    // item's size. A client that does not take them loses its connection.
+    KEEPER_WATCH = 9,
 };
 
 enum keeper_flags {
@@ -44,13 +52,20 @@ enum keeper_flags {
     KEEPER_PREFIX = 2, // of DROP: all whose names begin with this
     KEEPER_MADE = 4,   // of MEMORY's answer
     KEEPER_QUIET = 8,  // of PUT and DROP: answered only where it fails, so that the client need not wait
+    KEEPER_IS_PROCESS = 16, // of GET's answer: the size is an item's of a process
 };
 
 enum keeper_kind {
     KEEPER_NOTE_ALONE = 0,
     KEEPER_DESCRIPTOR = 1,
     KEEPER_SHARED_MEMORY = 2,
+    KEEPER_PROCESS = 3, // its descriptor is a pidfd
 };
+
+enum keeper_feature { KEEPER_RUNS = 1 }; // RUN and WATCH
+
+// The size of a process: its number, 32 bits; what wait(2) says of it, 30 bits (0 while it runs); and whether it has ended:
+#define KEEPER_ENDED ((uint64_t)1 << 63)
 
 // Followed by the name and the note, without padding.
 struct keeper_message {
@@ -69,12 +84,12 @@ struct keeper_item {
     uint16_t name; // length, bytes
     uint16_t note; // length, bytes
     uint32_t kind; // enum keeper_kind
-    uint64_t size; // of memory, bytes
+    uint64_t size; // of memory, bytes; of a process see KEEPER_ENDED
 };
 
 struct keeper_status {
     uint8_t instance[16];  // random, of this life of the keeper: another one has lost all
-    uint64_t features;     // none yet
+    uint64_t features;     // enum keeper_feature
     uint64_t started;      // CLOCK_BOOTTIME, ns
     uint64_t requests;     // since its start
     uint64_t refused;      // those of them that failed

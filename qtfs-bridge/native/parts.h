@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -28,6 +29,7 @@ struct entry {
     uint32_t kind;
     uint64_t size;
     uint32_t name_length, note_length;
+    struct entry *next_running; // runs.c
     char bytes[]; // name, note
 };
 
@@ -49,7 +51,15 @@ void let_go(int descriptor);
 bool start_closer(void);
 size_t count_closing(void);
 
+// runs.c: processes.
+extern const char *launcher;
+extern struct rlimit files_before; // what the keeper had of RLIMIT_NOFILE at its start
+int run_process(struct entry *entry, int socket, pid_t number); // 0 or an errno; the entry becomes the process's
+void forget_process(const struct entry *entry);
+void reap(void);
+
 // requests.c: the clients.
+void tell_watchers(const struct entry *entry);
 void start_clients(int poller);
 void accept_client(int listener);
 void serve_client(void *client);

@@ -5,7 +5,8 @@
 
 struct client {
     int socket; // -1: free
-    bool greeted;
+    bool greeted, watches;
+    uint64_t tag; // of KEEPER_WATCH
 };
 
 static struct client clients[CLIENTS_MAX];
@@ -15,6 +16,7 @@ static int poller;
 
 // A request as it came, and what is to be answered.
 struct exchange {
+    struct client *client;
     struct keeper_message request, answer;
     const char *name, *note;
     int given;        // the descriptor that came with it, or -1
@@ -23,22 +25,24 @@ struct exchange {
     char room[KEEPER_MESSAGE_MAX - sizeof(struct keeper_message)];
 };
 
-static void describe(struct exchange *exchange)
+static int describe(struct exchange *exchange)
 {
     status.entries = entry_count;
     status.closing = count_closing();
     memcpy(exchange->room, &status, sizeof status);
     exchange->body = exchange->room;
     exchange->answer.note = sizeof status;
+    return 0;
 }
 
-static int hello(struct client *client, struct exchange *exchange)
+static int hello(struct exchange *exchange)
 {
+    struct client *client = exchange->client;
     uint64_t oldest = exchange->request.size >> 32, newest = (uint32_t)exchange->request.size;
     uint64_t version = newest < KEEPER_NEWEST ? newest : KEEPER_NEWEST;
     if (oldest == 0 || oldest > newest)
         return EINVAL;
-    describe(exchange);
+    (void)describe(exchange);
     client->greeted = version >= KEEPER_OLDEST && version >= oldest;
     // Told also where none fits, so that the client can say which one is needed.
     exchange->answer.size = client->greeted ? version : KEEPER_NEWEST;
@@ -61,11 +65,14 @@ static int put(struct exchange *exchange)
 static int get(struct exchange *exchange)
 {
     size_t place = find(exchange->name, exchange->request.name);
+    // A pidfd may have told the client already.
+    reap();
     if (!is_at(place, exchange->name, exchange->request.name))
         return ENOENT;
     const struct entry *entry = entries[place];
     exchange->taken = entry->descriptor;
     exchange->answer.size = entry->size;
+    exchange->answer.flags |= entry->kind == KEEPER_PROCESS ? KEEPER_IS_PROCESS : 0;
     exchange->answer.note = entry->note_length;
     exchange->body = entry->bytes + entry->name_length;
     return 0;
@@ -80,7 +87,7 @@ static int drop(struct exchange *exchange)
     } else if (is_at(place, exchange->name, length)) {
         count = 1;
     } else {
-        return ENOENT;
+        return length ? ENOENT : EINVAL;
     }
     remove_entries(place, count);
     exchange->answer.size = count;
@@ -91,6 +98,7 @@ static int list(struct exchange *exchange)
 {
     const struct keeper_message *request = &exchange->request;
     size_t place = find(exchange->name, request->name), used = 0;
+    reap();
     if (request->note) {
         size_t after = find(exchange->note, request->note);
         after += is_at(after, exchange->note, request->note);
@@ -138,42 +146,59 @@ static int memory(struct exchange *exchange)
     return get(exchange);
 }
 
-static uint32_t known_flags(uint16_t operation)
-{
-    return operation == KEEPER_PUT ? KEEPER_NEW | KEEPER_QUIET : operation == KEEPER_DROP ? KEEPER_PREFIX | KEEPER_QUIET : 0;
-}
-
-static bool needs_name(const struct keeper_message *request)
-{
-    uint16_t operation = request->operation;
-    return operation == KEEPER_PUT || operation == KEEPER_GET || operation == KEEPER_MEMORY
-        || (operation == KEEPER_DROP && !(request->flags & KEEPER_PREFIX));
-}
-
-static int serve(struct client *client, struct exchange *exchange)
+static int run(struct exchange *exchange)
 {
     const struct keeper_message *request = &exchange->request;
-    if (!client->greeted && request->operation != KEEPER_HELLO)
+    size_t place = find(exchange->name, request->name);
+    if (exchange->given < 0 || request->size > INT32_MAX)
+        return EINVAL;
+    if (is_at(place, exchange->name, request->name))
+        return EBUSY;
+    // Its place first: what runs cannot be taken back.
+    int error = add_entry(exchange->name, request->name, exchange->note, request->note, -1, KEEPER_PROCESS, 0);
+    if (error == 0 && (error = run_process(entries[place], exchange->given, (pid_t)request->size)) != 0)
+        remove_entries(place, 1);
+    return error ? error : get(exchange);
+}
+
+static int watch(struct exchange *exchange)
+{
+    exchange->client->watches = true;
+    exchange->client->tag = exchange->request.tag;
+    return 0;
+}
+
+static const struct {
+    int (*serve)(struct exchange *exchange);
+    uint32_t flags;
+    bool named, given; // whether it needs a name, and may bring a descriptor
+} operations[] = {
+    [KEEPER_HELLO] = {.serve = hello},
+    [KEEPER_PUT] = {put, KEEPER_NEW | KEEPER_QUIET, true, true},
+    [KEEPER_GET] = {get, 0, true, false},
+    [KEEPER_DROP] = {drop, KEEPER_PREFIX | KEEPER_QUIET, false, false},
+    [KEEPER_LIST] = {.serve = list},
+    [KEEPER_MEMORY] = {memory, 0, true, false},
+    [KEEPER_STATUS] = {.serve = describe},
+    [KEEPER_RUN] = {run, 0, true, true},
+    [KEEPER_WATCH] = {.serve = watch},
+};
+
+static int serve(struct exchange *exchange)
+{
+    const struct keeper_message *request = &exchange->request;
+    uint16_t operation = request->operation;
+    if (!exchange->client->greeted && operation != KEEPER_HELLO)
         return EPROTO;
-    if (request->operation < KEEPER_HELLO || request->operation > KEEPER_STATUS)
+    if (operation >= sizeof operations / sizeof *operations || !operations[operation].serve)
         return ENOSYS;
-    if (request->flags & ~known_flags(request->operation))
+    if (request->flags & ~operations[operation].flags)
         return EINVAL;
     if (request->name > KEEPER_NAME_MAX || request->note > KEEPER_NOTE_MAX)
         return ENAMETOOLONG;
-    if (memchr(exchange->name, 0, request->name) || (needs_name(request) && request->name == 0))
+    if (memchr(exchange->name, 0, request->name) || (operations[operation].named && request->name == 0))
         return EINVAL;
-    if (exchange->given >= 0 && request->operation != KEEPER_PUT)
-        return EINVAL;
-    switch (request->operation) {
-    case KEEPER_HELLO: return hello(client, exchange);
-    case KEEPER_PUT: return put(exchange);
-    case KEEPER_GET: return get(exchange);
-    case KEEPER_DROP: return drop(exchange);
-    case KEEPER_LIST: return list(exchange);
-    case KEEPER_MEMORY: return memory(exchange);
-    default: describe(exchange); return 0;
-    }
+    return exchange->given >= 0 && !operations[operation].given ? EINVAL : operations[operation].serve(exchange);
 }
 
 // --- Clients ---------------------------------------------------------------------------------------------------------
@@ -192,32 +217,42 @@ static void end_client(struct client *client)
     status.clients--;
 }
 
+static bool send_message(const struct client *client, const struct keeper_message *head, const char *body, size_t length, int descriptor)
+{
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {0};
+    struct iovec parts[] = {{(void *)head, sizeof *head}, {(void *)body, length}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    if (descriptor >= 0) {
+        message.msg_control = control;
+        message.msg_controllen = sizeof control;
+        struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+        *rights = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
+        memcpy(CMSG_DATA(rights), &descriptor, sizeof(int));
+    }
+    return sendmsg(client->socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
+}
+
 // False where the client does not take its answers, or is gone.
 static bool answer(struct client *client, struct exchange *exchange)
 {
-    union {
-        char bytes[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control = {0};
-    struct iovec parts[] = {{&exchange->answer, sizeof exchange->answer}, {(void *)exchange->body, exchange->answer.note}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    if (exchange->taken >= 0) {
-        message.msg_control = control.bytes;
-        message.msg_controllen = sizeof control.bytes;
-        struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
-        rights->cmsg_level = SOL_SOCKET;
-        rights->cmsg_type = SCM_RIGHTS;
-        rights->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(rights), &exchange->taken, sizeof(int));
-    }
-    if (sendmsg(client->socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+    if (send_message(client, &exchange->answer, exchange->body, exchange->answer.note, exchange->taken))
         return true;
     if (errno == EAGAIN || errno == EPIPE || errno == ECONNRESET)
         return false;
     // A descriptor that cannot be sent (ETOOMANYREFS): said without it.
     exchange->answer = (struct keeper_message){.header = sizeof exchange->answer, .operation = exchange->request.operation,
         .error = errno, .tag = exchange->request.tag};
-    return send(client->socket, &exchange->answer, sizeof exchange->answer, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
+    return send_message(client, &exchange->answer, NULL, 0, -1);
+}
+
+void tell_watchers(const struct entry *entry)
+{
+    struct keeper_message told = {.header = sizeof told, .operation = KEEPER_WATCH, .name = entry->name_length, .size = entry->size};
+    for (struct client *client = clients; client < clients + CLIENTS_MAX; client++) {
+        told.tag = client->tag;
+        if (client->socket >= 0 && client->watches && !send_message(client, &told, entry->bytes, entry->name_length, -1))
+            (void)shutdown(client->socket, SHUT_RDWR); // its end comes by itself, for it may be the one that is being served
+    }
 }
 
 // Puts a message's parts in place; an errno where it is none.
@@ -242,14 +277,11 @@ static int take_apart(struct exchange *exchange, char *bytes, size_t length)
 // The descriptor that came with a message, or -1.
 static int descriptor_of(struct msghdr *message)
 {
-    for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR(message, part)) {
-        int descriptor;
-        if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS && part->cmsg_len >= CMSG_LEN(sizeof descriptor)) {
-            memcpy(&descriptor, CMSG_DATA(part), sizeof descriptor);
-            return descriptor;
-        }
-    }
-    return -1;
+    int descriptor = -1;
+    struct cmsghdr *part = CMSG_FIRSTHDR(message);
+    if (part && part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS && part->cmsg_len >= CMSG_LEN(sizeof descriptor))
+        memcpy(&descriptor, CMSG_DATA(part), sizeof descriptor);
+    return descriptor;
 }
 
 void serve_client(void *which)
@@ -258,12 +290,9 @@ void serve_client(void *which)
     static char bytes[KEEPER_MESSAGE_MAX];
     static struct exchange exchange;
     // Room for one descriptor: what comes beyond it the kernel closes, and says so.
-    union {
-        char bytes[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control;
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
     struct iovec part = {bytes, sizeof bytes};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = CMSG_LEN(sizeof(int))};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = CMSG_LEN(sizeof(int))};
     ssize_t length = recvmsg(client->socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -271,6 +300,7 @@ void serve_client(void *which)
         end_client(client);
         return;
     }
+    exchange.client = client;
     exchange.given = descriptor_of(&message);
     exchange.taken = -1;
     exchange.body = "";
@@ -280,7 +310,7 @@ void serve_client(void *which)
     if (error == 0) {
         exchange.answer = (struct keeper_message){.operation = exchange.request.operation, .tag = exchange.request.tag};
         // Without room for descriptors of ours the kernel drops the client's as well.
-        error = message.msg_flags & MSG_CTRUNC ? EMFILE : serve(client, &exchange);
+        error = message.msg_flags & MSG_CTRUNC ? EMFILE : serve(&exchange);
     }
     exchange.answer.header = sizeof exchange.answer;
     exchange.answer.error = error;

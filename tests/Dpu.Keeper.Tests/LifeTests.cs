@@ -132,7 +132,7 @@ public sealed class LifeTests
     {
         string help = ExternalProgram.Check(KeeperProcess.Program, ["--help"], KeeperProcess.Limit);
         string manual = File.ReadAllText(Repository.PathOf("docs/man/dpu-keeper.8")).Replace("\\-", "-", StringComparison.Ordinal);
-        foreach (string option in (string[])["--socket", "--entries", "--memory", "--help", "--version"])
+        foreach (string option in (string[])["--socket", "--entries", "--memory", "--launcher", "--help", "--version"])
         {
             Assert.Contains(option, help);
             Assert.Contains(option, manual);
@@ -152,7 +152,7 @@ public sealed class LifeTests
 
         // e_machine of the ELF header: EM_X86_64, EM_AARCH64.
         Assert.AreEqual(machine, File.ReadAllBytes(folder["dpu-keeper"])[18]);
-        string[] parts = ["keeper.c", "keeper.h", "parts.h", "held.c", "requests.c"];
+        string[] parts = ["keeper.c", "keeper.h", "parts.h", "held.c", "runs.c", "requests.c"];
         Assert.IsLessThan(1000, parts.Sum(part => File.ReadLines(Repository.PathOf($"qtfs-bridge/native/{part}")).Count()), "one program that one can read");
     }
 }

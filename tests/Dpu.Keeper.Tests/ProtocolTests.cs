@@ -36,7 +36,7 @@ public sealed unsafe class ProtocolTests
         using KeeperProcess keeper = new();
         using Socket socket = Greeted(keeper);
         keeper_message put = Head(Wire.KEEPER_PUT);
-        Assert.AreEqual(errno.ENOSYS, Ask(socket, Head(8), []).error);
+        Assert.AreEqual(errno.ENOSYS, Ask(socket, Head(10), []).error);
         Assert.AreEqual(errno.ENOSYS, Ask(socket, Head(0), []).error);
         Assert.AreEqual(errno.EINVAL, Ask(socket, put with { flags = 0x80, name = 1 }, "a"u8).error, "a flag");
         Assert.AreEqual(errno.EINVAL, Ask(socket, put with { name = 0 }, []).error, "no name");
@@ -66,7 +66,7 @@ public sealed unsafe class ProtocolTests
         Gen<byte[]> tails = ArbMap.Default.ArbFor<byte[]>().Generator;
         Gen<keeper_message> heads =
             from header in Gen.Elements<ushort>(0, 8, 40, 40, 40, 40, 48, 60000)
-            from operation in Gen.Choose(0, 9)
+            from operation in Gen.Choose(0, 11)
             from flags in Gen.Elements(0u, 0u, 1u, 2u, 4u, uint.MaxValue)
             from name in Gen.Elements(0u, 1u, 2u, 5u, 255u, 256u, uint.MaxValue)
             from note in Gen.Elements(0u, 0u, 1u, 3u, 4096u, uint.MaxValue)
@@ -136,7 +136,7 @@ public sealed unsafe class ProtocolTests
         using KeeperConnection connection = KeeperConnection.Open(keeper.Socket, KeeperProcess.Limit);
         int descriptors = keeper.Descriptors;
         using Microsoft.Win32.SafeHandles.SafeFileHandle file = File.OpenHandle("/dev/null");
-        foreach (ushort operation in (ushort[])[Wire.KEEPER_GET, Wire.KEEPER_STATUS, Wire.KEEPER_MEMORY, 99])
+        foreach (ushort operation in (ushort[])[Wire.KEEPER_GET, Wire.KEEPER_STATUS, Wire.KEEPER_MEMORY, Wire.KEEPER_WATCH, 99])
         {
             Assert.AreNotEqual(0, connection.Ask(operation, "a", descriptor: file, size: 4096).Head.error);
         }
