@@ -1,5 +1,6 @@
 using Dpu.HostAgent.Control;
 using Dpu.HostAgent.Policy;
+using Dpu.HostAgent.Processes;
 using Dpu.HostAgent.Sockets;
 using Dpu.Hosting.Configuration;
 using Dpu.Hosting.Control;
@@ -28,6 +29,8 @@ public static class HostAgentComposition
         services.AddSingleton<HostForwards>();
         services.AddSingleton<SocketTargets>();
         services.AddSingleton(s => new RelayService(s.GetRequiredService<RelayHub>(), s.GetRequiredService<SocketTargets>()));
+        services.AddSingleton<ProgramPolicy>();
+        services.AddSingleton<ProcessService>();
         services.AddSingleton<ExportPolicy>();
         services.AddSingleton<PeerPolicy>();
         services.AddSingleton<ControlService>();
@@ -41,7 +44,7 @@ public static class HostAgentComposition
                 Time = s.GetRequiredService<TimeProvider>(),
                 Logger = s.GetRequiredService<ILogger<LinkListener>>(),
             },
-            [s.GetRequiredService<ExportService>(), s.GetRequiredService<ControlService>(), s.GetRequiredService<RelayService>()]));
+            [s.GetRequiredService<ExportService>(), s.GetRequiredService<ControlService>(), s.GetRequiredService<RelayService>(), s.GetRequiredService<ProcessService>()]));
         services.AddSingleton(s => new DaemonStatusSource(
             HostAgentConfiguration.Program,
             daemon.Credentials?.Identity.Name ?? Environment.MachineName.ToLowerInvariant(),

@@ -1,4 +1,5 @@
 using Dpu.Fuse;
+using Dpu.HostAgent.Processes;
 using Dpu.HostAgent.Sockets;
 using Dpu.Hosting.Configuration;
 using Dpu.Hosting.Lifetime;
@@ -11,7 +12,8 @@ namespace Dpu.HostAgent.Policy;
 /// <summary>Turns the configuration into what the export service enforces, at start and at each reload.</summary>
 /// <param name="exports">The service.</param>
 /// <param name="forwards">What is outside of exports.</param>
-public sealed class ExportPolicy(ExportService exports, HostForwards forwards) : IReloadable<HostAgentConfiguration>
+/// <param name="programs">What may be run.</param>
+public sealed class ExportPolicy(ExportService exports, HostForwards forwards, ProgramPolicy programs) : IReloadable<HostAgentConfiguration>
 {
     /// <summary>Puts a configuration into force.</summary>
     public void Apply(HostAgentConfiguration configuration)
@@ -21,6 +23,8 @@ public sealed class ExportPolicy(ExportService exports, HostForwards forwards) :
         exports.Grace = configuration.SessionGrace;
         exports.Configure([.. configuration.Exports.Select(From)], name => limits.GetValueOrDefault(name, otherwise));
         forwards.Configure([.. configuration.Sockets.Select(From)]);
+        programs.Configure([.. configuration.Programs.Select(program => new ProgramRule(
+            program, IdentityOf(program.Squash, program.AnonymousUid, program.AnonymousGid, program.UserMap, program.GroupMap)))]);
     }
 
     /// <summary>Before anything else: this agent has the service that connects peers to sockets.</summary>
@@ -57,6 +61,11 @@ public sealed class ExportPolicy(ExportService exports, HostForwards forwards) :
         if (!previous.Sockets.SequenceEqual(next.Sockets))
         {
             applied.Add("sockets changed");
+        }
+
+        if (!previous.Programs.SequenceEqual(next.Programs))
+        {
+            applied.Add("programs changed; what runs goes on as it was begun");
         }
 
         if (previous.SessionGrace != next.SessionGrace)

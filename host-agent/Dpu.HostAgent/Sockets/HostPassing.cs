@@ -11,11 +11,10 @@ using PassedDescriptor = Dpu.Relay.Descriptors.PassedDescriptor;
 namespace Dpu.HostAgent.Sockets;
 
 /// <summary>Carries descriptors for one relay, at the host's end: connections are the DPU's to open, so that what is given waits for it under a token.</summary>
-internal sealed class HostPassing(RelayHub hub, DialThreads workers, PassedTokens tokens, PassedFiles files, LinkConnection connection, ILogger logger)
-    : DescriptorPassing(hub, workers, connection.Reply.Relay?.Path ?? "", connection.Peer.Name, logger)
+internal sealed class HostPassing(RelayHub hub, DialThreads workers, PassedTokens tokens, PassedFiles files, LinkConnection connection, RelayParameters asked, string path, ILogger logger)
+    : DescriptorPassing(hub, workers, path, connection.Peer.Name, logger)
 {
     private readonly string _session = SessionOf(connection);
-    private readonly RelayParameters _asked = connection.Hello.Relay;
 
     /// <summary>The session of a connection, with its peer's name, by which tokens are kept.</summary>
     public static string SessionOf(LinkConnection connection) => $"{Convert.ToHexString(connection.Hello.SessionId.Span)} {connection.Peer.Name}";
@@ -41,7 +40,7 @@ internal sealed class HostPassing(RelayHub hub, DialThreads workers, PassedToken
             return null;
         }
 
-        int error = files.Open(file.Mount, file.Node, Descriptor.OpenFlags(file.Flags), _asked, out SafeFileHandle? opened);
+        int error = files.Open(file.Mount, file.Node, Descriptor.OpenFlags(file.Flags), asked, out SafeFileHandle? opened);
         if (error < 0)
         {
             reason = $"the export's policy or this kernel refuses to open it: {System.Runtime.InteropServices.Marshal.GetPInvokeErrorMessage(-error)}";

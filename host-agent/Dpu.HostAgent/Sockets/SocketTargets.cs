@@ -53,7 +53,7 @@ public sealed class SocketTargets(ExportService exports, HostForwards forwards, 
             return -errno.ECONNREFUSED;
         }
 
-        var passing = new HostPassing(hub, _workers, _tokens, files, connection, logger);
+        HostPassing passing = PassingOf(connection, files, connection.Hello.Relay, connection.Reply.Relay?.Path ?? "");
         if (connection.Hello.Relay.TargetCase == RelayParameters.TargetOneofCase.Passed)
         {
             return Join(connection, files, passing, out target);
@@ -63,6 +63,9 @@ public sealed class SocketTargets(ExportService exports, HostForwards forwards, 
         target = socket is null ? null : new RelayTarget(socket.Socket, socket.Speaker, socket.Join, socket.Leave) { Visitor = socket.Visitor, Passing = passing };
         return error;
     }
+
+    /// <summary>What carries descriptors for a program of a peer.</summary>
+    internal HostPassing PassingOf(LinkConnection connection, PassedFiles files, RelayParameters asked, string path) => new(hub, _workers, _tokens, files, connection, asked, path, logger);
 
     /// <inheritdoc/>
     public void Dispose()

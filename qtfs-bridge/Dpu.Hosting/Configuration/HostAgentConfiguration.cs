@@ -9,6 +9,7 @@ namespace Dpu.Hosting.Configuration;
 /// <param name="Peers">Who may connect.</param>
 /// <param name="Exports">What they may mount; nothing else is reachable.</param>
 /// <param name="Sockets">What they may reach outside of exports.</param>
+/// <param name="Programs">What they may have run; nothing else is.</param>
 /// <param name="Limits">What each peer may use unless it says otherwise.</param>
 /// <param name="Control">The control interface.</param>
 /// <param name="Keeper">What holds what must outlive the daemon.</param>
@@ -21,6 +22,7 @@ public sealed record HostAgentConfiguration(
     IReadOnlyList<PeerConfiguration> Peers,
     IReadOnlyList<ExportConfiguration> Exports,
     IReadOnlyList<SocketRuleConfiguration> Sockets,
+    IReadOnlyList<ProgramConfiguration> Programs,
     LimitsConfiguration Limits,
     ControlConfiguration Control,
     KeeperConfiguration Keeper,
@@ -68,6 +70,7 @@ public sealed record HostAgentConfiguration(
         Endpoints.ReportDuplicates(
             reader, "exports", exports.SelectMany(e => e.Peers.Select(p => $"path {e.Path} for peer {p}")));
         List<SocketRuleConfiguration> sockets = reader.Objects("sockets", r => SocketRuleConfiguration.Read(r, [.. peers.Select(p => p.Name)]));
+        List<ProgramConfiguration> programs = reader.Objects("programs", r => ProgramConfiguration.Read(r, [.. peers.Select(p => p.Name)]));
         if (exports.Count == 0)
         {
             reader.Warn("exports", "is empty: no DPU can mount anything");
@@ -80,7 +83,7 @@ public sealed record HostAgentConfiguration(
         MetricsConfiguration? metrics = MetricsConfiguration.Read(reader.Object("metrics"));
         LogConfiguration log = LogConfiguration.Read(reader.Object("log"));
         reader.End();
-        return new(listen, tls, peers, exports, sockets, limits, control, keeper, grace, metrics, log);
+        return new(listen, tls, peers, exports, sockets, programs, limits, control, keeper, grace, metrics, log);
     }
 
     /// <inheritdoc/>
@@ -106,6 +109,13 @@ public sealed record HostAgentConfiguration(
         writer.WriteEndArray();
         writer.WriteStartArray("sockets");
         foreach (SocketRuleConfiguration rule in Sockets)
+        {
+            rule.WriteTo(writer);
+        }
+
+        writer.WriteEndArray();
+        writer.WriteStartArray("programs");
+        foreach (ProgramConfiguration rule in Programs)
         {
             rule.WriteTo(writer);
         }

@@ -9,6 +9,7 @@ namespace Dpu.Hosting.Configuration;
 /// <param name="Hosts">The hosts to connect to.</param>
 /// <param name="Mounts">What to mount of them.</param>
 /// <param name="Forwards">Addresses of sockets that are forwarded outside of mounts.</param>
+/// <param name="StubSocket">Where stubs of programs of hosts connect; null for nowhere.</param>
 /// <param name="SlowRequest">From when on a request of a mount is logged as slow; zero for never.</param>
 /// <param name="Control">The control interface.</param>
 /// <param name="Keeper">What holds what must outlive the daemon.</param>
@@ -20,6 +21,7 @@ public sealed record RuntimeConfiguration(
     IReadOnlyList<HostConfiguration> Hosts,
     IReadOnlyList<MountConfiguration> Mounts,
     IReadOnlyList<ForwardConfiguration> Forwards,
+    string? StubSocket,
     TimeSpan SlowRequest,
     ControlConfiguration Control,
     KeeperConfiguration Keeper,
@@ -28,6 +30,9 @@ public sealed record RuntimeConfiguration(
 {
     /// <summary>From when on a request is slow where nothing is said: far above what a host's disk takes, below what people wait for.</summary>
     public static readonly TimeSpan DefaultSlowRequest = TimeSpan.FromSeconds(1);
+
+    /// <summary>Where stubs look for the runtime (dpu-stub(1)).</summary>
+    public const string DefaultStubSocket = "/run/dpu/stub.sock";
 
     /// <inheritdoc/>
     public static string Program => "dpu-runtime";
@@ -62,6 +67,7 @@ public sealed record RuntimeConfiguration(
         Endpoints.ReportDuplicates(reader, "mounts", mounts.Select(m => m.Target));
         List<ForwardConfiguration> forwards = reader.Objects("forwards", r => ForwardConfiguration.Read(r, [.. hosts.Select(h => h.Name)]));
         Endpoints.ReportDuplicates(reader, "forwards", forwards.Select(f => f.Listens));
+        string stubs = reader.OptionalString("stubSocket", text => text == "none" ? null : Checks.AbsolutePath(text), "an absolute path, or \"none\"") ?? DefaultStubSocket;
         TimeSpan slowRequest = reader.Duration("slowRequest", DefaultSlowRequest, TimeSpan.Zero, TimeSpan.FromDays(1));
         ControlConfiguration control = ControlConfiguration.Read(
             reader.Object("control"), "/run/dpu/runtime.sock", remote: true, tls is not null);
@@ -69,7 +75,7 @@ public sealed record RuntimeConfiguration(
         MetricsConfiguration? metrics = MetricsConfiguration.Read(reader.Object("metrics"));
         LogConfiguration log = LogConfiguration.Read(reader.Object("log"));
         reader.End();
-        return new(name, tls, hosts, mounts, forwards, slowRequest, control, keeper, metrics, log);
+        return new(name, tls, hosts, mounts, forwards, stubs == "none" ? null : stubs, slowRequest, control, keeper, metrics, log);
     }
 
     /// <inheritdoc/>
@@ -104,6 +110,7 @@ public sealed record RuntimeConfiguration(
         }
 
         writer.WriteEndArray();
+        writer.WriteString("stubSocket", StubSocket ?? "none");
         writer.WriteString("slowRequest", DurationText.Format(SlowRequest));
         Control.WriteTo(writer, remote: true);
         Keeper.WriteTo(writer);

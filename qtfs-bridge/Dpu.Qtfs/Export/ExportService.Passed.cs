@@ -21,6 +21,19 @@ public sealed partial class ExportService
         return MountOf(connection.Peer, connection.Hello) is { } mount ? new PassedFiles(this, mount) : null;
     }
 
+    /// <summary>The files of a session, for what its processes are given; null where it has no mount.</summary>
+    public PassedFiles? FilesOfSession(LinkPeer peer, Hello hello)
+    {
+        ArgumentNullException.ThrowIfNull(peer);
+        ArgumentNullException.ThrowIfNull(hello);
+        lock (_lock)
+        {
+            return _sessions.GetValueOrDefault(SessionId(hello)) is { } session && session.Peer == peer.Name && session.Mounts.Values.FirstOrDefault(mount => !mount.Ended) is { } any
+                ? new PassedFiles(this, any)
+                : null;
+        }
+    }
+
     internal ExportedMount[] MountsBeside(ExportedMount mount)
     {
         lock (_lock)

@@ -8,7 +8,7 @@ namespace Dpu.Relay.Descriptors;
 /// Says what a descriptor of a program is. Asks this kernel only, never the server of a file system: the file may lie in a mount that this
 /// process serves.
 /// </summary>
-internal static unsafe class DescriptorClassifier
+public static unsafe class DescriptorClassifier
 {
     private const uint MemoryMajor = HarmlessDevice.Major;
     private const uint TerminalMajor = 5;

@@ -38,6 +38,14 @@ public abstract class DescriptorPassing(RelayHub hub, DialThreads workers, strin
         workers.Run(() => done([.. all.Select(Make).Where(descriptor => descriptor >= 0)]));
     }
 
+    /// <summary>Makes of a list what is the same on every machine, and for the rest a descriptor with which every call fails; null where it is none.</summary>
+    public static int[]? MakeHarmless(byte[] content) => !DescriptorList.TryRead(content, out PassedDescriptor[]? all) ? null : Array.ConvertAll(all, what =>
+    {
+        using SafeFileHandle? made = (what.Kind == DescriptorKind.Device ? Descriptor.TryOpen(HarmlessDevice.PathOf(what.Value)!, Descriptor.OpenFlags(what.Flags), out _) : null)
+            ?? Descriptor.TryOpen("/dev/null", fcntl.O_PATH, out _);
+        return made is null ? -1 : Descriptor.Release(made);
+    });
+
     /// <inheritdoc/>
     public void Close(int[] descriptors)
     {

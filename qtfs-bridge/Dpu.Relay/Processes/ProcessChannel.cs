@@ -16,6 +16,9 @@ public interface IProcessChannelOwner
 
     /// <summary>Bytes have gone on, or streams have ended.</summary>
     void Moved();
+
+    /// <summary>What <see cref="ProcessChannel.Watch"/> was given can be read.</summary>
+    void Readable();
 }
 
 /// <summary>
@@ -25,6 +28,7 @@ public interface IProcessChannelOwner
 public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
 {
     private const uint LinkSide = RelayLoop.MaxSides - 1;
+    private const uint WatchedSide = RelayLoop.MaxSides - 2;
     private const uint LinkEvents = epoll.EPOLLIN | epoll.EPOLLRDHUP | epoll.EPOLLET;
 
     // Frames of the link that are read before others have their turn.
@@ -105,6 +109,18 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
         Wake();
     });
 
+    /// <summary>Tells the owner each time that something comes on a descriptor, which must stay open while it is watched; closing it ends that.</summary>
+    public void Watch(SafeHandle descriptor) => Post(() =>
+    {
+        if (_loop.Watch((int)descriptor.DangerousGetHandle(), epoll.EPOLLIN | epoll.EPOLLRDHUP | epoll.EPOLLET, _slot, WatchedSide) >= 0)
+        {
+            _owner.Readable();
+        }
+    });
+
+    /// <summary>Ends the connection; the streams wait for another one.</summary>
+    public void Disconnect() => Post(() => Lose(null));
+
     /// <summary>Sends a frame; without a connection it is lost. On the loop's thread.</summary>
     public void Send(ProcessFrameKind kind, ReadOnlySpan<byte> content)
     {
@@ -133,12 +149,17 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
     public bool IsDelivered => _streams.TrueForAll(stream => stream.Sends || stream.IsOver || stream.IsDelivered);
 
     /// <summary>Ends it: the connection, and the local ends of all streams.</summary>
-    public void Dispose() => _loop.Post(() =>
+    public void Dispose() => End(() => { });
+
+    /// <summary>As <see cref="Dispose"/>, and then does something, on the loop's thread: by then nothing of the channel uses the process's memory.</summary>
+    public void End(Action after) => _loop.Post(() =>
     {
         if (!_left && _entered)
         {
             _loop.Remove(this, _slot);
         }
+
+        after();
     });
 
     /// <inheritdoc/>
@@ -161,7 +182,11 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
     {
         if (side != LinkSide)
         {
-            if (side < _streams.Count)
+            if (side == WatchedSide)
+            {
+                _owner.Readable();
+            }
+            else if (side < _streams.Count)
             {
                 _streams[(int)side].Ready(events);
             }

@@ -138,8 +138,8 @@ public sealed unsafe class ProcessMemory : IDisposable
         }
     }
 
-    /// <summary>Has the keeper hold a descriptor of the process.</summary>
-    public void Hold(string what, Microsoft.Win32.SafeHandles.SafeFileHandle descriptor, ReadOnlySpan<byte> note = default) => _keeping.Hold($"{Name}/{what}", descriptor, note);
+    /// <summary>Has the keeper hold a descriptor of the process, or a note alone.</summary>
+    public void Hold(string what, Microsoft.Win32.SafeHandles.SafeFileHandle? descriptor, ReadOnlySpan<byte> note = default) => _keeping.Hold($"{Name}/{what}", descriptor, note);
 
     /// <summary>A descriptor of the process from an earlier life, and its note; null where there is none.</summary>
     public Kept? Get(string what) => _keeping.Get($"{Name}/{what}");

@@ -11,12 +11,15 @@ public sealed unsafe class ProcessStreams(ProcessMemory memory) : IDisposable
     // Twice what is on its way at once: what has come waits for who reads it while the next comes.
     private const int PipeSize = 2 * ProcessFrame.MaxData;
 
+    /// <summary>The most that a process can have.</summary>
+    public const int Most = ProcessFrame.MaxStreams;
+
     private List<ProcessStream> _streams = [];
 
     /// <summary>How many there are.</summary>
     public int Count => _streams.Count;
 
-    /// <summary>Adds one; false where there are 30 already, or no descriptors are left: then the local end is the caller's still.</summary>
+    /// <summary>Adds one; false where there are <see cref="Most"/> already, or no descriptors are left: then the local end is the caller's still.</summary>
     /// <param name="number">The descriptor's number in the process.</param>
     /// <param name="local">The local end: read, or written.</param>
     /// <param name="sends">Whether bytes go from here to the other end.</param>

@@ -114,11 +114,16 @@ public sealed record IdentityPolicy
     /// <returns>0, <c>-EACCES</c> for who has no counterpart, or another negated errno.</returns>
     public int AssumeMapped(in FuseCaller caller, out uint uid, out uint gid)
     {
-        (uid, gid) = (ToHostUser(caller.Uid), ToHostGroup(caller.Gid));
-        bool known = caller.Uid != uint.MaxValue && caller.Gid != uint.MaxValue
-            && (IsSquashed(caller.Uid) || Users is null || Users.TryToHost(caller.Uid, out _))
-            && (IsSquashed(caller.Gid) || Groups is null || Groups.TryToHost(caller.Gid, out _));
-        return known ? Assume(caller, IdentityUse.Checked) : -errno.EACCES;
+        return TryToHost(caller.Uid, caller.Gid, out uid, out gid) ? Assume(caller, IdentityUse.Checked) : -errno.EACCES;
+    }
+
+    /// <summary>As whom of the host a peer's user acts, where nobody may stand for somebody else but by a squash; false for who has no counterpart.</summary>
+    public bool TryToHost(uint claimedUid, uint claimedGid, out uint uid, out uint gid)
+    {
+        (uid, gid) = (ToHostUser(claimedUid), ToHostGroup(claimedGid));
+        return claimedUid != uint.MaxValue && claimedGid != uint.MaxValue
+            && (IsSquashed(claimedUid) || Users is null || Users.TryToHost(claimedUid, out _))
+            && (IsSquashed(claimedGid) || Groups is null || Groups.TryToHost(claimedGid, out _));
     }
 
     private bool IsSquashed(uint claimed) => Squash == Squash.All || (Squash == Squash.Root && claimed == 0);

@@ -1,0 +1,282 @@
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using Dpu.Hosting.Configuration;
+using Dpu.Keeper;
+using Dpu.Link;
+using Dpu.Linux;
+using Dpu.Relay.Processes;
+using Microsoft.Win32.SafeHandles;
+
+namespace Dpu.HostAgent.Processes;
+
+/// <summary>
+/// A process of this machine that a program on a DPU stands for: from its start until the DPU needs nothing of it any more. It goes on without the
+/// link, and without this agent. Callbacks are the channel's thread's; the rest is thread-safe.
+/// </summary>
+internal sealed class HostProcess : IProcessChannelOwner
+{
+    private readonly ProcessService _service;
+    private readonly ProcessMemory _memory;
+    private readonly SafeFileHandle _pidfd;
+    private ProcessChannel? _channel;
+    private ulong[]? _marks;
+    private bool _toldEnd;
+    private int _stoppedBy;
+    private long _downSince;
+    private int _terminating;
+    private ITimer? _timer;
+    private volatile bool _over;
+
+    /// <param name="service">Has it.</param>
+    /// <param name="token">Its name.</param>
+    /// <param name="note">What it is.</param>
+    /// <param name="memory">What outlives the agent of it; its own from now on.</param>
+    /// <param name="pidfd">The process; its own from now on.</param>
+    public HostProcess(ProcessService service, Guid token, ProcessNote note, ProcessMemory memory, SafeFileHandle pidfd)
+    {
+        (_service, Token, Note, _memory, _pidfd) = (service, token, note, memory, pidfd);
+        Cgroup = ProcessCgroup.Find(note.Cgroup);
+        _downSince = service.Time.GetTimestamp();
+    }
+
+    public Guid Token { get; }
+
+    public ProcessNote Note { get; }
+
+    public ProcessCgroup? Cgroup { get; }
+
+    public int Number => _memory.Number;
+
+    public bool HasEnded => _memory.Stage == ProcessStage.Ended;
+
+    /// <summary>Carries its streams from now on.</summary>
+    public void Begin(ProcessStreams streams, LinkConnection? connection)
+    {
+        _channel = _service.Hub.Carry(streams, this);
+        if (connection is not null)
+        {
+            Attach(connection);
+        }
+        else
+        {
+            _channel.Post(LinkIsAway);
+        }
+    }
+
+    /// <summary>Goes on with a connection, which is the process's from now on.</summary>
+    public void Attach(LinkConnection connection)
+    {
+        _channel!.Connect(connection);
+        _channel.Post(() =>
+        {
+            _toldEnd = false;
+            StopTimer();
+            Interlocked.Exchange(ref _terminating, 0);
+            if (_stoppedBy != 0)
+            {
+                Tell(ProcessFrameKind.Stopped, _stoppedBy);
+            }
+        });
+    }
+
+    /// <summary>The keeper says how it is.</summary>
+    public void Changed(KeptProcess state) => _channel?.Post(() =>
+    {
+        if (state.Ended)
+        {
+            End(state.Status);
+        }
+        else if (state.StoppedBy != _stoppedBy)
+        {
+            _stoppedBy = state.StoppedBy;
+            if (_stoppedBy != 0)
+            {
+                Tell(ProcessFrameKind.Stopped, _stoppedBy);
+            }
+            else
+            {
+                _channel.Send(ProcessFrameKind.Continued, []);
+            }
+        }
+    });
+
+    /// <summary>The keeper that would know how it ended is gone.</summary>
+    public void Orphaned() => _channel?.Watch(_pidfd);
+
+    /// <inheritdoc/>
+    public void FrameCame(ProcessFrameKind kind, ReadOnlySpan<byte> content)
+    {
+        switch (kind)
+        {
+            case ProcessFrameKind.Signal when ProcessSignal.TryRead(content, out ProcessSignal asked):
+                Send(asked);
+                break;
+            case ProcessFrameKind.Terminate:
+                Terminate("its DPU asks for it");
+                break;
+            case ProcessFrameKind.Forget when HasEnded:
+                Forget();
+                break;
+            default:
+                Log.ProcessViolation(_service.Logger, Note.Peer, Number, kind.ToString());
+                _channel!.Disconnect();
+                break;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void LinkLost(string? violation)
+    {
+        if (violation is not null)
+        {
+            Log.ProcessViolation(_service.Logger, Note.Peer, Number, violation);
+        }
+
+        LinkIsAway();
+    }
+
+    /// <inheritdoc/>
+    public void Moved()
+    {
+        // What it had written before its end comes before that.
+        if (_marks is not null && !_toldEnd && _channel!.IsConnected && _channel.HasSent(_marks))
+        {
+            _toldEnd = true;
+            Tell(ProcessFrameKind.Ended, _memory.Status);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Readable()
+    {
+        // Watched only where nobody says how it ended.
+        if (!HasEnded && (poll.Now(_pidfd, poll.POLLIN) & poll.POLLIN) != 0)
+        {
+            Log.StatusLost(_service.Logger, Number, Note.Command);
+            End(ProcessService.UnknownStatus);
+        }
+    }
+
+    /// <summary>Lets go of all of it here; the keeper goes on having it. For the agent's end.</summary>
+    public void Leave()
+    {
+        StopTimer();
+        _channel?.Dispose();
+    }
+
+    /// <summary>Everything of it goes: nobody needs it any more.</summary>
+    public void Forget()
+    {
+        if (_over)
+        {
+            return;
+        }
+
+        _over = true;
+        StopTimer();
+        _service.Forget(this);
+        _channel!.End(() =>
+        {
+            Cgroup?.Remove();
+            _memory.Forget();
+            _pidfd.Dispose();
+        });
+    }
+
+    /// <summary>As an earlier life of the agent has left it.</summary>
+    public void Restored()
+    {
+        if (HasEnded)
+        {
+            _channel!.Post(() => _marks = _channel.Marks());
+        }
+    }
+
+    private void End(int status)
+    {
+        if (HasEnded)
+        {
+            return;
+        }
+
+        (_memory.Status, _memory.Until) = (status, _service.Time.GetUtcNow().UtcTicks);
+        _memory.Stage = ProcessStage.Ended;
+        _marks = _channel!.Marks();
+        _service.CountEnd(status);
+        Log.ProcessEnded(_service.Logger, Number, Note.Command, ProcessStatus.Describe(status));
+        if (!_channel.IsConnected)
+        {
+            LinkIsAway();
+        }
+    }
+
+    private unsafe void Send(ProcessSignal asked)
+    {
+        var info = new siginfo_t { si_signo = asked.Number, si_code = signal.SI_QUEUE, si_pid = Environment.ProcessId, si_uid = asked.Uid, si_value = asked.Value };
+
+        // SAFETY: one on this stack. Who sent it with a value (sigqueue(3)) has it delivered so.
+        int sent = LibC.Result(LibC.pidfd_send_signal((int)_pidfd.DangerousGetHandle(), asked.Number, asked.Code == signal.SI_QUEUE ? &info : null));
+        if (sent is < 0 and not -errno.ESRCH)
+        {
+            Log.SignalFailed(_service.Logger, asked.Number, Number, Marshal.GetPInvokeErrorMessage(-sent));
+        }
+    }
+
+    private void Tell(ProcessFrameKind kind, int number)
+    {
+        Span<byte> content = stackalloc byte[sizeof(int)];
+        BinaryPrimitives.WriteInt32LittleEndian(content, number);
+        _channel!.Send(kind, content);
+    }
+
+    private void LinkIsAway()
+    {
+        _downSince = _service.Time.GetTimestamp();
+        TimeSpan patience = HasEnded ? ProcessService.StatusKept : Note.OnLinkDown == LinkDownAction.Terminate ? Note.LinkDownFor : TimeSpan.Zero;
+        StopTimer();
+        if (patience > TimeSpan.Zero && !_over)
+        {
+            _timer = _service.Time.CreateTimer(_ => StayedAway(), null, patience, Timeout.InfiniteTimeSpan);
+        }
+    }
+
+    private void StayedAway() => _channel?.Post(() =>
+    {
+        if (_channel.IsConnected)
+        {
+            return;
+        }
+
+        if (HasEnded)
+        {
+            Log.StatusDropped(_service.Logger, Number, Note.Command, Note.Peer);
+            Forget();
+        }
+        else
+        {
+            Terminate($"its DPU has been away for {_service.Time.GetElapsedTime(_downSince).TotalSeconds:0} s");
+        }
+    });
+
+    /// <summary>SIGTERM now, and SIGKILL to all that came of it after the grace.</summary>
+    public void Terminate(string why)
+    {
+        if (HasEnded || Interlocked.Exchange(ref _terminating, 1) != 0)
+        {
+            return;
+        }
+
+        Log.Terminating(_service.Logger, Number, Note.Command, why);
+        Send(new ProcessSignal(signal.SIGTERM, 0, 0, 0, 0));
+        StopTimer();
+        _timer = _service.Time.CreateTimer(
+            _ =>
+            {
+                Send(new ProcessSignal(signal.SIGKILL, 0, 0, 0, 0));
+                Cgroup?.Kill();
+            },
+            null, Note.Grace, Timeout.InfiniteTimeSpan);
+    }
+
+    private void StopTimer() => Interlocked.Exchange(ref _timer, null)?.Dispose();
+}

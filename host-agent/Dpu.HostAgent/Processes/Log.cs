@@ -1,0 +1,41 @@
+namespace Dpu.HostAgent.Processes;
+
+/// <summary>Events 2300-2319: processes that DPUs have run.</summary>
+internal static partial class Log
+{
+    [LoggerMessage(2300, LogLevel.Information, "'{Peer}' runs {Path} as process {Process}, uid {Uid}: {Command}")]
+    public static partial void ProcessStarted(ILogger logger, string peer, string path, int process, uint uid, string command);
+
+    [LoggerMessage(2301, LogLevel.Warning, "'{Peer}' asked for {Program} (uid {Uid}), which it may not run: {Missing}")]
+    public static partial void ProcessRefused(ILogger logger, string peer, string program, uint? uid, string missing);
+
+    [LoggerMessage(2302, LogLevel.Warning, "'{Peer}' asked for {Path}, which did not run: {Reason}")]
+    public static partial void ProcessNotRun(ILogger logger, string peer, string path, string reason);
+
+    [LoggerMessage(2303, LogLevel.Information, "process {Process} has ended, {How}: {Command}")]
+    public static partial void ProcessEnded(ILogger logger, int process, string command, string how);
+
+    [LoggerMessage(2304, LogLevel.Warning, "'{Peer}' does not keep to the protocol of process {Process}: {What}; it is to connect again")]
+    public static partial void ProcessViolation(ILogger logger, string peer, int process, string what);
+
+    [LoggerMessage(2305, LogLevel.Warning, "signal {Signal} could not be sent to process {Process}: {Reason}")]
+    public static partial void SignalFailed(ILogger logger, int signal, int process, string reason);
+
+    [LoggerMessage(2306, LogLevel.Warning, "process {Process} gets SIGTERM, as {Why}: {Command}")]
+    public static partial void Terminating(ILogger logger, int process, string command, string why);
+
+    [LoggerMessage(2307, LogLevel.Error, "process {Process} has ended, and how is not known: the keeper that was its parent has died before it. Its DPU is told exit code 255: {Command}")]
+    public static partial void StatusLost(ILogger logger, int process, string command);
+
+    [LoggerMessage(2308, LogLevel.Warning, "process {Process} has ended long ago, and '{Peer}' never came for its status: {Command}")]
+    public static partial void StatusDropped(ILogger logger, int process, string command, string peer);
+
+    [LoggerMessage(2309, LogLevel.Information, "{Count} processes of an earlier life of this agent go on")]
+    public static partial void ProcessesRestored(ILogger logger, int count);
+
+    [LoggerMessage(2310, LogLevel.Error, "process {Process} cannot go on with its DPU, as the keeper has lost its streams; it is killed: {Command}")]
+    public static partial void StreamsLost(ILogger logger, int process, string command);
+
+    [LoggerMessage(2311, LogLevel.Warning, "process {Process} has no cgroup, so that what it leaves behind cannot be killed with it: {Reason}")]
+    public static partial void NoCgroup(ILogger logger, int process, string reason);
+}

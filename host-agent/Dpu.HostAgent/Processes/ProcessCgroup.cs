@@ -1,0 +1,152 @@
+using System.Globalization;
+using Dpu.Linux;
+using Microsoft.Win32.SafeHandles;
+
+namespace Dpu.HostAgent.Processes;
+
+/// <summary>
+/// A cgroup for one process and what comes of it, so that all of it can be found and killed: of cgroup v2 where that is mounted (alone, or beside
+/// v1), else of a v1 hierarchy whose groups only group. Without any there is none, and a process's children are their own.
+/// </summary>
+/// <param name="folder">Its directory.</param>
+/// <param name="isTwo">Whether it is of v2.</param>
+internal sealed class ProcessCgroup(string folder, bool isTwo)
+{
+    private const string Parent = "dpu-host-agent";
+
+    // v1 hierarchies whose groups limit nothing unless they are told to.
+    private static readonly string[] s_harmless = ["name=dpu", "pids", "freezer", "perf_event", "name=systemd"];
+
+    public string Folder => folder;
+
+    /// <summary>Makes one; null where there is no such hierarchy, or it cannot be written.</summary>
+    public static ProcessCgroup? TryMake(Guid token, out string reason)
+    {
+        reason = "no cgroup hierarchy is mounted";
+        foreach ((string root, bool isTwo) in Roots())
+        {
+            string folder = Path.Combine(root, Parent, token.ToString("N", CultureInfo.InvariantCulture));
+            try
+            {
+                _ = Directory.CreateDirectory(folder);
+                return new ProcessCgroup(folder, isTwo);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // Expected where the hierarchy is read-only, as in a container.
+                reason = e.Message;
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>The one that an earlier life has made; null where it is gone.</summary>
+    public static ProcessCgroup? Find(string folder) =>
+        folder.Length > 0 && Directory.Exists(folder) ? new ProcessCgroup(folder, File.Exists(Path.Combine(folder, "cgroup.kill")) || File.Exists(Path.Combine(folder, "cgroup.type"))) : null;
+
+    /// <summary>What a process writes "0" into to enter it.</summary>
+    public SafeFileHandle? TryOpen()
+    {
+        try
+        {
+            return File.OpenHandle(Path.Combine(folder, "cgroup.procs"), FileMode.Open, FileAccess.Write, FileShare.ReadWrite);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Expected where somebody has removed it meanwhile.
+            return null;
+        }
+    }
+
+    /// <summary>The processes in it.</summary>
+    public IReadOnlyList<int> Processes()
+    {
+        try
+        {
+            return [.. File.ReadLines(Path.Combine(folder, "cgroup.procs")).Select(line => int.Parse(line, CultureInfo.InvariantCulture))];
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Expected where it is gone.
+            return [];
+        }
+    }
+
+    /// <summary>Kills all that is in it.</summary>
+    public void Kill()
+    {
+        try
+        {
+            if (isTwo)
+            {
+                // At once, also what forks meanwhile (Linux 5.14).
+                File.WriteAllText(Path.Combine(folder, "cgroup.kill"), "1");
+                return;
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Expected of older kernels: then one by one.
+        }
+
+        for (int i = 0; i < 16; i++)
+        {
+            IReadOnlyList<int> all = Processes();
+            foreach (int process in all)
+            {
+                _ = LibC.kill(process, signal.SIGKILL);
+            }
+
+            if (all.Count == 0)
+            {
+                return;
+            }
+        }
+    }
+
+    /// <summary>Removes it, if it is empty.</summary>
+    public void Remove()
+    {
+        try
+        {
+            Directory.Delete(folder);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Expected while children of the process go on: the group is theirs then.
+        }
+    }
+
+    private static IEnumerable<(string Root, bool IsTwo)> Roots()
+    {
+        List<(string Root, string[] Options)> ones = [];
+        foreach (string line in File.ReadLines("/proc/self/mountinfo"))
+        {
+            string[] parts = line.Split(' ');
+            int separator = Array.IndexOf(parts, "-");
+            if (separator < 5 || separator + 3 >= parts.Length)
+            {
+                continue;
+            }
+
+            string root = parts[4];
+            if (parts[separator + 1] == "cgroup2")
+            {
+                yield return (root, true);
+            }
+            else if (parts[separator + 1] == "cgroup")
+            {
+                ones.Add((root, parts[separator + 3].Split(',')));
+            }
+        }
+
+        foreach (string kind in s_harmless)
+        {
+            foreach ((string root, string[] options) in ones.Where(one => one.Options.Contains(kind)))
+            {
+                yield return (root, false);
+            }
+        }
+    }
+}

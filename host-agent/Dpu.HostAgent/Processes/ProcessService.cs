@@ -1,0 +1,415 @@
+using System.Buffers.Binary;
+using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
+using System.Text;
+using Dpu.HostAgent.Sockets;
+using Dpu.Hosting.Configuration;
+using Dpu.Keeper;
+using Dpu.Link;
+using Dpu.Linux;
+using Dpu.Proto.V1;
+using Dpu.Qtfs.Export;
+using Dpu.Relay;
+using Dpu.Relay.Descriptors;
+using Dpu.Relay.Processes;
+using Microsoft.Win32.SafeHandles;
+
+namespace Dpu.HostAgent.Processes;
+
+/// <summary>The link's service <c>exec</c>: processes of this machine that programs on DPUs stand for. Thread-safe.</summary>
+/// <param name="policy">What may run.</param>
+/// <param name="keeping">Runs them, and holds what outlives this agent.</param>
+/// <param name="hub">Moves their bytes.</param>
+/// <param name="exports">The files that they are given.</param>
+/// <param name="sockets">Other descriptors that they are given.</param>
+/// <param name="time">The clock.</param>
+/// <param name="logger">The log.</param>
+public sealed class ProcessService(
+    ProgramPolicy policy, Keeping keeping, RelayHub hub, ExportService exports, SocketTargets sockets, TimeProvider time, ILogger<ProcessService> logger) : ILinkService, IDisposable
+{
+    /// <summary>Processes of one peer at a time.</summary>
+    public const int MaxPerPeer = 4096;
+
+    /// <summary>What is told where nobody knows how a process ended: exit code 255.</summary>
+    internal const int UnknownStatus = 255 << 8;
+
+    private const int TokenSize = 16;
+    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(30);
+
+    private readonly ConcurrentDictionary<Guid, HostProcess?> _processes = new();
+    private readonly ConcurrentDictionary<string, int> _counts = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, long> _ends = new(StringComparer.Ordinal);
+    private long _started;
+    private long _refused;
+    private long _failed;
+
+    /// <summary>How long a DPU may take to come for how a process ended.</summary>
+    public static TimeSpan StatusKept { get; } = TimeSpan.FromHours(24);
+
+    /// <inheritdoc/>
+    public string Name => "exec";
+
+    /// <summary>Processes that were begun.</summary>
+    public long Started => Interlocked.Read(ref _started);
+
+    /// <summary>Those that policy refused.</summary>
+    public long Refused => Interlocked.Read(ref _refused);
+
+    /// <summary>Those that could not be run.</summary>
+    public long Failed => Interlocked.Read(ref _failed);
+
+    /// <summary>Those that run.</summary>
+    public int Running => _processes.Values.Count(process => process is { HasEnded: false });
+
+    /// <summary>Ended processes, by how.</summary>
+    public IReadOnlyDictionary<string, long> Ends => _ends;
+
+    internal RelayHub Hub => hub;
+
+    internal TimeProvider Time => time;
+
+    internal ILogger Logger => logger;
+
+    /// <summary>Takes up the processes of an earlier life of the agent; before DPUs may connect.</summary>
+    public void Restore()
+    {
+        keeping.ProcessChanged += (name, state) =>
+        {
+            if (TokenOf(name) is { } token && _processes.GetValueOrDefault(token) is { } process)
+            {
+                process.Changed(state);
+            }
+        };
+        keeping.Returned += () =>
+        {
+            foreach (HostProcess? process in _processes.Values)
+            {
+                process?.Orphaned();
+            }
+        };
+        int count = ProcessMemory.All(keeping).Count(Restore);
+        if (count > 0)
+        {
+            Log.ProcessesRestored(logger, count);
+        }
+    }
+
+    /// <inheritdoc/>
+    public HelloReply Admit(LinkPeer peer, Hello hello)
+    {
+        ArgumentNullException.ThrowIfNull(peer);
+        ArgumentNullException.ThrowIfNull(hello);
+        if (hello.ParametersCase != Hello.ParametersOneofCase.Exec || hello.Exec.Token.Length != TokenSize)
+        {
+            return Refuse(HelloStatus.Malformed, "a hello for service exec must name a process by 16 bytes");
+        }
+
+        var token = new Guid(hello.Exec.Token.Span);
+        if (_processes.TryGetValue(token, out HostProcess? known))
+        {
+            return known is null ? Refuse(HelloStatus.Unavailable, "the process is being begun")
+                : known.Note.Peer != peer.Name ? Refuse(HelloStatus.NotPermitted, "the process is another peer's")
+                : new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult { Known = true, Process = known.Number } };
+        }
+
+        if (hello.Exec.Attach)
+        {
+            return Refuse(HelloStatus.SessionInvalid, "the host knows no such process: it was forgotten, or was lost with the host's keeper");
+        }
+
+        if (_counts.GetValueOrDefault(peer.Name) >= MaxPerPeer)
+        {
+            return Refuse(HelloStatus.Limit, $"'{peer.Name}' has {MaxPerPeer} processes already, which is the most");
+        }
+
+        return _processes.TryAdd(token, null) ? new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult() } : Refuse(HelloStatus.Unavailable, "the process is being begun");
+    }
+
+    /// <inheritdoc/>
+    public void Abandon(LinkPeer peer, Hello hello)
+    {
+        ArgumentNullException.ThrowIfNull(hello);
+        _ = _processes.TryRemove(KeyValuePair.Create(new Guid(hello.Exec.Token.Span), (HostProcess?)null));
+    }
+
+    /// <inheritdoc/>
+    public void Serve(LinkConnection connection, CancellationToken stopping)
+    {
+        ArgumentNullException.ThrowIfNull(connection);
+        var token = new Guid(connection.Hello.Exec.Token.Span);
+        if (connection.Reply.Exec.Known)
+        {
+            if (_processes.GetValueOrDefault(token) is { } process)
+            {
+                connection.Keep();
+                process.Attach(connection);
+            }
+
+            return;
+        }
+
+        bool runs = false;
+        try
+        {
+            connection.SetTimeouts(StartLimit, StartLimit);
+            ProcessSpec? spec = Read(connection);
+            connection.SetTimeouts(TimeSpan.Zero, TimeSpan.Zero);
+            runs = spec is not null && Start(token, connection, spec);
+        }
+        finally
+        {
+            if (!runs)
+            {
+                _ = _processes.TryRemove(KeyValuePair.Create(token, (HostProcess?)null));
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (HostProcess? process in _processes.Values)
+        {
+            process?.Leave();
+        }
+    }
+
+    internal void Forget(HostProcess process)
+    {
+        if (_processes.TryRemove(process.Token, out _))
+        {
+            _ = _counts.AddOrUpdate(process.Note.Peer, 0, (_, count) => count - 1);
+        }
+    }
+
+    internal void CountEnd(int status) => _ends.AddOrUpdate(
+        ProcessStatus.SignalOf(status) != 0 ? "signal" : ProcessStatus.ExitCodeOf(status) == 0 ? "success" : "failure", 1, (_, count) => count + 1);
+
+    private static HelloReply Refuse(HelloStatus status, string message) => new() { Status = status, Message = message };
+
+    private static Guid? TokenOf(string name)
+    {
+        string[] parts = name.Split('/');
+        return parts is ["exec", { Length: 32 } token, "process"] && Guid.TryParseExact(token, "N", out Guid found) ? found : null;
+    }
+
+    private static ProcessSpec? Read(LinkConnection connection)
+    {
+        byte[] header = new byte[ProcessFrames.HeaderSize];
+        connection.Stream.ReadExactly(header);
+        if (!ProcessFrames.TryReadStart(header, out int size))
+        {
+            Answer(connection, ProcessFrameKind.Refused, ProcessFrames.Refusal(Launcher.NotExecutable, "the DPU's first frame is none that begins a process"));
+            return null;
+        }
+
+        byte[] content = new byte[size];
+        connection.Stream.ReadExactly(content);
+        if (ProcessSpec.TryRead(content, out ProcessSpec? spec, out string problem))
+        {
+            return spec;
+        }
+
+        Answer(connection, ProcessFrameKind.Refused, ProcessFrames.Refusal(Launcher.NotExecutable, $"what the process is to be cannot be read: {problem}"));
+        return null;
+    }
+
+    private static void Answer(LinkConnection connection, ProcessFrameKind kind, byte[] content)
+    {
+        connection.Stream.Write(ProcessFrames.Of(kind, content));
+        connection.Stream.Flush();
+    }
+
+    private bool Start(Guid token, LinkConnection connection, ProcessSpec asked)
+    {
+        string peer = connection.Peer.Name;
+        if (policy.Find(peer, asked, out uint uid, out uint gid, out string missing) is not { } rule)
+        {
+            Interlocked.Increment(ref _refused);
+            Log.ProcessRefused(logger, peer, Printable.Clean(asked.Program, 256), asked.Identity?.Uid, missing);
+            Answer(connection, ProcessFrameKind.Refused, ProcessFrames.Refusal(Launcher.NotExecutable, missing));
+            return false;
+        }
+
+        ProcessSpec spec = Permitted.Of(asked, rule, uid, gid);
+        ProcessCgroup? cgroup = ProcessCgroup.TryMake(token, out string noCgroup);
+        ProgramConfiguration definition = rule.Definition;
+        var note = new ProcessNote(peer, definition.Path, asked.Command(1024), uid, cgroup?.Folder ?? "", definition.OnLinkDown, definition.LinkDownFor, definition.Grace);
+        ProcessMemory memory;
+        try
+        {
+            memory = ProcessMemory.Create(keeping, token);
+        }
+        catch (KeeperException e)
+        {
+            cgroup?.Remove();
+            return Fail(connection, note, e.Message, Launcher.NotExecutable);
+        }
+
+        memory.Hold("what", null, note.ToBytes());
+        var streams = new ProcessStreams(memory);
+        var given = new ProcessDescriptors();
+        try
+        {
+            string? problem = given.Make(asked, streams, PassingOf(connection, asked), out IReadOnlyList<int> missed);
+            if (problem is null && cgroup?.TryOpen() is { } door)
+            {
+                spec.Cgroups.Add(given.Add(door));
+            }
+
+            int code = Launcher.NotExecutable;
+            SafeFileHandle? pidfd = null;
+            problem ??= Launcher.Run(keeping, memory, note.ToBytes(), spec, given.All, process => Confine(process, definition), out pidfd, out code);
+            if (problem is not null)
+            {
+                pidfd?.Dispose();
+                streams.Dispose();
+                memory.Forget();
+                cgroup?.Remove();
+                return Fail(connection, note, problem, code);
+            }
+
+            memory.Hold("pidfd", pidfd);
+            memory.Since = time.GetUtcNow().UtcTicks;
+            var process = new HostProcess(this, token, note, memory, pidfd!);
+            Interlocked.Increment(ref _started);
+            _ = _counts.AddOrUpdate(peer, 1, (_, count) => count + 1);
+            Log.ProcessStarted(logger, peer, definition.Path, memory.Number, uid, note.Command);
+            if (cgroup is null)
+            {
+                Log.NoCgroup(logger, memory.Number, noCgroup);
+            }
+
+            Run(process, streams, connection, missed);
+            return true;
+        }
+        finally
+        {
+            given.Dispose();
+        }
+    }
+
+    // From here on it runs, whatever becomes of the connection.
+    private void Run(HostProcess process, ProcessStreams streams, LinkConnection connection, IReadOnlyList<int> missed)
+    {
+        bool answered = false;
+        try
+        {
+            Answer(connection, ProcessFrameKind.Started, MemoryMarshal.AsBytes<int>([process.Number, .. missed]).ToArray());
+            answered = true;
+        }
+        catch (IOException)
+        {
+            // Expected: the link broke. The DPU asks again, and finds it.
+        }
+
+        if (answered)
+        {
+            connection.Keep();
+        }
+
+        process.Begin(streams, answered ? connection : null);
+        _processes[process.Token] = process;
+
+        // It may have ended before anybody could be told.
+        if (keeping.Get($"{ProcessMemory.NameOf(process.Token)}/process") is { } kept)
+        {
+            using (kept)
+            {
+                if (kept.Entry.Process is { } state)
+                {
+                    process.Changed(state);
+                }
+            }
+        }
+        else
+        {
+            process.Orphaned();
+        }
+    }
+
+    private bool Fail(LinkConnection connection, ProcessNote note, string problem, int code)
+    {
+        Interlocked.Increment(ref _failed);
+        Log.ProcessNotRun(logger, note.Peer, note.Path, problem);
+        Answer(connection, ProcessFrameKind.Refused, ProcessFrames.Refusal(code, problem));
+        return false;
+    }
+
+    private HostPassing? PassingOf(LinkConnection connection, ProcessSpec asked)
+    {
+        if (asked.Passed.Length == 0 || exports.FilesOfSession(connection.Peer, connection.Hello) is not { } files)
+        {
+            return null;
+        }
+
+        var parameters = new RelayParameters { Uid = asked.Identity?.Uid ?? uint.MaxValue, Gid = asked.Identity?.Gid ?? uint.MaxValue };
+        parameters.Groups.AddRange(asked.Groups ?? []);
+        return sockets.PassingOf(connection, files, parameters, asked.Program);
+    }
+
+    private static unsafe void Confine(int process, ProgramConfiguration definition)
+    {
+        if (definition.Cpus is null || ProgramConfiguration.ParseCpus(definition.Cpus) is not { } cpus)
+        {
+            return;
+        }
+
+        const int Words = 64;
+        ulong* mask = stackalloc ulong[Words];
+        new Span<ulong>(mask, Words).Clear();
+        foreach (int cpu in cpus)
+        {
+            mask[cpu / 64] |= 1ul << (cpu % 64);
+        }
+
+        // SAFETY: the array's own size. What it becomes inherits that.
+        _ = LibC.sched_setaffinity(process, Words * sizeof(ulong), mask);
+    }
+
+    private bool Restore(Guid token)
+    {
+        if (ProcessMemory.Find(keeping, token) is not { } memory)
+        {
+            return false;
+        }
+
+        using Kept? what = memory.Get("what");
+        using Kept? running = memory.Get("process");
+        using Kept? held = running is null ? memory.Get("pidfd") : null;
+        SafeFileHandle? pidfd = (running ?? held)?.Descriptor is { } descriptor ? new SafeFileHandle(Descriptor.Release(descriptor), ownsHandle: true) : null;
+        ProcessNote? note = what is null ? null : ProcessNote.Read(what.Entry.Note.Span);
+        if (note is null || pidfd is null || memory.Stage is not (ProcessStage.Told or ProcessStage.Running or ProcessStage.Ended))
+        {
+            // It was never told what to become, and has ended with the agent; or nothing is known of it.
+            pidfd?.Dispose();
+            memory.Forget();
+            return false;
+        }
+
+        memory.Hold("what", null, note.ToBytes());
+        memory.Hold("pidfd", pidfd);
+        var process = new HostProcess(this, token, note, memory, pidfd);
+        var streams = new ProcessStreams(memory);
+        if (streams.Restore() is null)
+        {
+            Log.StreamsLost(logger, memory.Number, note.Command);
+            process.Terminate("its streams are lost");
+        }
+
+        _processes[token] = process;
+        _ = _counts.AddOrUpdate(note.Peer, 1, (_, count) => count + 1);
+        process.Begin(streams, null);
+        process.Restored();
+        if (running?.Entry.Process is { } state)
+        {
+            process.Changed(state);
+        }
+        else if (running is null)
+        {
+            process.Orphaned();
+        }
+
+        return true;
+    }
+}

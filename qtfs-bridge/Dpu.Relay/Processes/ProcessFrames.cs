@@ -1,0 +1,47 @@
+using System.Buffers.Binary;
+using System.Text;
+
+namespace Dpu.Relay.Processes;
+
+/// <summary>The frames by which a process begins, before a <see cref="ProcessChannel"/> has the connection. Pure.</summary>
+public static class ProcessFrames
+{
+    /// <summary>Bytes before the content.</summary>
+    public const int HeaderSize = ProcessFrame.HeaderSize;
+
+    /// <summary>The longest text of a refusal, bytes.</summary>
+    private const int MaxText = 4096;
+
+    /// <summary>A whole frame.</summary>
+    public static byte[] Of(ProcessFrameKind kind, ReadOnlySpan<byte> content)
+    {
+        byte[] frame = new byte[HeaderSize + content.Length];
+        ProcessFrame.Write(frame, kind, content.Length);
+        content.CopyTo(frame.AsSpan(HeaderSize));
+        return frame;
+    }
+
+    /// <summary>Reads the header of what begins a process; false where it is another one's.</summary>
+    public static bool TryReadStart(ReadOnlySpan<byte> header, out int size) =>
+        ProcessFrame.TryRead(header, out ProcessFrameKind kind, out size, out _, out _, out _) && kind == ProcessFrameKind.Start;
+
+    /// <summary>Reads the header of the host's answer; false where it is none.</summary>
+    public static bool TryReadAnswer(ReadOnlySpan<byte> header, out ProcessFrameKind kind, out int size) =>
+        ProcessFrame.TryRead(header, out kind, out size, out _, out _, out _) && kind is ProcessFrameKind.Started or ProcessFrameKind.Refused;
+
+    /// <summary>The content of a refusal.</summary>
+    /// <param name="code">The exit code of who stands for the process.</param>
+    /// <param name="text">Why, for people.</param>
+    public static byte[] Refusal(int code, string text)
+    {
+        byte[] bytes = Encoding.UTF8.GetBytes(text);
+        byte[] content = new byte[sizeof(int) + Math.Min(bytes.Length, MaxText)];
+        BinaryPrimitives.WriteInt32LittleEndian(content, code);
+        bytes.AsSpan(0, content.Length - sizeof(int)).CopyTo(content.AsSpan(sizeof(int)));
+        return content;
+    }
+
+    /// <summary>Reads a refusal of at least four bytes.</summary>
+    public static (int Code, string Text) ReadRefusal(ReadOnlySpan<byte> content) =>
+        (BinaryPrimitives.ReadInt32LittleEndian(content), Link.Printable.Clean(Encoding.UTF8.GetString(content[sizeof(int)..]), MaxText));
+}
