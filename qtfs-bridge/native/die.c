@@ -54,6 +54,8 @@ void die(int status)
     if (WIFEXITED(status))
         _exit(WEXITSTATUS(status));
     int number = WTERMSIG(status);
+    if (number > 64)
+        _exit(125);
     if (!WCOREDUMP(status) || !may_dump()) {
         (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
         (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -67,7 +69,7 @@ void die(int status)
 void stop(int number)
 {
     // It has been told to go on before it was told to stop.
-    if (number < 1 || number > 64 || (pending_signals() & signal_bit(SIGCONT)))
+    if (number < SIGSTOP || number > SIGTTOU || (pending_signals() & signal_bit(SIGCONT)))
         return;
     struct {
         uintptr_t handler, flags, restorer;
