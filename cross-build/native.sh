@@ -18,16 +18,18 @@ command -v "$compiler" >/dev/null || die "'$compiler' is missing: install $packa
 version=$(sed -n 's:.*<Version>\(.*\)</Version>.*:\1:p' "$ROOT/Directory.Build.props")
 [ -n "$version" ] || die "Directory.Build.props has no Version"
 
-# build PROGRAM SOURCE…
+# build PROGRAM LINKED SOURCE…
 build() {
-    local program=$1
-    shift
-    timeout 120 "$compiler" -std=gnu17 -O2 -g -Wall -Wextra -Werror -fstack-protector-strong -D_FORTIFY_SOURCE=2 -pie -fPIE -Wl,-z,relro,-z,now \
+    local program=$1 linked=$2
+    shift 2
+    timeout 120 "$compiler" -std=gnu17 -O2 -g -Wall -Wextra -Werror -fstack-protector-strong -D_FORTIFY_SOURCE=2 "$linked" -fPIE -Wl,-z,relro,-z,now \
         -DKEEPER_PROGRAM_VERSION="\"$version\"" -pthread -o "$program" "$@"
 }
 
 mkdir -p "$2"
-build "$2/dpu-keeper" "$ROOT"/qtfs-bridge/native/{keeper,held,runs,requests}.c
-build "$2/dpu-teller" "$ROOT"/qtfs-bridge/native/teller.c
-build "$2/dpu-binder" "$ROOT"/qtfs-bridge/native/binder.c
-build "$2/dpu-launch" "$ROOT"/qtfs-bridge/native/launch.c
+build "$2/dpu-keeper" -pie "$ROOT"/qtfs-bridge/native/{keeper,held,runs,requests}.c
+build "$2/dpu-teller" -pie "$ROOT"/qtfs-bridge/native/teller.c
+build "$2/dpu-binder" -pie "$ROOT"/qtfs-bridge/native/binder.c
+build "$2/dpu-launch" -pie "$ROOT"/qtfs-bridge/native/launch.c
+# One for each program that runs: small, started without a loader, and in whatever root its parent has chosen.
+build "$2/dpu-stub" -static-pie "$ROOT"/qtfs-bridge/native/{stub,gather,die}.c

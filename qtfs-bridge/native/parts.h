@@ -20,8 +20,7 @@ enum { CLIENTS_MAX = 64 };
 enum { ERROR = 3, WARNING = 4, INFO = 6 };
 void say(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-// Counts and bounds, as clients are told them.
-extern struct keeper_status status;
+extern struct keeper_status status; // counts and bounds, as clients are told them
 
 // held.c: what is held, sorted by name.
 struct entry {

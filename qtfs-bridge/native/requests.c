@@ -156,7 +156,7 @@ static int run(struct exchange *exchange)
         return EBUSY;
     // Its place first: what runs cannot be taken back.
     int error = add_entry(exchange->name, request->name, exchange->note, request->note, -1, KEEPER_PROCESS, 0);
-    if (error == 0 && (error = run_process(entries[place], exchange->given, (pid_t)request->size)) != 0)
+    if (!error && (error = run_process(entries[place], exchange->given, (pid_t)request->size)) != 0)
         remove_entries(place, 1);
     return error ? error : get(exchange);
 }
@@ -316,7 +316,8 @@ void serve_client(void *which)
     exchange.answer.error = error;
     status.requests++;
     status.refused += error != 0;
-    let_go(exchange.given);
+    // A launcher's client waits for the end of this socket; closing it never waits.
+    error == 0 && exchange.request.operation == KEEPER_RUN ? (void)close(exchange.given) : let_go(exchange.given);
     if (error == 0 && (exchange.request.flags & KEEPER_QUIET))
         return;
     if (!answer(client, &exchange)) {
