@@ -11,6 +11,7 @@ using Dpu.Runtime.Flows;
 using Dpu.Runtime.Forwards;
 using Dpu.Runtime.Hosts;
 using Dpu.Runtime.Mounts;
+using Dpu.Runtime.Processes;
 using Dpu.Runtime.Sockets;
 
 namespace Dpu.Runtime;
@@ -35,6 +36,7 @@ public static class RuntimeComposition
         services.AddSingleton(s => new MountedFiles(s.GetRequiredService<MountManager>));
         services.AddSingleton<ISocketRelays, SocketRelays>();
         services.AddSingleton<ForwardTable>();
+        services.AddSingleton<ProcessTable>();
         services.AddSingleton<MountManager>();
         services.AddSingleton(s => new DaemonStatusSource(
             RuntimeConfiguration.Program, name, daemon.ConfigurationFile, daemon.Credentials, s.GetRequiredService<TimeProvider>()));

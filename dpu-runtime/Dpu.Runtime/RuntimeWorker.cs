@@ -6,6 +6,7 @@ using Dpu.Runtime.Control;
 using Dpu.Runtime.Forwards;
 using Dpu.Runtime.Hosts;
 using Dpu.Runtime.Mounts;
+using Dpu.Runtime.Processes;
 using Dpu.Systemd;
 using Microsoft.Extensions.Hosting;
 
@@ -16,6 +17,7 @@ namespace Dpu.Runtime;
 /// <param name="hosts">The links.</param>
 /// <param name="mounts">The mounts.</param>
 /// <param name="forwards">The forwards of sockets.</param>
+/// <param name="processes">The processes of hosts.</param>
 /// <param name="metrics">Live as long as this part.</param>
 /// <param name="logger">The log.</param>
 public sealed class RuntimeWorker(
@@ -23,6 +25,7 @@ public sealed class RuntimeWorker(
     HostLinks hosts,
     MountManager mounts,
     ForwardTable forwards,
+    ProcessTable processes,
     RuntimeMetrics metrics,
     ILogger<RuntimeWorker> logger) : IHostedService, IReloadable<RuntimeConfiguration>
 {
@@ -37,6 +40,7 @@ public sealed class RuntimeWorker(
         RuntimeConfiguration configuration = services.GetRequiredService<ReloadCoordinator<RuntimeConfiguration>>().Current;
         _ = hosts.Configure(configuration.Hosts);
         mounts.TakeOver();
+        processes.Restore();
         Apply(configuration);
         return Task.CompletedTask;
     }
@@ -51,6 +55,7 @@ public sealed class RuntimeWorker(
         }
 
         forwards.Dispose();
+        processes.Dispose();
 
         // Mounts first: unmounting writes back what is dirty, which needs the links.
         await mounts.DisposeAsync().ConfigureAwait(false);
@@ -66,6 +71,7 @@ public sealed class RuntimeWorker(
         RemoteMountOptions[] wanted = [.. configuration.Mounts.Select(MountRequest.From)];
 
         mounts.KeepOnStop = configuration.Keeper.KeepOnStop;
+        processes.Listen(configuration.StubSocket);
         List<string> applied = [];
         if (mounts.SlowRequest != configuration.SlowRequest)
         {

@@ -105,10 +105,16 @@ public sealed class HostLink : IHostConnector, IAsyncDisposable
 
     /// <summary>Opens a connection of service relay; it breaks off when the link goes down. Blocks for the time of a handshake.</summary>
     /// <exception cref="LinkException">The host is not reachable or refused.</exception>
-    public LinkConnection DialRelay(RelayParameters parameters)
+    public LinkConnection DialRelay(RelayParameters parameters) => DialBeside("relay", hello => hello.Relay = parameters);
+
+    /// <summary>As <see cref="DialRelay"/>, of service exec.</summary>
+    /// <exception cref="LinkException">The host is not reachable or refused.</exception>
+    public LinkConnection DialExec(ExecParameters parameters) => DialBeside("exec", hello => hello.Exec = parameters);
+
+    private LinkConnection DialBeside(string service, Action<Hello> ask)
     {
         long epoch = Epoch;
-        LinkConnection relay = _dialer.Dial(Endpoint, HostName, "relay", _session.Id.ToArray(), hello => hello.Relay = parameters, _stopping.Token);
+        LinkConnection relay = _dialer.Dial(Endpoint, HostName, service, _session.Id.ToArray(), ask, _stopping.Token);
         lock (_lock)
         {
             if (_relays.Count >= _relaysLimit)

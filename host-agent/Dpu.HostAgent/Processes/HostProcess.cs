@@ -115,6 +115,7 @@ internal sealed class HostProcess : IProcessChannelOwner
                 Terminate("its DPU asks for it");
                 break;
             case ProcessFrameKind.Forget when HasEnded:
+                _channel!.Send(ProcessFrameKind.Forget, []);
                 Forget();
                 break;
             default:

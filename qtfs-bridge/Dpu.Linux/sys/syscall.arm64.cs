@@ -13,5 +13,6 @@ public static class syscalls_arm64
     public const int SYS_setresgid = 149;
     public const int SYS_capget = 90;
     public const int SYS_capset = 91;
+    public const int SYS_kcmp = 272;
     public const int SYS_gettid = 178;
 }

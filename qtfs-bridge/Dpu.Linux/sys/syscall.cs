@@ -35,6 +35,8 @@ public static class SystemCallNumber
 
     public static int CapSet => MachineArchitecture.IsArm64 ? syscalls_arm64.SYS_capset : syscalls_x64.SYS_capset;
 
+    public static int Kcmp => MachineArchitecture.IsArm64 ? syscalls_arm64.SYS_kcmp : syscalls_x64.SYS_kcmp;
+
     public static int GetTid => MachineArchitecture.IsArm64 ? syscalls_arm64.SYS_gettid : syscalls_x64.SYS_gettid;
 }
 
@@ -55,6 +57,13 @@ public static unsafe partial class LibC
     /// <summary>setresgid of this thread only; <see cref="uint.MaxValue"/> leaves an id as it is.</summary>
     public static int ThreadSetResGid(uint real, uint effective, uint saved) =>
         (int)syscall(SystemCallNumber.SetResGid, (nint)real, (nint)effective, (nint)saved, 0, 0, 0);
+
+    /// <summary>kcmp(2) of KCMP_FILE: 0 where two descriptors of this process are one open file; negative where the kernel does not say.</summary>
+    public static int CompareFiles(int one, int other)
+    {
+        int self = Environment.ProcessId;
+        return (int)Result(syscall(SystemCallNumber.Kcmp, self, self, 0, one, other, 0));
+    }
 
     /// <summary>The kernel's number of this thread.</summary>
     public static int ThreadId() => (int)syscall(SystemCallNumber.GetTid, 0, 0, 0, 0, 0, 0);

@@ -14,5 +14,6 @@ public static class syscalls_x64
     public const int SYS_setresgid = 119;
     public const int SYS_capget = 125;
     public const int SYS_capset = 126;
+    public const int SYS_kcmp = 312;
     public const int SYS_gettid = 186;
 }

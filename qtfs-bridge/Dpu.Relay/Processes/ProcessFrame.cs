@@ -23,7 +23,7 @@ public enum ProcessFrameKind : byte
     /// <summary>A stream ends at a position.</summary>
     End = 5,
 
-    /// <summary>From the DPU: nothing of the process is needed any more.</summary>
+    /// <summary>From the DPU: nothing of the process is needed any more. From the host: so it is gone.</summary>
     Forget = 6,
 
     /// <summary>From the DPU: the process is to end, as its policy says (SIGTERM, and SIGKILL after a while).</summary>

@@ -1,0 +1,25 @@
+namespace Dpu.Runtime.Processes;
+
+/// <summary>A process of a host as <c>dpuctl ps</c> shows it. Immutable.</summary>
+/// <param name="Id">Its name.</param>
+/// <param name="Host">Where.</param>
+/// <param name="Process">Its number there.</param>
+/// <param name="Stub">Its stub's number here.</param>
+/// <param name="HasStub">Whether that one is connected.</param>
+/// <param name="Uid">The stub's user.</param>
+/// <param name="Command">Its arguments.</param>
+/// <param name="Directory">Its working directory at the start.</param>
+/// <param name="Since">When it was begun.</param>
+/// <param name="Until">When it ended.</param>
+/// <param name="Status">As wait(2) has it.</param>
+/// <param name="IsAway">Whether its host cannot be reached.</param>
+/// <param name="StoppedBy">The signal that has stopped it; 0 for none.</param>
+/// <param name="Sent">Bytes to it.</param>
+/// <param name="Received">Bytes from it.</param>
+public sealed record ProcessInfo(
+    Guid Id, string Host, int Process, int Stub, bool HasStub, uint Uid, string Command, string Directory, DateTimeOffset Since, DateTimeOffset? Until, int? Status, bool IsAway, int StoppedBy, ulong Sent, ulong Received)
+{
+    internal static ProcessInfo Of(StubProcess process) => new(
+        process.Token, process.Note.Host, process.Process, process.Stub, process.HasStub, process.Note.Uid, process.Note.Command, process.Note.Directory,
+        process.Since, process.Until, process.Status, process.IsAway, process.StoppedBy, process.Bytes.Sent, process.Bytes.Received);
+}

@@ -1,0 +1,399 @@
+using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
+using Dpu.Keeper;
+using Dpu.Link;
+using Dpu.Proto.V1;
+using Dpu.Relay;
+using Dpu.Relay.Descriptors;
+using Dpu.Relay.Processes;
+using Dpu.Runtime.Hosts;
+using Dpu.Runtime.Mounts;
+using Dpu.Runtime.Sockets;
+using Google.Protobuf;
+
+namespace Dpu.Runtime.Processes;
+
+/// <summary>The processes of hosts that programs here stand for. Thread-safe.</summary>
+public sealed class ProcessTable : IDisposable
+{
+    /// <summary>Ended processes that are remembered, for <c>dpuctl ps</c>.</summary>
+    public const int MostEnded = 1000;
+
+    private const int TokenSize = 16;
+    private const int NotPermitted = 126;
+    private const int OwnFailure = 125;
+    private static readonly TimeSpan ReachLimit = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(90);
+    private static readonly TimeSpan LookInterval = TimeSpan.FromSeconds(5);
+
+    private readonly Keeping _keeping;
+    private readonly HostLinks _hosts;
+    private readonly SocketRelays _relays;
+    private readonly MountedFiles _files;
+    private readonly Func<MountManager> _mounts;
+    private readonly DialThreads _workers = new("stub");
+    private readonly ConcurrentDictionary<Guid, StubProcess> _processes = new();
+    private readonly ConcurrentDictionary<Guid, StubProcess> _away = new();
+    private readonly ConcurrentQueue<ProcessInfo> _ended = new();
+    private readonly AutoResetEvent _wanted = new(false);
+    private readonly RelaySet _passedRelays = new();
+    private readonly Thread _redial;
+    private BoundStubSocket? _listener;
+    private long _started;
+    private long _refused;
+    private long _exited;
+    private volatile bool _disposed;
+
+    /// <summary>An empty one, which nobody can reach before <see cref="Listen"/>.</summary>
+    public ProcessTable(
+        Keeping keeping, HostLinks hosts, RelayHub hub, Dpu.Qtfs.Mount.Sockets.ISocketRelays relays, MountedFiles files, IServiceProvider services, TimeProvider time, ILogger<ProcessTable> logger)
+    {
+        (_keeping, _hosts, Hub, _relays, _files, Time, Logger) = (keeping, hosts, hub, (SocketRelays)relays, files, time, logger);
+        _mounts = services.GetRequiredService<MountManager>;
+        _redial = new Thread(RedialAll, 256 * 1024) { IsBackground = true, Name = "process redial" };
+    }
+
+    /// <summary>Processes that were begun.</summary>
+    public long Started => Interlocked.Read(ref _started);
+
+    /// <summary>Stubs that were refused, by policy or for another reason.</summary>
+    public long Refused => Interlocked.Read(ref _refused);
+
+    /// <summary>Processes that have ended.</summary>
+    public long Exited => Interlocked.Read(ref _exited);
+
+    /// <summary>All that run, and the last that have ended; the oldest first.</summary>
+    public IReadOnlyList<ProcessInfo> All => [.. _ended, .. _processes.Values.Select(ProcessInfo.Of).OrderBy(process => process.Since)];
+
+    internal RelayHub Hub { get; }
+
+    internal TimeProvider Time { get; }
+
+    internal ILogger Logger { get; }
+
+    /// <summary>Takes up what an earlier runtime had.</summary>
+    public void Restore()
+    {
+        int count = ProcessMemory.All(_keeping).Count(Restore);
+        if (count > 0)
+        {
+            Log.ProcessesRestored(Logger, count);
+        }
+
+        _redial.Start();
+        _hosts.Changed += Wake;
+    }
+
+    /// <summary>Has stubs connect there; null for nowhere.</summary>
+    public void Listen(string? path)
+    {
+        if (_listener?.Path == path)
+        {
+            return;
+        }
+
+        _listener?.Dispose();
+        _listener = null;
+        if (path is not null)
+        {
+            _listener = BoundStubSocket.TryMake(path, Hub, socket => _workers.Run(() => Serve(new StubConnection(socket))), out string reason);
+            if (_listener is null)
+            {
+                Log.NoStubSocket(Logger, path, reason);
+            }
+        }
+    }
+
+    /// <summary>Sends a signal to a process; false where there is none of that name.</summary>
+    /// <param name="id">Its name.</param>
+    /// <param name="number">The signal; 0 to end it as its policy says.</param>
+    public bool Kill(Guid id, int number)
+    {
+        if (_processes.GetValueOrDefault(id) is not { Status: null } process)
+        {
+            return false;
+        }
+
+        if (number == 0)
+        {
+            process.Terminate();
+        }
+        else
+        {
+            process.Send(new ProcessSignal(number, 0, Environment.ProcessId, 0, 0));
+        }
+
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _disposed = true;
+        _hosts.Changed -= Wake;
+        _listener?.Dispose();
+        _workers.Dispose();
+        _wanted.Set();
+        foreach (StubProcess process in _processes.Values)
+        {
+            process.Leave();
+        }
+    }
+
+    internal void Redial(StubProcess process)
+    {
+        _away[process.Token] = process;
+        _ = _wanted.Set();
+    }
+
+    internal void Finished(StubProcess process)
+    {
+        _ = _away.TryRemove(process.Token, out _);
+        if (_processes.TryRemove(process.Token, out _))
+        {
+            Interlocked.Increment(ref _exited);
+            _ended.Enqueue(ProcessInfo.Of(process));
+            while (_ended.Count > MostEnded)
+            {
+                _ = _ended.TryDequeue(out _);
+            }
+        }
+    }
+
+    private void Wake(HostLink link) => _wanted.Set();
+
+    private void RedialAll()
+    {
+        while (!_disposed)
+        {
+            _ = _wanted.WaitOne(LookInterval);
+            foreach (StubProcess process in _processes.Values)
+            {
+                process.CheckStub();
+            }
+
+            foreach (StubProcess process in _away.Values)
+            {
+                if (!_disposed && _hosts.Find(process.Note.Host) is { IsUp: true } link && _away.TryRemove(process.Token, out _))
+                {
+                    Redial(process, link);
+                }
+            }
+        }
+    }
+
+    private void Redial(StubProcess process, HostLink link)
+    {
+        try
+        {
+            process.Connect(link.DialExec(new ExecParameters { Token = ByteString.CopyFrom(process.Token.ToByteArray()), Attach = true }));
+        }
+        catch (LinkException e) when (e.Status == HelloStatus.SessionInvalid)
+        {
+            process.Lost();
+        }
+        catch (Exception e) when (e is LinkException or IOException or ObjectDisposedException or OperationCanceledException)
+        {
+            // Expected while the link comes and goes.
+            _away[process.Token] = process;
+        }
+    }
+
+    private void Serve(StubConnection stub)
+    {
+        bool kept = false;
+        try
+        {
+            StubFrame kind = stub.Await(out byte[] content);
+            if (PeerCredentials.Read(stub.Socket) is not { } program)
+            {
+                return;
+            }
+
+            if (kind == StubFrame.Attach && content.Length == TokenSize)
+            {
+                kept = Attach(stub, new Guid(content), program);
+            }
+            else if (kind == StubFrame.Start)
+            {
+                kept = ProcessSpec.TryRead(content, out ProcessSpec? spec, out string problem)
+                    ? Begin(stub, spec, program)
+                    : Refuse(stub, program, "?", "?", OwnFailure, $"the stub does not say what is to run: {problem}; is it of another version than the runtime?");
+            }
+        }
+        catch (Exception e) when (e is IOException or KeeperException or ObjectDisposedException)
+        {
+            // Expected: no memory or descriptors are left, or the runtime is stopping.
+            _ = stub.TellRefused(OwnFailure, $"the runtime cannot: {e.Message}");
+        }
+        finally
+        {
+            if (!kept)
+            {
+                stub.Dispose();
+            }
+        }
+    }
+
+    private bool Attach(StubConnection stub, Guid token, PeerCredentials program)
+    {
+        if (_processes.GetValueOrDefault(token) is not { } process || (process.Note.Uid != program.Uid && program.Uid != 0))
+        {
+            _ = stub.TellRefused(OwnFailure, "this runtime knows nothing of the process: was it ended while its dpu-keeper was not running?");
+            return false;
+        }
+
+        _ = stub.TellAttached();
+        process.Attach(stub);
+        return true;
+    }
+
+    private bool Refuse(StubConnection stub, PeerCredentials program, string what, string host, int code, string reason)
+    {
+        Interlocked.Increment(ref _refused);
+        Log.ProcessRefused(Logger, program.Pid, program.Uid, what, host, reason);
+        _ = stub.TellRefused(code, reason);
+        return false;
+    }
+
+    private bool Begin(StubConnection stub, ProcessSpec spec, PeerCredentials program)
+    {
+        string what = Printable.Clean(spec.Program, 256);
+        HostLink? link = spec.Host.Length > 0 ? _hosts.Find(spec.Host) : _hosts.All is [{ } only] ? only : null;
+        if (link is null)
+        {
+            return Refuse(stub, program, what, Printable.Clean(spec.Host, 64), OwnFailure, spec.Host.Length > 0
+                ? $"the runtime's configuration names no host '{Printable.Clean(spec.Host, 64)}'"
+                : "the runtime's configuration names several hosts, or none: say which (rexec --host NAME)");
+        }
+
+        // Who asks is what the kernel says, not what the stub does.
+        (spec.Identity, spec.Groups, spec.Host) = ((program.Uid, program.Gid), program.Groups, "");
+        var token = Guid.NewGuid();
+        var memory = ProcessMemory.Create(_keeping, token);
+        var note = new StubNote(link.HostName, spec.Command(1000), program.Uid, spec.Directory);
+        memory.Hold("what", null, note.ToBytes());
+        (memory.Number, memory.Began, memory.Since) = (program.Pid, StubProcess.StartOf(program.Pid), Time.GetUtcNow().UtcTicks);
+        var streams = new ProcessStreams(memory);
+        RuntimePassing passing = _relays.PassingOf(link.HostName, () => _mounts().Find(link.HostName, _ => true)?.Id ?? 0, program, what, _passedRelays);
+        var descriptors = new StubDescriptors(_files, passing, link.HostName, Logger);
+        descriptors.Decide(stub.Descriptors, spec, streams);
+        LinkConnection? connection = null;
+        try
+        {
+            memory.Stage = ProcessStage.Told;
+            (connection, int process, int[] missed, (int Code, string Text)? refusal) = Ask(link, token, spec);
+            if (connection is null)
+            {
+                streams.Dispose();
+                memory.Forget();
+                return Refuse(stub, program, what, link.HostName, refusal!.Value.Code, refusal.Value.Text);
+            }
+
+            (memory.Flags, memory.Stage) = (process, ProcessStage.Running);
+            Interlocked.Increment(ref _started);
+            Log.ProcessStarted(Logger, link.HostName, process, program.Pid, program.Uid, note.Command);
+            var begun = new StubProcess(this, token, note, memory);
+            _processes[token] = begun;
+
+            // Where it is gone already, the process is killed as its stub was.
+            _ = stub.TellStarted(token, process, descriptors.Staying.Concat(missed));
+            begun.Begin(streams, connection, stub);
+            return true;
+        }
+        catch
+        {
+            connection?.Dispose();
+            throw;
+        }
+    }
+
+    private static (LinkConnection? Connection, int Process, int[] Missed, (int Code, string Text)? Refusal) Ask(HostLink link, Guid token, ProcessSpec spec)
+    {
+        byte[] start = ProcessFrames.Of(ProcessFrameKind.Start, spec.ToBytes());
+        long until = Environment.TickCount64 + (long)ReachLimit.TotalMilliseconds;
+        while (true)
+        {
+            LinkConnection? connection = null;
+            try
+            {
+                connection = link.DialExec(new ExecParameters { Token = ByteString.CopyFrom(token.ToByteArray()) });
+                if (connection.Reply.Exec is { Known: true } known)
+                {
+                    // It was begun by what we said before the link broke.
+                    return (connection, known.Process, [], null);
+                }
+
+                connection.SetTimeouts(AnswerLimit, AnswerLimit);
+                connection.Stream.Write(start);
+                connection.Stream.Flush();
+                byte[] header = new byte[ProcessFrames.HeaderSize];
+                connection.Stream.ReadExactly(header);
+                if (!ProcessFrames.TryReadAnswer(header, out ProcessFrameKind kind, out int size))
+                {
+                    connection.Dispose();
+                    return (null, 0, [], (OwnFailure, $"host '{link.HostName}' does not keep to the protocol of processes"));
+                }
+
+                byte[] content = new byte[size];
+                connection.Stream.ReadExactly(content);
+                connection.SetTimeouts(TimeSpan.Zero, TimeSpan.Zero);
+                if (kind == ProcessFrameKind.Refused)
+                {
+                    connection.Dispose();
+                    return (null, 0, [], ProcessFrames.ReadRefusal(content));
+                }
+
+                int[] numbers = MemoryMarshal.Cast<byte, int>(content).ToArray();
+                return (connection, numbers[0], numbers[1..], null);
+            }
+            catch (LinkException e) when (!e.IsTransient)
+            {
+                connection?.Dispose();
+                return (null, 0, [], (NotPermitted, e.Message));
+            }
+            catch (Exception e) when (e is LinkException or IOException or ObjectDisposedException)
+            {
+                // The link broke, perhaps after the host has begun it: it is asked by the same name, so that it runs once.
+                connection?.Dispose();
+                long left = until - Environment.TickCount64;
+                if (left <= 0 || !link.WaitUp(TimeSpan.FromMilliseconds(left)))
+                {
+                    return (null, 0, [], (OwnFailure, $"host '{link.HostName}' cannot be reached: {e.Message}"));
+                }
+            }
+        }
+    }
+
+    private bool Restore(Guid token)
+    {
+        if (ProcessMemory.Find(_keeping, token) is not { } memory)
+        {
+            return false;
+        }
+
+        using Kept? what = memory.Get("what");
+        if (what is null || StubNote.Read(what.Entry.Note.Span) is not { } note || memory.Stage is not (ProcessStage.Told or ProcessStage.Running or ProcessStage.Ended))
+        {
+            memory.Forget();
+            return false;
+        }
+
+        memory.Hold("what", null, note.ToBytes());
+        var streams = new ProcessStreams(memory);
+        var process = new StubProcess(this, token, note, memory);
+        IReadOnlyList<int>? unsure = streams.Restore();
+        if (unsure is null)
+        {
+            Log.StreamsLost(Logger, process.Process, note.Host, note.Command);
+        }
+        else if (unsure.Count > 0)
+        {
+            Log.MayBeDoubled(Logger, process.Process, note.Host, string.Join(", ", unsure));
+        }
+
+        _processes[token] = process;
+        process.Begin(streams, null, null);
+        return true;
+    }
+}

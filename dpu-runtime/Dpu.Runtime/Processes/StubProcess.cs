@@ -1,0 +1,313 @@
+using System.Buffers.Binary;
+using Dpu.Link;
+using Dpu.Linux;
+using Dpu.Relay.Processes;
+
+namespace Dpu.Runtime.Processes;
+
+/// <summary>
+/// A process of a host, with the stub that stands for it here: from its start until nothing of it is needed any more. It goes on without the link,
+/// and without this runtime. Callbacks are the channel's thread's; the rest is thread-safe.
+/// </summary>
+internal sealed class StubProcess : IProcessChannelOwner
+{
+    // A stub gets no more before the host has had them: its own kernel would queue as many (RLIMIT_SIGPENDING).
+    private const int MostSignals = 1024;
+    private const int LostCode = 255;
+
+    private readonly ProcessTable _table;
+    private readonly ProcessMemory _memory;
+    private readonly Queue<ProcessSignal> _signals = new();
+    private ProcessChannel? _channel;
+    private StubConnection? _stub;
+    private bool _toldStub;
+    private bool _forgotten;
+    private bool _over;
+    private int _stoppedBy;
+
+    public StubProcess(ProcessTable table, Guid token, StubNote note, ProcessMemory memory)
+    {
+        (_table, Token, Note, _memory) = (table, token, note, memory);
+        (Stub, Process, Since) = (memory.Number, memory.Flags, new DateTimeOffset(memory.Since, TimeSpan.Zero));
+    }
+
+    public Guid Token { get; }
+
+    public StubNote Note { get; }
+
+    /// <summary>The stub's number here.</summary>
+    public int Stub { get; }
+
+    /// <summary>The process's number on the host.</summary>
+    public int Process { get; }
+
+    public DateTimeOffset Since { get; }
+
+    /// <summary>As wait(2) has it, once it has ended.</summary>
+    public int? Status { get; private set; }
+
+    public DateTimeOffset? Until { get; private set; }
+
+    public bool IsAway { get; private set; }
+
+    public bool HasStub => Volatile.Read(ref _stub) is not null;
+
+    public int StoppedBy => Volatile.Read(ref _stoppedBy);
+
+    public (ulong Sent, ulong Received) Bytes { get; private set; }
+
+    /// <summary>Begins to carry its streams.</summary>
+    public void Begin(ProcessStreams streams, LinkConnection? connection, StubConnection? stub)
+    {
+        if (_memory.Stage == ProcessStage.Ended)
+        {
+            (Status, Until) = (_memory.Status, new DateTimeOffset(_memory.Until, TimeSpan.Zero));
+        }
+
+        _channel = _table.Hub.Carry(streams, this);
+        if (connection is not null)
+        {
+            Connect(connection);
+        }
+        else
+        {
+            _channel.Post(() => LinkLost(null));
+        }
+
+        if (stub is not null)
+        {
+            Attach(stub);
+        }
+    }
+
+    /// <summary>Goes on with a connection of the link.</summary>
+    public void Connect(LinkConnection connection)
+    {
+        _channel!.Connect(connection);
+        _channel.Post(() =>
+        {
+            IsAway = false;
+            while (_signals.TryDequeue(out ProcessSignal waited))
+            {
+                _channel.Send(ProcessFrameKind.Signal, waited.ToBytes());
+            }
+
+            if (_forgotten)
+            {
+                _channel.Send(ProcessFrameKind.Forget, []);
+            }
+        });
+    }
+
+    /// <summary>Its stub is there, or there again.</summary>
+    public void Attach(StubConnection stub) => _channel!.Post(() =>
+    {
+        if (_over)
+        {
+            stub.Dispose();
+            return;
+        }
+
+        _stub?.Dispose();
+        _stub = stub;
+        _toldStub = false;
+        _channel.Watch(stub.Socket);
+        if (_stoppedBy != 0)
+        {
+            _ = stub.Tell(StubFrame.Stopped, _stoppedBy);
+        }
+    });
+
+    /// <summary>Sends it a signal.</summary>
+    public void Send(ProcessSignal asked) => _channel!.Post(() => Forward(asked));
+
+    /// <summary>Has the host end it: SIGTERM, and after its policy's grace SIGKILL to all of it.</summary>
+    public void Terminate() => _channel!.Post(() => _channel.Send(ProcessFrameKind.Terminate, []));
+
+    /// <summary>The host knows nothing of it any more.</summary>
+    public void Lost() => _channel!.Post(() =>
+    {
+        if (!_forgotten)
+        {
+            Log.ProcessLost(_table.Logger, Note.Host, Process, Note.Command);
+            End(LostCode << 8);
+            _ = _stub?.Tell(StubFrame.Ended, LostCode << 8);
+        }
+
+        Finish();
+    });
+
+    /// <summary>Looks whether its stub is there still, where it has not come again.</summary>
+    public void CheckStub() => _channel!.Post(() =>
+    {
+        if (_stub is null && Status is null && !_over && StartOf(Stub) != _memory.Began)
+        {
+            StubGone();
+        }
+    });
+
+    /// <summary>Lets go of it here; the keeper goes on having what there is. For the runtime's end.</summary>
+    public void Leave() => _channel?.End(() =>
+    {
+        _over = true;
+        _stub?.Dispose();
+    });
+
+    /// <inheritdoc/>
+    public void FrameCame(ProcessFrameKind kind, ReadOnlySpan<byte> content)
+    {
+        switch (kind)
+        {
+            case ProcessFrameKind.Ended:
+                End(BinaryPrimitives.ReadInt32LittleEndian(content));
+                break;
+            case ProcessFrameKind.Stopped:
+                _stoppedBy = BinaryPrimitives.ReadInt32LittleEndian(content);
+                _ = _stub?.Tell(StubFrame.Stopped, _stoppedBy);
+                break;
+            case ProcessFrameKind.Continued:
+                _stoppedBy = 0;
+                if (StartOf(Stub) == _memory.Began)
+                {
+                    _ = LibC.kill(Stub, signal.SIGCONT);
+                }
+
+                break;
+            case ProcessFrameKind.Forget when _forgotten:
+                Finish();
+                break;
+            default:
+                Log.Violation(_table.Logger, Note.Host, Process, kind.ToString());
+                _channel!.Disconnect();
+                break;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void LinkLost(string? violation)
+    {
+        if (violation is not null)
+        {
+            Log.Violation(_table.Logger, Note.Host, Process, violation);
+        }
+
+        if (!_over)
+        {
+            IsAway = true;
+            _table.Redial(this);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Moved()
+    {
+        Bytes = _channel!.Bytes;
+        if (Status is not { } status || _over)
+        {
+            return;
+        }
+
+        // What it wrote before its end is with who reads it before that one is told.
+        if (!_toldStub && _stub is not null && _channel.IsDelivered)
+        {
+            _toldStub = true;
+            _ = _stub.Tell(StubFrame.Ended, status);
+        }
+
+        // Others may hold its output open still.
+        if (!_forgotten && _stub is null && _channel.AreStreamsOver)
+        {
+            _forgotten = true;
+            _channel.Send(ProcessFrameKind.Forget, []);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Readable()
+    {
+        while (_stub is { } stub)
+        {
+            StubFrame kind = stub.Next(out byte[] content, out bool ended);
+            if (kind == StubFrame.Signal && content.Length == ProcessSignal.Size && ProcessSignal.TryRead(content, out ProcessSignal asked))
+            {
+                Forward(asked);
+            }
+            else if (ended || kind != StubFrame.None)
+            {
+                stub.Dispose();
+                _stub = null;
+                if (Status is null)
+                {
+                    StubGone();
+                }
+
+                Moved();
+            }
+            else
+            {
+                return;
+            }
+        }
+    }
+
+    /// <summary>When a process began, in the kernel's ticks since boot; -1 where there is none of that number.</summary>
+    public static long StartOf(int process)
+    {
+        try
+        {
+            // proc(5): the name, in parentheses, may hold anything; the 22nd field is the 20th behind it.
+            string status = File.ReadAllText(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"/proc/{process}/stat"));
+            string[] fields = status[(status.LastIndexOf(')') + 2)..].Split(' ');
+            return fields.Length > 19 && fields[0] is not ("Z" or "X") && long.TryParse(fields[19], out long began) ? began : -1;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentOutOfRangeException)
+        {
+            // Expected: it has ended.
+            return -1;
+        }
+    }
+
+    private void Forward(ProcessSignal asked)
+    {
+        if (_channel!.IsConnected)
+        {
+            _channel.Send(ProcessFrameKind.Signal, asked.ToBytes());
+        }
+        else if (_signals.Count < MostSignals)
+        {
+            _signals.Enqueue(asked);
+        }
+    }
+
+    // What kills a stub cannot be caught: so it is with its process.
+    private void StubGone()
+    {
+        Log.StubGone(_table.Logger, Stub, Process, Note.Host, Note.Command);
+        Forward(new ProcessSignal(signal.SIGKILL, 0, 0, 0, 0));
+    }
+
+    private void End(int status)
+    {
+        if (Status is null)
+        {
+            (_memory.Status, _memory.Until) = (status, _table.Time.GetUtcNow().UtcTicks);
+            _memory.Stage = ProcessStage.Ended;
+            (Status, Until) = (status, _table.Time.GetUtcNow());
+            Log.ProcessEnded(_table.Logger, Process, Note.Host, Note.Command, ProcessStatus.Describe(status));
+        }
+    }
+
+    private void Finish()
+    {
+        if (!_over)
+        {
+            _over = true;
+            _table.Finished(this);
+            _channel!.End(() =>
+            {
+                _stub?.Dispose();
+                _memory.Forget();
+            });
+        }
+    }
+}
