@@ -6,7 +6,10 @@
 // The agent has dpu-keeper run dpu-launch (KEEPER_RUN), tells it the same frames, with its own descriptors in place of the DPU's, and
 // dpu-launch becomes the program by execve(2).
 //
-// A stub whose connection ends goes on waiting, connects again, and says PROCESS_ATTACH: the runtime may have been replaced.
+// A stub whose connection ends goes on waiting, connects again, and says PROCESS_ATTACH: the runtime may have been replaced. It says of no signal
+// before PROCESS_STARTED or PROCESS_ATTACHED. One that ends before is ended by a signal, or was killed: what it asked for is to end too.
+//
+// A stub that has stopped goes on by SIGCONT, which it says as any signal. Where the program goes on by itself, the runtime sends that.
 //
 // Frames follow each other; descriptors come beside a frame's first byte (SCM_RIGHTS). Integers are of the machine's byte order, but
 // in records, which cross the link: there they are little-endian. Numbers of signals, limits and policies are the same on x86-64 and arm64.
@@ -41,8 +44,8 @@ enum process_frame_kind {
     PROCESS_STOPPED = 19,  // int32_t the signal that has stopped it
     PROCESS_ATTACHED = 20, // empty
 
-    // To the agent, from dpu-launch: nothing was executed. The connection's end alone says that the program runs.
-    PROCESS_FAILED = 32, // int32_t errno, int32_t enum process_record_kind of what failed (PROCESS_PROGRAM: execve itself), text
+    // To the agent, from dpu-launch: nothing was executed. The connection's end alone says that the program runs, if it has not ended with 125 or 127.
+    PROCESS_FAILED = 32, // int32_t errno, int32_t enum process_record_kind of what failed (PROCESS_PROGRAM: execve itself; 0: no record's), text
 };
 
 struct process_signal {
@@ -66,12 +69,12 @@ enum process_record_kind {
     PROCESS_ENVIRONMENT = 3,   // NAME=value, one by one; without NUL
     PROCESS_DIRECTORY = 4,     // the working directory, absolute
     PROCESS_IDENTITY = 5,      // uint32_t uid, gid
-    PROCESS_GROUPS = 6,        // uint32_t[]
+    PROCESS_GROUPS = 6,        // uint32_t[]; not there beside an identity: none
     PROCESS_UMASK = 7,         // uint32_t
-    PROCESS_LIMITS = 8,        // struct { uint32_t resource, zero; uint64_t soft, hard; }[]; ~0 is RLIM_INFINITY
+    PROCESS_LIMITS = 8,        // struct { uint32_t resource, zero; uint64_t soft, hard; }[]; ~0 is RLIM_INFINITY. As far as the host allows
     PROCESS_CAPABILITIES = 9,  // uint64_t[5]: effective, permitted, inheritable, bounding, ambient
     PROCESS_SIGNALS = 10,      // uint64_t blocked, ignored; signal N is bit N - 1
-    PROCESS_OOM = 11,          // int32_t oom_score_adj
+    PROCESS_OOM = 11,          // int32_t oom_score_adj; not there: 0
     PROCESS_SCHEDULING = 12,   // int32_t policy, priority, nice
     PROCESS_SESSION = 13,      // From a stub: int32_t pid, parent, process group, session, the terminal's foreground group (0: no terminal)
     PROCESS_HOST = 14,         // the host's name, where the stub was told one

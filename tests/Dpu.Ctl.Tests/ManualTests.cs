@@ -47,6 +47,7 @@ public sealed class ManualTests
     [DataRow("dpu-host-agent.8")]
     [DataRow("dpu-runtime.8")]
     [DataRow("dpu-keeper.8")]
+    [DataRow("dpu-stub.1")]
     [DataRow("dpu-host-agent.json.5")]
     [DataRow("dpu-runtime.json.5")]
     public void Manual_Formatted_HasNoWarning(string page)
