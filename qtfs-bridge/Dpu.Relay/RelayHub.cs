@@ -108,15 +108,13 @@ public sealed class RelayHub : IDisposable
         return source;
     }
 
-    /// <summary>Carries what a process reads and writes; without a connection at first.</summary>
+    /// <summary>Carries what a process reads and writes, from <see cref="Processes.ProcessChannel.Begin"/> on; without a connection at first.</summary>
     /// <param name="streams">Which; the channel's from now on.</param>
     /// <param name="owner">Told of the rest.</param>
     public Processes.ProcessChannel Carry(Processes.ProcessStreams streams, Processes.IProcessChannelOwner owner)
     {
         ArgumentNullException.ThrowIfNull(streams);
-        var channel = new Processes.ProcessChannel(Loop(Interlocked.Increment(ref _lastListener)), owner);
-        channel.Begin(streams.Take());
-        return channel;
+        return new Processes.ProcessChannel(Loop(Interlocked.Increment(ref _lastListener)), owner, streams.Take());
     }
 
     /// <inheritdoc/>

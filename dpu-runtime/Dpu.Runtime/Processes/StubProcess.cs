@@ -65,6 +65,7 @@ internal sealed class StubProcess : IProcessChannelOwner
         }
 
         _channel = _table.Hub.Carry(streams, this);
+        _channel.Begin();
         if (connection is not null)
         {
             Connect(connection);

@@ -53,6 +53,7 @@ internal sealed class HostProcess : IProcessChannelOwner
     public void Begin(ProcessStreams streams, LinkConnection? connection)
     {
         _channel = _service.Hub.Carry(streams, this);
+        _channel.Begin();
         if (connection is not null)
         {
             Attach(connection);

@@ -36,7 +36,7 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
 
     private readonly IProcessChannelOwner _owner;
     private readonly RelayLoop _loop;
-    private readonly List<ProcessStream> _streams = [];
+    private readonly List<ProcessStream> _streams;
     private uint _slot;
     private bool _entered;
     private bool _left;
@@ -49,7 +49,7 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
     private int _dataStream;
     private ulong _dataPosition;
 
-    internal ProcessChannel(RelayLoop loop, IProcessChannelOwner owner) => (_loop, _owner) = (loop, owner);
+    internal ProcessChannel(RelayLoop loop, IProcessChannelOwner owner, List<ProcessStream> streams) => (_loop, _owner, _streams) = (loop, owner, streams);
 
     /// <summary>Whether all streams are over. On the loop's thread.</summary>
     public bool AreStreamsOver => _streams.TrueForAll(stream => stream.IsOver);
@@ -60,12 +60,8 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
     /// <summary>Bytes that have left this machine, and that have come to it.</summary>
     public (ulong Sent, ulong Received) Bytes => (Sum(sends: true), Sum(sends: false));
 
-    /// <summary>Begins, with the streams that it has.</summary>
-    internal void Begin(IEnumerable<ProcessStream> streams)
-    {
-        _streams.AddRange(streams);
-        _loop.Add(this);
-    }
+    /// <summary>Begins; from here on the owner is called.</summary>
+    public void Begin() => _loop.Add(this);
 
     /// <summary>Has something done on the loop's thread; where the channel has ended, nothing.</summary>
     public void Post(Action action) => _loop.Post(() =>

@@ -34,7 +34,7 @@ public sealed class Pair : IDisposable
     public Pair(LinkKind kind = LinkKind.Unix, bool keeper = false)
     {
         Kind = kind;
-        Keeper = keeper ? new KeeperProcess() : null;
+        Keeper = keeper ? new KeeperProcess("--launcher", Path.Combine(AppContext.BaseDirectory, "dpu-launch")) : null;
         _folder.CreateDirectory("export");
         _folder.CreateDirectory("mnt");
         Authority = CertificateAuthority.Init(_folder["pki"], "test", TimeSpan.FromDays(1));
@@ -80,6 +80,9 @@ public sealed class Pair : IDisposable
 
     /// <summary>Variables that runtimes have besides; changed by tests before they start one.</summary>
     public Dictionary<string, string?> RuntimeEnvironment { get; } = [];
+
+    /// <summary>Where stubs find the runtime.</summary>
+    public string StubSocket => _folder["dpu1.stub"];
 
     private JsonObject KeeperSection => new() { ["socket"] = Keeper?.Socket ?? "none" };
 
@@ -129,6 +132,7 @@ public sealed class Pair : IDisposable
             ["hosts"] = new JsonArray(host),
             ["mounts"] = new JsonArray(),
             ["control"] = new JsonObject { ["socket"] = _folder[$"{name}.sock"] },
+            ["stubSocket"] = _folder[$"{name}.stub"],
             ["keeper"] = KeeperSection,
             ["log"] = new JsonObject { ["level"] = "Debug" },
         };

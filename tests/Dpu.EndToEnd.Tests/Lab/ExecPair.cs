@@ -1,0 +1,70 @@
+using System.Text.Json.Nodes;
+
+namespace Dpu.EndToEnd.Tests.Lab;
+
+/// <summary>What a program said, and how it ended.</summary>
+internal sealed record Said(int Code, string Output, string Error);
+
+/// <summary>A pair of daemons whose host lets its DPU run some programs.</summary>
+internal sealed class ExecPair : IDisposable
+{
+    /// <summary>Starts both.</summary>
+    /// <param name="kind">The link.</param>
+    /// <param name="programs">Paths that may be run, with any arguments and variables; null for those that tests use.</param>
+    /// <param name="change">Changes each rule.</param>
+    public ExecPair(LinkKind kind = LinkKind.Unix, string[]? programs = null, Action<JsonObject>? change = null)
+    {
+        Pair = new Pair(kind, keeper: true);
+        var rules = new JsonArray();
+        foreach (string path in programs ?? ["/bin/echo", "/bin/sh", "/bin/cat", "/bin/true", "/usr/bin/tr", "/usr/bin/yes", "/usr/bin/python3", "/bin/sleep", "/usr/bin/env", "/usr/bin/id"])
+        {
+            JsonObject rule = Rule(path);
+            change?.Invoke(rule);
+            rules.Add(rule);
+        }
+
+        Pair.AgentConfiguration["programs"] = rules;
+        _ = Pair.Up();
+        Environment = new Dictionary<string, string?> { ["DPU_STUB_SOCKET"] = Pair.StubSocket, ["REXEC"] = $"{Pair.Folder}/rexec --" };
+        File.CreateSymbolicLink($"{Pair.Folder}/rexec", Stub);
+    }
+
+    /// <summary>dpu-stub of the build.</summary>
+    public static string Stub => Path.Combine(AppContext.BaseDirectory, "dpu-stub");
+
+    public Pair Pair { get; }
+
+    /// <summary>What programs of the DPU need to find the runtime.</summary>
+    public Dictionary<string, string?> Environment { get; }
+
+    /// <summary>A rule for any use of a program.</summary>
+    public static JsonObject Rule(string path) => new()
+    {
+        ["peers"] = new JsonArray("dpu1"),
+        ["path"] = path,
+        ["arguments"] = new JsonArray("*"),
+        ["environment"] = new JsonArray("*"),
+        ["squash"] = "none",
+    };
+
+    /// <summary>Has a program run on the host, from a shell.</summary>
+    public Said Rexec(string program)
+    {
+        ProgramResult result = ExternalProgram.Run("bash", ["-c", $"$REXEC {program}"], Pair.Limit, environment: Environment);
+        Assert.IsFalse(result.TimedOut, $"'{program}' hung; its output: {result.Output}{result.Error}");
+        return new(result.ExitCode, result.Output, result.Error);
+    }
+
+    /// <summary>Runs a shell program on the DPU that must succeed; its output without the last line's end.</summary>
+    public string Check(string program)
+    {
+        ProgramResult result = ExternalProgram.Run("bash", ["-c", program], Pair.Limit, environment: Environment);
+        Assert.IsFalse(result.TimedOut, $"'{program}' hung; its output: {result.Output}{result.Error}");
+        return result.EnsureSuccess().Output.TrimEnd('\n');
+    }
+
+    /// <summary>Starts a shell program on the DPU.</summary>
+    public RunningProgram Start(string program) => RunningProgram.Start("bash", ["-c", "exec " + program], environment: Environment);
+
+    public void Dispose() => Pair.Dispose();
+}
