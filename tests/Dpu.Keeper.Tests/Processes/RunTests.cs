@@ -21,6 +21,9 @@ public sealed unsafe class RunTests
         Assert.IsFalse(process.Ended);
         Assert.AreEqual(process.Number, PidOf(kept.Descriptor!));
         Assert.AreEqual(shells.Keeper.Running.Id, ParentOf(process.Number));
+
+        // It is a copy of the keeper until it has executed.
+        Eventually.True(() => File.ReadAllText($"/proc/{process.Number}/comm") == "launcher\n", KeeperProcess.Limit, "execve(2)");
         string[] links = [.. Enumerable.Range(0, 3).Select(i => File.ResolveLinkTarget($"/proc/{process.Number}/fd/{i}", returnFinalTarget: false)!.Name)];
         Assert.StartsWith("socket:", links[0]);
         Assert.AreEqual("null", links[1]);
