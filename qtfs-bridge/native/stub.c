@@ -137,9 +137,9 @@ static bool receive(const struct process_frame **frame)
     }
 }
 
-static int32_t number_in(const struct process_frame *frame)
+static int32_t number_in(const struct process_frame *frame, int32_t otherwise)
 {
-    int32_t number = 0;
+    int32_t number = otherwise;
     if (frame->size >= sizeof number)
         memcpy(&number, frame + 1, sizeof number);
     return number;
@@ -150,7 +150,9 @@ static _Noreturn void refuse(const struct process_frame *frame)
     char text[4096];
     int length = frame->size > sizeof(int32_t) ? (int)(frame->size - sizeof(int32_t)) : 0;
     snprintf(text, sizeof text, "%.*s", length, (char *)(frame + 1) + sizeof(int32_t));
-    fail(number_in(frame) & 0xff, *text ? text : "dpu-runtime refused to start it", "", "");
+    int code = number_in(frame, OWN_FAILURE) & 0xff;
+    // Never a success.
+    fail(code ? code : OWN_FAILURE, *text ? text : "dpu-runtime refused to start it", "", "");
 }
 
 // The program has them now: an end of file, say, is to be seen by who waits for one.
@@ -197,11 +199,14 @@ static void start(const struct wish *wish)
         if (frame && frame->kind == PROCESS_REFUSED)
             refuse(frame);
         if (frame && frame->kind == PROCESS_ENDED)
-            die(number_in(frame));
+            die(number_in(frame, OWN_FAILURE << 8));
         if (frame && frame->kind == PROCESS_STARTED) {
             begin(frame);
             return;
         }
+        // There may be another one already, of which poll(2) would not tell.
+        if (frame)
+            continue;
         // The program gets signals that come now, when it runs. Where that takes long, they end what would have been it.
         uint64_t ends = pending_signals() & fatal;
         signalled = !ends ? 0 : signalled ? signalled : now();
@@ -266,8 +271,8 @@ static _Noreturn void live(void)
         }
         if (frame) {
             switch (frame->kind) {
-            case PROCESS_ENDED: die(number_in(frame));
-            case PROCESS_STOPPED: stop(number_in(frame)); break;
+            case PROCESS_ENDED: die(number_in(frame, OWN_FAILURE << 8));
+            case PROCESS_STOPPED: stop(number_in(frame, 0)); break;
             case PROCESS_REFUSED: refuse(frame);
             case PROCESS_ATTACHED: attached = true; pause = TICK; break;
             }

@@ -151,8 +151,14 @@ public sealed class LifeTests
         KeeperProcess.Compile(architecture, folder.FullPath);
 
         // e_machine of the ELF header: EM_X86_64, EM_AARCH64.
-        Assert.AreEqual(machine, File.ReadAllBytes(folder["dpu-keeper"])[18]);
-        string[] parts = ["keeper.c", "keeper.h", "parts.h", "held.c", "runs.c", "requests.c"];
-        Assert.IsLessThan(1000, parts.Sum(part => File.ReadLines(Repository.PathOf($"qtfs-bridge/native/{part}")).Count()), "one program that one can read");
+        foreach (string program in (string[])["dpu-keeper", "dpu-stub", "dpu-launch"])
+        {
+            Assert.AreEqual(machine, File.ReadAllBytes(folder[program])[18], program);
+        }
+
+        foreach (string[] parts in (string[][])[["keeper.c", "keeper.h", "parts.h", "held.c", "runs.c", "requests.c"], ["stub.c", "stub.h", "gather.c", "die.c"], ["launch.c"]])
+        {
+            Assert.IsLessThan(1000, parts.Sum(part => File.ReadLines(Repository.PathOf($"qtfs-bridge/native/{part}")).Count()), "one program that one can read");
+        }
     }
 }

@@ -21,6 +21,9 @@ public sealed unsafe class RunTests
         Assert.IsFalse(process.Ended);
         Assert.AreEqual(process.Number, PidOf(kept.Descriptor!));
         Assert.AreEqual(shells.Keeper.Running.Id, ParentOf(process.Number));
+
+        // It is a copy of the keeper until it has executed.
+        Eventually.True(() => File.ReadAllText($"/proc/{process.Number}/comm") == "launcher\n", KeeperProcess.Limit, "execve(2)");
         string[] links = [.. Enumerable.Range(0, 3).Select(i => File.ResolveLinkTarget($"/proc/{process.Number}/fd/{i}", returnFinalTarget: false)!.Name)];
         Assert.StartsWith("socket:", links[0]);
         Assert.AreEqual("null", links[1]);
@@ -211,6 +214,46 @@ public sealed unsafe class RunTests
         Assert.IsTrue(Directory.Exists($"/proc/{process}"));
         Assert.AreEqual(0, LibC.kill(process, signal.SIGKILL));
         Eventually.True(() => !Directory.Exists($"/proc/{process}") || File.ReadAllText($"/proc/{process}/stat").Contains(") Z", StringComparison.Ordinal), KeeperProcess.Limit, "its end");
+    }
+
+    // As version 1 was before there were processes: it greets, and knows nothing of them.
+    private const string OlderKeeper =
+        """
+        import socket, struct, sys, threading
+        l = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        l.bind(sys.argv[1])
+        l.listen()
+        print('listens', flush=True)
+        def serve(s):
+            while m := s.recv(65536):
+                operation, tag = struct.unpack('=H', m[2:4])[0], struct.unpack('=Q', m[24:32])[0]
+                print('operation', operation, flush=True)
+                note = bytes(96) if operation in (1, 7) else b''
+                s.send(struct.pack('=HHIiIIIQQ', 40, operation, 0, 0 if note else 38, 0, len(note), 0, tag, 1) + note)
+        while True: threading.Thread(target=serve, args=[l.accept()[0]], daemon=True).start()
+        """;
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void OlderKeeper_IsNotAskedToTell_AndSaysThatItCannotRun()
+    {
+        using TemporaryDirectory folder = new();
+        using RunningProgram older = RunningProgram.Start("python3", ["-c", OlderKeeper, folder["keeper.sock"]]);
+        older.WaitForLine(line => line == "listens", KeeperProcess.Limit);
+        using Keeping keeping = new(folder["keeper.sock"], "agent/");
+        Eventually.True(() => older.Output.Split("operation 1\n").Length == 3, KeeperProcess.Limit, "the greetings of the client and the watch");
+        Assert.IsFalse(keeping.Status()!.Runs);
+        (FrameSocket ours, SafeFileHandle theirs) = FrameSocket.Pair();
+        using (ours)
+        using (theirs)
+        {
+            KeeperException refused = Assert.ThrowsExactly<KeeperException>(() => keeping.Run("p", default, 0, theirs));
+            Assert.AreEqual(errno.ENOSYS, refused.Error);
+            Assert.Contains("as it is older than this daemon", refused.Message);
+        }
+
+        Assert.IsTrue(keeping.IsProtected, "all else goes on");
+        Assert.DoesNotContain("operation 9", older.Output);
     }
 
     // Some dropped while they run, some when they have ended, many at a time.

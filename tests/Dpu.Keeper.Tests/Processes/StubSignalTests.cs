@@ -227,6 +227,58 @@ public sealed class StubSignalTests
         Assert.Contains("exited 125\n", another.Output);
     }
 
+    // A shell that a person uses, on a terminal.
+    private const string Interactive =
+        """
+        import os, pty, sys
+        pid, t = pty.fork()
+        if pid == 0: os.execve('/bin/bash', ['bash', '--norc', '--noprofile', '-i'], {**os.environ, 'PS1': '', 'TERM': 'dumb'})
+        seen = b''
+        def until(text):
+            global seen
+            while text not in seen:
+                seen += os.read(t, 1000)
+            print(text.decode(), flush=True)
+            seen = b''
+        os.write(t, b"set +o emacs; stty -echo; echo re''ady\n"); until(b'ready')
+        os.write(t, f"'{sys.argv[1]}' x\n".encode()); until(b'Stopped')
+        os.write(t, b'fg; echo finished $?\n'); until(b'finished 7')
+        os.write(t, f"'{sys.argv[1]}' x\n".encode() + b'echo second $?\n'); until(b'second 130')
+        os.write(t, b'exit\n'); os.waitpid(pid, 0)
+        """;
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void JobControl_OfAShellOnATerminal_SeesAProgramThatStopsAndGoesOn()
+    {
+        using StubProgram runtime = new();
+        using RunningProgram shell = RunningProgram.Start("python3", ["-c", Interactive, StubProgram.Program], environment: runtime.Environment);
+        using (FrameSocket stub = runtime.Accept())
+        {
+            Frame start = StubProgram.TakeStart(stub);
+            int[] session = System.Runtime.InteropServices.MemoryMarshal.Cast<byte, int>(start.Record(process.PROCESS_SESSION)).ToArray();
+            Assert.AreEqual((session[0], session[0], session[1]), (session[2], session[4], session[3]), "it leads the group in the foreground of the shell's session");
+            StubProgram.Started(stub);
+            stub.Send(process.PROCESS_STOPPED, FrameSocket.Bytes(20));
+            shell.WaitForLine(line => line == "Stopped", StubProgram.Limit);
+            Assert.AreEqual(18, StubProgram.Signal(stub.Receive()).signal);
+            stub.Send(process.PROCESS_ENDED, FrameSocket.Bytes(7 << 8));
+            shell.WaitForLine(line => line == "finished 7", StubProgram.Limit);
+        }
+
+        using (FrameSocket stub = runtime.AcceptAndStart())
+        {
+            // What Ctrl-C sends; the shell says what it makes of a death by it.
+            int group = int.Parse(ExternalProgram.Check("pgrep", ["-f", $"^{StubProgram.Program} x$"], StubProgram.Limit), CultureInfo.InvariantCulture);
+            Assert.AreEqual(0, LibC.kill(-group, 2));
+            Assert.AreEqual(2, StubProgram.Signal(stub.Receive()).signal);
+            stub.Send(process.PROCESS_ENDED, FrameSocket.Bytes(2));
+        }
+
+        Assert.IsTrue(shell.WaitForExit(StubProgram.Limit), shell.Output);
+        Assert.AreEqual(0, shell.ExitCode, shell.Error);
+    }
+
     [TestMethod]
     [TestCategory("root")]
     public void KilledAlone_EndsItsConnection()
