@@ -30,6 +30,9 @@ public static class HostAgentComposition
         services.AddSingleton<SocketTargets>();
         services.AddSingleton(s => new RelayService(s.GetRequiredService<RelayHub>(), s.GetRequiredService<SocketTargets>()));
         services.AddSingleton<ProgramPolicy>();
+
+        // Under names of their own: an agent of the version before lets go of all that it does not know among the mounts'.
+        services.AddKeyedSingleton(ProcessService.KeptAs, (_, _) => new Keeping(daemon.Configuration.Keeper.Socket, "processes/"));
         services.AddSingleton<ProcessService>();
         services.AddSingleton<ExportPolicy>();
         services.AddSingleton<PeerPolicy>();

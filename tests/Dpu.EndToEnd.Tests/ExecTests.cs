@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
 
 namespace Dpu.EndToEnd.Tests;
@@ -18,7 +19,163 @@ public sealed class ExecTests
         Assert.AreEqual("HELLO", pair.Check("echo hello | $REXEC /usr/bin/tr a-z A-Z"));
         Assert.AreEqual("7", pair.Check("cd /usr; umask 027; A=7 $REXEC /bin/sh -c 'test $PWD = /usr && test $(umask) = 0027 && echo $A'"));
         Assert.AreEqual("3000000", pair.Check("head -c 3000000 /dev/zero | $REXEC /bin/cat | wc -c"));
+
+        // 1 and 2 are one pipe there as well: nothing overtakes.
         Assert.AreEqual("1:2:1", pair.Check("$REXEC /bin/sh -c 'echo 1; echo 2 >&2; echo 1' 2>&1 | paste -sd:"));
-        Assert.AreEqual("done", pair.Check("$REXEC /usr/bin/yes | head -n 100000 | tail -n 1 > /dev/null; echo done"));
+
+        // Who reads no more ends who writes, as SIGPIPE does.
+        string Ended(string program) => pair.Check($"({program}; echo $? > {pair.Pair.Folder}/status) | head -n 100000 | tail -n 1 > /dev/null; echo $? $(cat {pair.Pair.Folder}/status)");
+        Assert.AreEqual(Ended("/usr/bin/yes"), Ended("$REXEC /usr/bin/yes"));
+        Assert.AreEqual("0 141", Ended("env --default-signal=PIPE $REXEC /usr/bin/yes"));
+        Assert.AreEqual("a:b", pair.Check("$REXEC /bin/sh -c 'read A; read B; echo $A:$B' <<< $'a\\nb'"));
+        Assert.AreEqual("0", pair.Check("$REXEC /bin/cat </dev/null | wc -c"));
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void EndOfAnyKind_IsTheStubs()
+    {
+        using var pair = new ExecPair();
+        foreach (int code in (int[])[0, 1, 42, 127, 255])
+        {
+            Assert.AreEqual(code, pair.Rexec($"/bin/sh -c 'exit {code}'").Code);
+        }
+
+        // A shell says 128 and the signal's number of who was ended by one.
+        foreach (int signal in (int[])[1, 2, 6, 9, 11, 15, 34, 64])
+        {
+            string status = pair.Check($"$REXEC /usr/bin/python3 -c 'import os,signal; signal.signal({signal}, signal.SIG_DFL) if {signal} != 9 else 0; os.kill(os.getpid(), {signal})'; echo $?");
+            Assert.AreEqual((128 + signal).ToString(CultureInfo.InvariantCulture), status, $"signal {signal}");
+        }
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void Signals_GetToTheProcess_WithTheirValues()
+    {
+        using var pair = new ExecPair();
+        using RunningProgram stub = pair.StartPython(
+            """
+            import signal, sys
+            wanted = [signal.SIGUSR1, signal.SIGWINCH, signal.SIGRTMIN, signal.SIGTERM]
+            signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
+            print('ready', flush=True)
+            while True:
+                info = signal.sigwaitinfo(wanted)
+                print(info.si_signo, flush=True)
+                if info.si_signo == signal.SIGTERM: sys.exit(3)
+            """);
+        _ = stub.WaitForLine(line => line == "ready", Pair.Limit);
+        foreach (string signal in (string[])["USR1", "WINCH", "RTMIN"])
+        {
+            _ = pair.Check($"kill -{signal} {stub.Id}");
+        }
+
+        Eventually.True(() => stub.Output.Contains("34", StringComparison.Ordinal), Pair.Limit, "the signals");
+        _ = pair.Check($"kill -TERM {stub.Id}");
+        Assert.IsTrue(stub.WaitForExit(Pair.Limit));
+        Assert.AreEqual("ready\n10\n28\n34\n15", string.Join('\n', stub.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries)));
+        Assert.AreEqual(3, stub.ExitCode);
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void Stop_IsSeenByTheStubsParent_AndItGoesOn()
+    {
+        using var pair = new ExecPair();
+        using RunningProgram parent = Shell.StartPython(
+            $$"""
+            child = os.posix_spawn('{{pair.Pair.Folder}}/rexec', ['rexec', '--', '/bin/sh', '-c', 'kill -STOP $$; echo goes on; exit 5'], {**os.environ, 'DPU_STUB_SOCKET': '{{pair.Pair.StubSocket}}'})
+            _, status = os.waitpid(child, os.WUNTRACED)
+            say('stopped', os.WIFSTOPPED(status), os.WSTOPSIG(status))
+            os.kill(child, 18)
+            _, status = os.waitpid(child, 0)
+            say('exited', os.WEXITSTATUS(status))
+            """,
+            "/");
+        CollectionAssert.AreEqual(new[] { "stopped True 19", "goes on", "exited 5" }, Shell.End(parent));
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void KilledStub_EndsItsProcess()
+    {
+        using var pair = new ExecPair();
+        using RunningProgram stub = pair.Start("$REXEC /bin/sleep 1000");
+        int process = pair.ProcessOf(stub);
+        Assert.IsTrue(Directory.Exists($"/proc/{process}"));
+        _ = pair.Check($"kill -KILL {stub.Id}");
+        Eventually.True(() => !Directory.Exists($"/proc/{process}"), Pair.Limit, "the process's end");
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void FilesOfMounts_AreOpenedOnTheHost_AtTheirOffset()
+    {
+        using var pair = new ExecPair();
+        string mount = Path.Combine(pair.Pair.MountRoot, "data");
+        File.WriteAllText(Path.Combine(pair.Pair.ExportRoot, "in"), "one\ntwo\nthree\n");
+        Assert.AreEqual("one:two", pair.Check($"exec < {mount}/in; read A; B=$($REXEC /bin/sh -c 'read B; echo $B'); echo $A:$B"));
+        Assert.AreEqual("2", pair.Check($"$REXEC /bin/sh -c 'readlink /proc/self/fd/1; echo x' > {mount}/out; wc -l < {mount}/out"));
+        Assert.AreEqual($"{pair.Pair.ExportRoot}/out", File.ReadLines(Path.Combine(pair.Pair.ExportRoot, "out")).First(), "it is the host's own file");
+        Assert.AreEqual("seven", pair.Check($"$REXEC /bin/sh -c 'echo seven >&7' 7>> {mount}/more; cat {mount}/more"));
+        Assert.AreEqual("/dev/null", pair.Check("$REXEC /bin/sh -c 'readlink /proc/self/fd/0' < /dev/null"));
+        Assert.AreEqual("local:appended", pair.Check($"echo local > {pair.Pair.Folder}/here; $REXEC /bin/echo appended >> {pair.Pair.Folder}/here; paste -sd: {pair.Pair.Folder}/here"), "a file of the DPU's own");
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void NothingIsPermittedByDefault_AndARefusalSaysWhatIsMissing()
+    {
+        using var pair = new ExecPair(programs: ["/bin/echo", "/bin/cat"], change: rule =>
+        {
+            rule["arguments"] = new JsonArray("-n", "hello*");
+            rule["environment"] = new JsonArray("LC_*");
+            rule["directories"] = new JsonArray("/usr/**", "/usr");
+        });
+        Refused("/bin/true", 126, "no rule of the host's \"programs\" names /bin/true for 'dpu1'");
+        Refused("/bin/echo goodbye", 126, "\"arguments\" has no pattern for argument 1, 'goodbye'");
+        Refused("echo hello", 126, "\"directories\" has no pattern for");
+        Assert.AreEqual("hello world", pair.Check("cd /usr/bin; $REXEC echo -n 'hello world'"));
+        Assert.Contains("ProcessRefused", pair.Pair.Agent.Log);
+
+        void Refused(string program, int code, string text)
+        {
+            Said said = pair.Rexec(program);
+            Assert.AreEqual(code, said.Code, said.Error);
+            Assert.Contains(text, said.Error);
+        }
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void Identity_IsTheCallers_AndWhoHasNoCounterpartIsRefused()
+    {
+        using var pair = new ExecPair(programs: ["/usr/bin/id", "/bin/cat"], change: rule =>
+        {
+            rule["squash"] = "root";
+            rule["userMap"] = new JsonArray(new JsonObject { ["dpu"] = 1234, ["host"] = 4321 });
+            rule["groupMap"] = new JsonArray(new JsonObject { ["dpu"] = 1234, ["host"] = 4321 });
+        });
+        File.SetUnixFileMode(pair.Pair.Folder, (UnixFileMode)0x1ed);
+        Assert.AreEqual("4321", pair.Check("cd /; setpriv --reuid 1234 --regid 1234 --clear-groups $REXEC /usr/bin/id -u"));
+        Assert.AreEqual("65534", pair.Check("cd /; $REXEC /usr/bin/id -u"), "root is nobody");
+        Assert.AreEqual("CapEff:\t0000000000000000", pair.Check("cd /; $REXEC /bin/cat /proc/self/status | grep CapEff"));
+        ProgramResult result = ExternalProgram.Run("bash", ["-c", "cd /; setpriv --reuid 1235 --regid 1235 --clear-groups $REXEC /usr/bin/id -u"], Pair.Limit, environment: pair.Environment);
+        Assert.AreEqual(126, result.ExitCode);
+        Assert.Contains("no counterpart for uid 1235", result.Error);
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void ManyAtOnce_LeaveNothingBehind()
+    {
+        using var pair = new ExecPair();
+        _ = pair.Check("for i in $(seq 5); do $REXEC /bin/true; done");
+        int[] before = Counts();
+        Assert.AreEqual("200", pair.Check("for i in $(seq 200); do $REXEC /bin/echo $i & done | sort -n | uniq | wc -l; wait"));
+        Eventually.True(() => Counts().Zip(before).All(pair => pair.First <= pair.Second + 8), Pair.Limit, $"as few descriptors as before ({string.Join(", ", before)})");
+
+        int[] Counts() => [.. new[] { pair.Pair.Agent.Id, pair.Pair.Runtime.Id, pair.Pair.Keeper!.Running.Id }.Select(process => Directory.GetFileSystemEntries($"/proc/{process}/fd").Length)];
     }
 }

@@ -23,6 +23,7 @@ internal sealed class StubProcess : IProcessChannelOwner
     private bool _toldStub;
     private bool _forgotten;
     private bool _over;
+    private bool _stubEnded;
     private int _stoppedBy;
 
     public StubProcess(ProcessTable table, Guid token, StubNote note, ProcessMemory memory)
@@ -65,6 +66,9 @@ internal sealed class StubProcess : IProcessChannelOwner
         }
 
         _channel = _table.Hub.Carry(streams, this);
+
+        // Before anything can come: without a stub an end is nobody's to be told.
+        _stub = stub;
         _channel.Begin();
         if (connection is not null)
         {
@@ -77,7 +81,7 @@ internal sealed class StubProcess : IProcessChannelOwner
 
         if (stub is not null)
         {
-            Attach(stub);
+            _channel.Watch(stub.Socket);
         }
     }
 
@@ -100,24 +104,20 @@ internal sealed class StubProcess : IProcessChannelOwner
         });
     }
 
-    /// <summary>Its stub is there, or there again.</summary>
-    public void Attach(StubConnection stub) => _channel!.Post(() =>
-    {
-        if (_over)
+    /// <summary>Its stub is there again.</summary>
+    public void Attach(StubConnection stub) => _channel!.Post(
+        () =>
         {
-            stub.Dispose();
-            return;
-        }
-
-        _stub?.Dispose();
-        _stub = stub;
-        _toldStub = false;
-        _channel.Watch(stub.Socket);
-        if (_stoppedBy != 0)
-        {
-            _ = stub.Tell(StubFrame.Stopped, _stoppedBy);
-        }
-    });
+            _stub?.Dispose();
+            (_stub, _stubEnded) = (stub, false);
+            _toldStub = false;
+            _channel.Watch(stub.Socket);
+            if (_stoppedBy != 0)
+            {
+                _ = stub.Tell(StubFrame.Stopped, _stoppedBy);
+            }
+        },
+        stub.Dispose);
 
     /// <summary>Sends it a signal.</summary>
     public void Send(ProcessSignal asked) => _channel!.Post(() => Forward(asked));
@@ -216,7 +216,7 @@ internal sealed class StubProcess : IProcessChannelOwner
         }
 
         // Others may hold its output open still.
-        if (!_forgotten && _stub is null && _channel.AreStreamsOver)
+        if (!_forgotten && _stub is null && _channel.AreStreamsOver && !MayAttach)
         {
             _forgotten = true;
             _channel.Send(ProcessFrameKind.Forget, []);
@@ -237,6 +237,7 @@ internal sealed class StubProcess : IProcessChannelOwner
             {
                 stub.Dispose();
                 _stub = null;
+                _stubEnded = true;
                 if (Status is null)
                 {
                     StubGone();
@@ -267,6 +268,9 @@ internal sealed class StubProcess : IProcessChannelOwner
             return -1;
         }
     }
+
+    // Of an earlier runtime, and on its way to this one.
+    private bool MayAttach => !_stubEnded && StartOf(Stub) == _memory.Began;
 
     private void Forward(ProcessSignal asked)
     {

@@ -48,11 +48,34 @@ internal static class Permitted
         return spec;
     }
 
+    /// <summary>Takes out what the launcher has not, and so cannot give: a keeper in a container has not all.</summary>
+    public static void Confine(ProcessSpec spec, int launcher)
+    {
+        if (spec.Capabilities is not [_, _, _, _, _] wishes)
+        {
+            return;
+        }
+
+        ulong bounding = CapabilityOf(launcher, "CapBnd:");
+        ulong permitted = CapabilityOf(launcher, "CapPrm:");
+        wishes[Bounding] &= bounding;
+        wishes[Allowed] &= permitted & bounding;
+        wishes[Effective] &= wishes[Allowed];
+        wishes[Inheritable] &= permitted & bounding;
+        wishes[Ambient] &= wishes[Inheritable] & wishes[Allowed];
+    }
+
     /// <summary>The bit of a capability by its name; null where this kernel's headers know none.</summary>
     public static int? BitOf(string name)
     {
         int index = Array.IndexOf(s_names, name);
         return index < 0 ? null : index;
+    }
+
+    private static ulong CapabilityOf(int process, string set)
+    {
+        string? line = File.ReadLines($"/proc/{process}/status").FirstOrDefault(line => line.StartsWith(set, StringComparison.Ordinal));
+        return line is not null && ulong.TryParse(line[set.Length..].Trim(), System.Globalization.NumberStyles.HexNumber, null, out ulong mask) ? mask : 0;
     }
 
     private static (uint Resource, ulong Soft, ulong Hard) Bound((uint Resource, ulong Soft, ulong Hard) limit, ProgramConfiguration definition)

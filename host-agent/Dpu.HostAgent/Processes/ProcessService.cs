@@ -25,8 +25,11 @@ namespace Dpu.HostAgent.Processes;
 /// <param name="time">The clock.</param>
 /// <param name="logger">The log.</param>
 public sealed class ProcessService(
-    ProgramPolicy policy, Keeping keeping, RelayHub hub, ExportService exports, SocketTargets sockets, TimeProvider time, ILogger<ProcessService> logger) : ILinkService, IDisposable
+    ProgramPolicy policy, [FromKeyedServices(ProcessService.KeptAs)] Keeping keeping, RelayHub hub, ExportService exports, SocketTargets sockets, TimeProvider time, ILogger<ProcessService> logger) : ILinkService, IDisposable
 {
+    /// <summary>Which of the agent's keepings is the processes'.</summary>
+    public const string KeptAs = "processes";
+
     /// <summary>Processes of one peer at a time.</summary>
     public const int MaxPerPeer = 4096;
 
@@ -259,7 +262,11 @@ public sealed class ProcessService(
 
             int code = Launcher.NotExecutable;
             SafeFileHandle? pidfd = null;
-            problem ??= Launcher.Run(keeping, memory, note.ToBytes(), spec, given.All, process => Confine(process, definition), out pidfd, out code);
+            problem ??= Launcher.Run(keeping, memory, note.ToBytes(), spec, given.All, process =>
+            {
+                Permitted.Confine(spec, process);
+                Confine(process, definition);
+            }, out pidfd, out code);
             if (problem is not null)
             {
                 pidfd?.Dispose();

@@ -94,6 +94,9 @@ internal sealed unsafe class RelayLoop : IDisposable
     public void Change(int descriptor, uint events, uint slot, uint side) => _ = LibC.EpollControl(
         (int)_epoll.DangerousGetHandle(), epoll.EPOLL_CTL_MOD, descriptor, events, ((ulong)_sources[(int)slot].Generation << 32) | (slot << SideBits) | side);
 
+    /// <summary>Waits for a descriptor no more. Closing it does that only where it is the last one of its open file, and others may have some.</summary>
+    public void Unwatch(int descriptor) => _ = LibC.EpollControl((int)_epoll.DangerousGetHandle(), epoll.EPOLL_CTL_DEL, descriptor, 0, 0);
+
     /// <summary>Takes a source out, on the loop's thread, and ends it.</summary>
     public void Remove(ILoopSource source, uint slot)
     {

@@ -40,6 +40,7 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
     private uint _slot;
     private bool _entered;
     private bool _left;
+    private SafeHandle? _watched;
     private IRelayLink? _link;
     private bool _linkReadable;
     private bool _linkWritable;
@@ -63,14 +64,17 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
     /// <summary>Begins; from here on the owner is called.</summary>
     public void Begin() => _loop.Add(this);
 
-    /// <summary>Has something done on the loop's thread; where the channel has ended, nothing.</summary>
-    public void Post(Action action) => _loop.Post(() =>
+    /// <summary>Has something done on the loop's thread; where the channel has ended, something else, or nothing.</summary>
+    public void Post(Action action, Action? otherwise = null) => _loop.Post(() =>
     {
-        if (!_left)
+        if (_left)
         {
-            action();
-            Wake();
+            otherwise?.Invoke();
+            return;
         }
+
+        action();
+        Wake();
     });
 
     /// <summary>Goes on with a connection of service <c>exec</c>, after what is said first; an older one ends. It is the channel's own from now on.</summary>
@@ -108,6 +112,12 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
     /// <summary>Tells the owner each time that something comes on a descriptor, which must stay open while it is watched; closing it ends that.</summary>
     public void Watch(SafeHandle descriptor) => Post(() =>
     {
+        if (descriptor.IsClosed)
+        {
+            return;
+        }
+
+        _watched = descriptor;
         if (_loop.Watch((int)descriptor.DangerousGetHandle(), epoll.EPOLLIN | epoll.EPOLLRDHUP | epoll.EPOLLET, _slot, WatchedSide) >= 0)
         {
             _owner.Readable();
@@ -218,6 +228,10 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
         _left = true;
         DropLink();
         _streams.ForEach(stream => stream.Dispose());
+        if (_watched is { IsClosed: false })
+        {
+            _loop.Unwatch((int)_watched.DangerousGetHandle());
+        }
     }
 
     private ulong Sum(bool sends)
@@ -241,7 +255,12 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
 
     private void DropLink()
     {
-        _link?.Dispose();
+        if (_link is not null)
+        {
+            _loop.Unwatch(_link.Descriptor);
+            _link.Dispose();
+        }
+
         _link = null;
         _out.Free();
         _in.Free();

@@ -42,6 +42,7 @@ internal sealed unsafe class ProcessStream : IDisposable
     private bool _isReady = true;
     private bool _mayEnd;
     private bool _isPolled;
+    private Flow.RelayLoop? _loop;
 
     // Of what is sent: behind the last byte that this connection has had.
     private ulong _sent;
@@ -120,6 +121,7 @@ internal sealed unsafe class ProcessStream : IDisposable
     /// <summary>Has the loop wait for the local end.</summary>
     public void Watch(Flow.RelayLoop loop, uint slot)
     {
+        _loop = loop;
         if (_local >= 0 && !IsOver)
         {
             // A file is always ready, and epoll(7) has nothing to tell of it (EPERM).
@@ -296,8 +298,21 @@ internal sealed unsafe class ProcessStream : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        Local?.Dispose();
+        LetGo();
         Pipe.Dispose();
+    }
+
+    // The keeper, and the process's parent, have the same open file.
+    private void LetGo()
+    {
+        if (Local is not null && _isPolled)
+        {
+            _loop!.Unwatch(_local);
+        }
+
+        _isPolled = false;
+        Local?.Dispose();
+        Local = null;
     }
 
     private bool Fetch()
@@ -415,8 +430,7 @@ internal sealed unsafe class ProcessStream : IDisposable
     private void Close()
     {
         Set(ProcessStreamState.Over);
-        Local?.Dispose();
-        Local = null;
+        LetGo();
         Closed?.Invoke(this);
     }
 

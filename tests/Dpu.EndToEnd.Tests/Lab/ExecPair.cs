@@ -12,7 +12,8 @@ internal sealed class ExecPair : IDisposable
     /// <param name="kind">The link.</param>
     /// <param name="programs">Paths that may be run, with any arguments and variables; null for those that tests use.</param>
     /// <param name="change">Changes each rule.</param>
-    public ExecPair(LinkKind kind = LinkKind.Unix, string[]? programs = null, Action<JsonObject>? change = null)
+    /// <param name="cuts">Whether a <see cref="LinkProxy"/> lies between.</param>
+    public ExecPair(LinkKind kind = LinkKind.Unix, string[]? programs = null, Action<JsonObject>? change = null, bool cuts = false)
     {
         Pair = new Pair(kind, keeper: true);
         var rules = new JsonArray();
@@ -24,7 +25,15 @@ internal sealed class ExecPair : IDisposable
         }
 
         Pair.AgentConfiguration["programs"] = rules;
-        _ = Pair.Up();
+        if (cuts)
+        {
+            Proxy = LinkProxy.Up(Pair, out _);
+        }
+        else
+        {
+            _ = Pair.Up();
+        }
+
         Environment = new Dictionary<string, string?> { ["DPU_STUB_SOCKET"] = Pair.StubSocket, ["REXEC"] = $"{Pair.Folder}/rexec --" };
         File.CreateSymbolicLink($"{Pair.Folder}/rexec", Stub);
     }
@@ -33,6 +42,9 @@ internal sealed class ExecPair : IDisposable
     public static string Stub => Path.Combine(AppContext.BaseDirectory, "dpu-stub");
 
     public Pair Pair { get; }
+
+    /// <summary>What lies between the daemons; null where nothing does.</summary>
+    public LinkProxy? Proxy { get; }
 
     /// <summary>What programs of the DPU need to find the runtime.</summary>
     public Dictionary<string, string?> Environment { get; }
@@ -66,5 +78,23 @@ internal sealed class ExecPair : IDisposable
     /// <summary>Starts a shell program on the DPU.</summary>
     public RunningProgram Start(string program) => RunningProgram.Start("bash", ["-c", "exec " + program], environment: Environment);
 
-    public void Dispose() => Pair.Dispose();
+    /// <summary>Starts a Python program on the host, by a stub.</summary>
+    public RunningProgram StartPython(string program) => RunningProgram.Start($"{Pair.Folder}/rexec", ["--", "/usr/bin/python3", "-c", program], environment: Environment);
+
+    /// <summary>The process of the host for a stub, as the agent's log names it.</summary>
+    public int ProcessOf(RunningProgram stub)
+    {
+        int found = 0;
+        Eventually.True(
+            () => (found = Pair.Runtime.Log.Split('\n').Select(line => System.Text.RegularExpressions.Regex.Match(line, $@"process (\d+) of host 'host1' runs for stub {stub.Id},"))
+                .Where(match => match.Success).Select(match => int.Parse(match.Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture)).FirstOrDefault()) != 0,
+            Pair.Limit, "the process's start");
+        return found;
+    }
+
+    public void Dispose()
+    {
+        Proxy?.Dispose();
+        Pair.Dispose();
+    }
 }

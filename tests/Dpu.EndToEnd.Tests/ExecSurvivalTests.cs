@@ -1,0 +1,143 @@
+using System.Globalization;
+
+namespace Dpu.EndToEnd.Tests;
+
+/// <summary>Processes of the host go on, and lose and double nothing, whatever dies between them and their stubs.</summary>
+[TestClass]
+public sealed class ExecSurvivalTests
+{
+    // Numbered lines, at a pace that lets faults fall between and into them; its input comes back behind.
+    private const string Writer =
+        """
+        import sys, time
+        for i in range(40000):
+            print(i)
+            if i % 2000 == 0:
+                sys.stdout.flush()
+                time.sleep(0.2)
+        print('input', sum(int(line) for line in sys.stdin), flush=True)
+        sys.exit(9)
+        """;
+
+    [TestMethod]
+    [TestCategory("root")]
+    [DataRow("link")]
+    [DataRow("agent")]
+    [DataRow("runtime")]
+    [DataRow("both")]
+    public void Killed_OutputInputAndStatusAreWhole(string what)
+    {
+        using var pair = new ExecPair(cuts: what == "link");
+        string written = Path.Combine(pair.Pair.Folder, "written");
+        string program = Path.Combine(pair.Pair.ExportRoot, "writer.py");
+        File.WriteAllText(program, Writer);
+        using RunningProgram shell = pair.Start($"bash -c 'seq 200000 | $REXEC /usr/bin/python3 {program} | cat > {written}; exit ${{PIPESTATUS[1]}}'");
+        for (int i = 0; i < 4; i++)
+        {
+            long seen = LengthOf(written);
+            Eventually.True(() => LengthOf(written) > seen || shell.HasExited, Pair.Limit, "more output");
+            switch (what)
+            {
+                case "link":
+                    pair.Proxy!.Cut();
+                    break;
+                case "agent":
+                    pair.Pair.Agent.Kill();
+                    pair.Pair.RestartAgent(quick: true);
+                    break;
+                case "runtime":
+                    pair.Pair.Runtime.Kill();
+                    pair.Pair.RestartRuntime(quick: true);
+                    break;
+                default:
+                    pair.Pair.Runtime.Kill();
+                    pair.Pair.Agent.Kill();
+                    pair.Pair.RestartAgent(quick: true);
+                    pair.Pair.RestartRuntime(quick: true);
+                    break;
+            }
+        }
+
+        Assert.IsTrue(shell.WaitForExit(Pair.Limit), "it hung; " + pair.Pair.Runtime.Log[^Math.Min(4000, pair.Pair.Runtime.Log.Length)..]);
+        string[] lines = File.ReadAllLines(written);
+        for (int i = 0; i < Math.Min(lines.Length, 40000); i++)
+        {
+            Assert.AreEqual(i.ToString(CultureInfo.InvariantCulture), lines[i], $"line {i} of {lines.Length}");
+        }
+
+        Assert.AreEqual("input 20000100000", lines[^1]);
+        Assert.HasCount(40001, lines);
+        Assert.AreEqual(9, shell.ExitCode, shell.Error);
+    }
+
+    private static long LengthOf(string file) => File.Exists(file) ? new FileInfo(file).Length : 0;
+
+    [TestMethod]
+    [TestCategory("root")]
+    [DataRow("agent")]
+    [DataRow("runtime")]
+    [DataRow("link")]
+    public void EndedWhileNobodyListened_TheStatusIsTold(string what)
+    {
+        using var pair = new ExecPair(cuts: what == "link");
+        using RunningProgram stub = pair.Start("$REXEC /bin/sh -c 'echo begun; sleep 1; echo late; kill -USR2 $$'");
+        _ = stub.WaitForLine(line => line == "begun", Pair.Limit);
+        switch (what)
+        {
+            case "agent":
+                pair.Pair.Agent.Kill();
+                break;
+            case "runtime":
+                pair.Pair.Runtime.Kill();
+                break;
+            default:
+                pair.Proxy!.Closed = true;
+                pair.Proxy.Cut();
+                break;
+        }
+
+        Assert.IsFalse(stub.WaitForExit(TimeSpan.FromSeconds(2)));
+        switch (what)
+        {
+            case "agent":
+                pair.Pair.RestartAgent();
+                break;
+            case "runtime":
+                pair.Pair.RestartRuntime();
+                break;
+            default:
+                pair.Proxy!.Closed = false;
+                break;
+        }
+
+        Assert.IsTrue(stub.WaitForExit(Pair.Limit), "it hung");
+        Assert.AreEqual("begun\nlate", stub.Output.TrimEnd('\n'));
+        Assert.AreEqual(128 + 12, stub.ExitCode, ".NET says 128 and the signal");
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void LinkStaysDown_WhatItsPolicyTerminatesIsTerminated_AndTheOtherGoesOn()
+    {
+        using var pair = new ExecPair(programs: ["/bin/sh", "/bin/sleep"], cuts: true, change: rule =>
+        {
+            if ((string?)rule["path"] == "/bin/sleep")
+            {
+                (rule["onLinkDown"], rule["linkDownFor"], rule["grace"]) = ("terminate", "500ms", "200ms");
+            }
+        });
+        using RunningProgram terminated = pair.Start("$REXEC /bin/sleep 1000");
+        using RunningProgram kept = pair.Start("$REXEC /bin/sh -c 'exec sleep 1000'");
+        (int one, int other) = (pair.ProcessOf(terminated), pair.ProcessOf(kept));
+        pair.Proxy!.Closed = true;
+        pair.Proxy.Cut();
+        Eventually.True(() => !Directory.Exists($"/proc/{one}"), Pair.Limit, "the end by policy");
+        Assert.IsTrue(Directory.Exists($"/proc/{other}"));
+        pair.Proxy.Closed = false;
+        Assert.IsTrue(terminated.WaitForExit(Pair.Limit));
+        Assert.AreEqual(128 + 15, terminated.ExitCode);
+        Assert.IsFalse(kept.HasExited);
+        _ = pair.Check($"kill -KILL {kept.Id}");
+        Eventually.True(() => !Directory.Exists($"/proc/{other}"), Pair.Limit, "its end");
+    }
+}
