@@ -44,6 +44,7 @@ public static class termbits
     /// <summary>Somebody else processes what is typed: what is written to the master is read as it is, whatever the other flags say.</summary>
     public const uint EXTPROC = 0x10000;
     public const int VINTR = 0;
+    public const int VEOF = 4;
     public const int VTIME = 5;
     public const int VMIN = 6;
     public const int VSTART = 8;

@@ -51,6 +51,7 @@ public sealed partial class RelayHub
         bool begun = what.Kind == DescriptorKind.Counter ? TryBeginCounter(end, near!, isTwin, out reason) : TryBeginTerminal(end, near!, what, isTwin, peer, token, out reason);
         if (begun)
         {
+            reason = "";
             return relayed;
         }
 
@@ -193,8 +194,16 @@ public sealed partial class RelayHub
 
     private void EndAttached()
     {
+        RelayLoop[] own;
+        lock (_lock)
+        {
+            own = [.. _ownLoops];
+            _ownLoops.Clear();
+        }
+
+        // Not under the lock, which who ends takes.
         Counters.Dispose();
         _counterLoop?.Dispose();
-        Array.ForEach(_ownLoops.ToArray(), loop => loop.Dispose());
+        Array.ForEach(own, loop => loop.Dispose());
     }
 }

@@ -119,8 +119,9 @@ public sealed partial class RelayHub : IDisposable
         {
             _disposed = true;
             Array.ForEach(_loops ?? [], loop => loop.Dispose());
-            EndAttached();
         }
+
+        EndAttached();
     }
 
     /// <summary>Bytes that relays keep until the other end says to have them.</summary>

@@ -51,8 +51,9 @@ internal sealed unsafe class TerminalEnd : ILoopSource
         (_terminal, _socket, _side, _original, _options) = (terminal, socket, side, settings, options);
         (_modes, _size) = (settings.Modes, settings.Dimensions);
 
-        // The other end's is made from what was told when it was passed, and may be out of date.
-        (_tellsModes, _tellsSize) = (!options.IsTwin, !options.IsTwin);
+        // The other end's is made from what was told when it was passed, and may be out of date. The raw end says nothing: it could undo what a program has
+        // done to the twin meanwhile.
+        _tellsModes = _tellsSize = !options.IsTwin && side == TerminalSide.Cooked;
         if (side == TerminalSide.Raw)
         {
             Show();
@@ -242,21 +243,23 @@ internal sealed unsafe class TerminalEnd : ILoopSource
 
                 return true;
             case TerminalMessage.Modes when content.Length == TerminalModes.Size:
-                _modes = TerminalModes.Read(content);
-                if (_side == TerminalSide.Raw)
+                if (_side == TerminalSide.Cooked)
                 {
-                    Show();
-                }
-                else
-                {
+                    _modes = TerminalModes.Read(content);
                     _ = _modes.Write(_terminal);
                     _tellsModes = true;
+                }
+                else if (!_tellsModes)
+                {
+                    // Else what is told is newer, and will be answered.
+                    _modes = TerminalModes.Read(content);
+                    Show();
                 }
 
                 return true;
             case TerminalMessage.Size when content.Length == TerminalSize.Size:
                 var size = TerminalSize.Read(content);
-                if (size != _size)
+                if (size != _size && (_side == TerminalSide.Cooked || !_tellsSize))
                 {
                     _ = size.Set(_terminal);
                     _size = TerminalSize.Of(_terminal);
@@ -401,16 +404,27 @@ internal sealed unsafe class TerminalEnd : ILoopSource
                     _terminalReadable = false;
                     return 0;
                 case 0:
-                    // Hung up, or a program has asked for VMIN 0.
-                    _terminalReadable = false;
-                    HangUpIfAlone();
-                    return 0;
+                    return ReadNothing(room);
                 default:
                     HangUp();
                     return 0;
             }
         }
 
+        return 0;
+    }
+
+    // Hung up; or Ctrl-D alone, which the kernel gives as nothing though somebody else processes it (copy_from_read_buf); or a program has asked for VMIN 0.
+    private int ReadNothing(Span<byte> room)
+    {
+        HangUpIfAlone();
+        room[0] = _shown.EndOfFile;
+        if (!_hungUp && _side == TerminalSide.Raw && room[0] != 0)
+        {
+            return 1;
+        }
+
+        _terminalReadable = false;
         return 0;
     }
 

@@ -32,6 +32,9 @@ public readonly unsafe struct TerminalModes : IEquatable<TerminalModes>
     /// <summary>The local flags.</summary>
     public uint Local => _modes.c_lflag;
 
+    /// <summary>The character that ends what is typed, where lines are read; 0 for none.</summary>
+    public byte EndOfFile => (Local & termbits.ICANON) != 0 ? _modes.c_cc[termbits.VEOF] : (byte)0;
+
     /// <summary>The same with other flags.</summary>
     public TerminalModes With(uint? input = null, uint? output = null, uint? local = null)
     {
