@@ -13,7 +13,7 @@ public unsafe struct ifreq
 }
 
 /// <summary>Flags and calls of tap and tun interfaces.</summary>
-[CConstants("linux/if.h linux/if_tun.h")]
+[CConstants("asm/ioctl.h linux/if.h linux/if_tun.h")]
 public static class if_tun
 {
     public const int IFNAMSIZ = 16;
