@@ -100,15 +100,15 @@ public sealed partial class SocketRightsTests
             line = sys.stdin.readline().strip()
             print('got', line, flush=True)
             if line == 'raw':
-                old = termios.tcgetattr(0); tty.setraw(0); print('in raw', flush=True); print('key', os.read(0, 1), flush=True); termios.tcsetattr(0, termios.TCSANOW, old)
+                old = termios.tcgetattr(0); tty.setraw(0); print('in raw', flush=True); print('key', os.read(0, 1), flush=True); termios.tcsetattr(0, termios.TCSANOW, old); print('cooked again', flush=True)
             if line == 'exit': break
         '''
         def use(master):
-            expect(master, b'up 24 True'); os.write(master, b'hexx\x7f\x7fllo\r'); expect(master, b'hexx\x08 \x08\x08 \x08llo\r\ngot hello\r\n')
+            expect(master, b'up 24 True\r\n'); os.write(master, b'hexx\x7f\x7fllo\r'); expect(master, b'hexx\x08 \x08\x08 \x08llo\r\ngot hello\r\n')
             size(master, 50, 100); expect(master, b'<SIGWINCHos.terminal_size(columns=100, lines=50)>')
             os.write(master, b'\x03'); expect(master, b'^C'); expect(master, b'<SIGINT>')
             os.write(master, b'\x1a'); expect(master, b'<SIGTSTP>')
-            os.write(master, b'raw\r'); expect(master, b'in raw'); os.write(master, b'\x03'); expect(master, b"key b'\\x03'")
+            os.write(master, b'raw\r'); expect(master, b'in raw'); os.write(master, b'\x03'); expect(master, b"key b'\\x03'"); expect(master, b'cooked again')
             os.write(master, b'exit\r'); expect(master, b'got exit\r\n'); say('used')
         def end(master):
             while True:
