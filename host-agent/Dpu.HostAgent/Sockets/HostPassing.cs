@@ -24,7 +24,7 @@ internal sealed class HostPassing(RelayHub hub, DialThreads workers, PassedToken
 
     protected override InterfaceRight RightTo(string name, out string rule)
     {
-        rule = $"\"interfaces\" of export '{files.ExportName}' in agent.json";
+        rule = $"\"interfaces\" of export '{files.ExportName}' in host-agent.json";
         return files.MayHave(name) switch
         {
             null => InterfaceRight.None,
