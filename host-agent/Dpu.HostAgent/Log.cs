@@ -1,6 +1,6 @@
 namespace Dpu.HostAgent;
 
-/// <summary>Events 1300-1399: the host agent itself; 2045-2049: sockets outside of exports.</summary>
+/// <summary>Events 1300-1399: the host agent itself; 2045-2049: sockets outside of exports; 2260-2269: what programs pass.</summary>
 internal static partial class Log
 {
     [LoggerMessage(1300, LogLevel.Information, "{What}: mounts outlive this agent")]
@@ -11,6 +11,9 @@ internal static partial class Log
 
     [LoggerMessage(2045, LogLevel.Warning, "'{Peer}' asked for the socket {Address}, which it may not reach: \"{Key}\" of a rule in \"sockets\" gives it")]
     public static partial void AddressRefused(ILogger logger, string peer, string address, string key);
+
+    [LoggerMessage(2260, LogLevel.Warning, "a {Kind} that a program here has passed to '{Peer}' cannot be relayed: {Reason}. The program there gets a descriptor with which every call fails (EBADF)")]
+    public static partial void NotAttached(ILogger logger, string kind, string peer, string reason);
 
     [LoggerMessage(2046, LogLevel.Debug, "a connection of '{Peer}' with the socket {Address} (uid {Uid}) was not made: errno {Errno}")]
     public static partial void AddressFailed(ILogger logger, string peer, string address, uint uid, int errno);

@@ -150,4 +150,12 @@ public static unsafe partial class LibC
         int flags = Result(fcntl_int(descriptor, fcntl.F_GETFL, 0));
         return flags < 0 ? flags : Result(fcntl_int(descriptor, fcntl.F_SETFL, flags | fcntl.O_NONBLOCK));
     }
+
+    /// <summary>Takes O_NONBLOCK from the open file description; 0 or a negated errno.</summary>
+    public static int SetBlocking(Microsoft.Win32.SafeHandles.SafeFileHandle file)
+    {
+        int descriptor = (int)file.DangerousGetHandle();
+        int flags = Result(fcntl_int(descriptor, fcntl.F_GETFL, 0));
+        return flags < 0 ? flags : Result(fcntl_int(descriptor, fcntl.F_SETFL, flags & ~fcntl.O_NONBLOCK));
+    }
 }

@@ -23,6 +23,12 @@ internal static partial class Log
     [LoggerMessage(2205, LogLevel.Debug, "relay {Id} of {Path} with '{Peer}' goes on with another connection of the link")]
     public static partial void RelayResumed(ILogger logger, long id, string path, string peer);
 
+    [LoggerMessage(2250, LogLevel.Warning, "a counter of eventfd(2) that crosses the link was let go: programs have added more than {Limit} to it in all, which cannot be told")]
+    public static partial void CounterTooLarge(ILogger logger, ulong limit);
+
+    [LoggerMessage(2251, LogLevel.Warning, "a counter of eventfd(2) that crosses the link was let go, and drained: a program has filled it, so that adding to it hung for a second")]
+    public static partial void CounterFull(ILogger logger);
+
     [LoggerMessage(2210, LogLevel.Warning, "a program passed {Link} on {Path}, which cannot cross the link to '{Peer}': {Reason}. In its place the other program gets a descriptor with which every call fails (EBADF)")]
     public static partial void DescriptorRefused(ILogger logger, string link, string path, string peer, string reason);
 

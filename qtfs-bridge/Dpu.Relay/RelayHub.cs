@@ -2,14 +2,16 @@ using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using Dpu.Link;
 using Dpu.Linux;
+using Dpu.Relay.Counters;
 using Dpu.Relay.Descriptors;
 using Dpu.Relay.Flow;
+using Dpu.Relay.Terminals;
 using Microsoft.Extensions.Logging;
 
 namespace Dpu.Relay;
 
 /// <summary>All relays of a daemon, on as many threads as it has processors (four at most). Thread-safe.</summary>
-public sealed class RelayHub : IDisposable
+public sealed partial class RelayHub : IDisposable
 {
     private const int MaxLoops = 4;
 
@@ -35,6 +37,8 @@ public sealed class RelayHub : IDisposable
     {
         _time = time;
         _logger = logger;
+        Terminals = new TerminalTable(time);
+        Counters = new CounterWatch(time, logger);
     }
 
     /// <summary>Relays begun.</summary>
@@ -125,6 +129,8 @@ public sealed class RelayHub : IDisposable
             _disposed = true;
             Array.ForEach(_loops ?? [], loop => loop.Dispose());
         }
+
+        EndAttached();
     }
 
     /// <summary>Bytes that relays keep until the other end says to have them.</summary>

@@ -165,7 +165,39 @@ public sealed class ForwardTests
         }
     }
 
-    private static Pair Up(out string dpu, out string host, bool forwards = false, string squash = "none")
+    [TestMethod]
+    [TestCategory("root")]
+    public void IdMaps_MappedCallersAreWhoTheyAreThere_AndOthersAreRefused()
+    {
+        using Pair pair = Up(out string dpu, out string host, mapped: true);
+        using RunningProgram server = Shell.StartPythonServer(
+            $$"""
+            import struct
+            l = socket.socket(socket.AF_UNIX); l.bind('{{host}}/m'); os.chmod('{{host}}/m', 0o777); l.listen(); say('ready')
+            for i in range(2):
+                c, _ = l.accept(); say(struct.unpack('3i', c.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1:], c.recv(10)); c.send(b'yes')
+            """,
+            "/");
+        pair.Runtime.Ctl("socket", "forward", "--mode", "0777", dpu + "/m", host + "/m").EnsureSuccess();
+        string[] lines = Shell.Python(
+            $$"""
+            def ask(uid):
+                os.setresgid(uid, uid, 0); os.setresuid(uid, uid, 0)
+                s = socket.socket(socket.AF_UNIX); s.settimeout(20)
+                try: s.connect('{{dpu}}/m'); s.send(b'may I?'); say(uid, s.recv(10))
+                except OSError as e: say(uid, errno.errorcode[e.errno])
+                os.setresuid(0, 0, 0); os.setresgid(0, 0, 0)
+            os.setgroups([]); ask(1000); ask(1500); ask(1001)
+            """,
+            "/");
+        Assert.AreEqual("1000 b'yes'", lines[0]);
+        Assert.IsTrue(lines[1] is "1500 ECONNRESET" or "1500 b''" or "1500 EPIPE", lines[1]);
+        Assert.AreEqual("1001 b'yes'", lines[2]);
+        CollectionAssert.AreEqual(new[] { "ready", "(2000, 3000) b'may I?'", "(2001, 3001) b'may I?'" }, Shell.End(server));
+        Assert.Contains("uid 1500", pair.Agent.Log);
+    }
+
+    private static Pair Up(out string dpu, out string host, bool forwards = false, string squash = "none", bool mapped = false)
     {
         var pair = new Pair();
         File.SetUnixFileMode(pair.Folder, (UnixFileMode)0x1ed);
@@ -180,6 +212,12 @@ public sealed class ForwardTests
             ["listen"] = new JsonArray(host + "/*", $"@{unique}/*"),
             ["squash"] = squash,
         });
+        if (mapped)
+        {
+            pair.AgentConfiguration["sockets"]![0]!["userMap"] = new JsonArray(new JsonObject { ["dpu"] = 1000, ["host"] = 2000, ["count"] = 2 });
+            pair.AgentConfiguration["sockets"]![0]!["groupMap"] = new JsonArray(new JsonObject { ["dpu"] = 1000, ["host"] = 3000, ["count"] = 2 });
+        }
+
         pair.Up(changeRuntime: configuration =>
         {
             if (forwards)

@@ -20,6 +20,19 @@ internal sealed partial class RuntimePassing(
     private readonly string _path = path;
     private readonly string _host = host;
 
+    protected override string Origin => _host;
+
+    protected override InterfaceRight RightTo(string name, out string rule)
+    {
+        rule = $"\"interfaces\" of host '{_host}' in runtime.json";
+        return hosts.Find(_host)?.Configuration.Interfaces.Find(name) switch
+        {
+            null => InterfaceRight.None,
+            true => InterfaceRight.Create,
+            false => InterfaceRight.Attach,
+        };
+    }
+
     protected override bool TryRefer(int descriptor, ref PassedDescriptor file, out string reason)
     {
         reason = $"it is no file of a mount of '{_host}'; put it there, or pass a pipe";
@@ -35,13 +48,6 @@ internal sealed partial class RuntimePassing(
     protected override bool TryGive(SafeFileHandle end, ref PassedDescriptor what, out string reason)
     {
         byte[] token = PassedTokens.Create();
-        if (what.Kind == DescriptorKind.Counter)
-        {
-            end.Dispose();
-            reason = "counters of eventfd(2) do not cross; use a pipe";
-            return false;
-        }
-
         if (what.Kind == DescriptorKind.Listener)
         {
             return TryGiveListener(end, ref what, token, out reason);
@@ -52,7 +58,8 @@ internal sealed partial class RuntimePassing(
             return false;
         }
 
-        what = what with { Name = token, Value = 0 };
+        // What a terminal is set to the host knows by now.
+        what = what with { Name = token, Value = 0, Settings = default };
         return true;
     }
 
@@ -69,7 +76,7 @@ internal sealed partial class RuntimePassing(
             return null;
         }
 
-        if (TryJoin(end!, what, what.Name.ToArray(), make: false, Descriptor.OppositeOf(what.Kind), out reason))
+        if (TryJoin(end!, what, what.Name.ToArray(), make: false, Descriptor.OppositeOf(what.Kind), out reason, isTwin: true))
         {
             return programs;
         }
@@ -78,14 +85,16 @@ internal sealed partial class RuntimePassing(
         return null;
     }
 
-    private bool TryJoin(SafeFileHandle end, PassedDescriptor what, byte[] token, bool make, LocalEnd local, out string reason)
+    private bool TryJoin(SafeFileHandle end, PassedDescriptor what, byte[] token, bool make, LocalEnd local, out string reason, bool isTwin = false)
     {
         LinkConnection? connection = null;
         bool started = false;
         bool isListener = what.Kind == DescriptorKind.Listener;
+        bool isAttached = what.Kind == DescriptorKind.Counter || what.IsTerminal;
+        SafeFileHandle? relayed = null;
         try
         {
-            connection = Dial(new Proto.V1.PassedDescriptor { MountId = mountId(), Token = ByteString.CopyFrom(token), Make = make, Kind = make ? (uint)what.Kind : 0, Flags = (uint)what.Flags }, what.Flags, program);
+            connection = Dial(new Proto.V1.PassedDescriptor { MountId = mountId(), Token = ByteString.CopyFrom(token), Make = make, Kind = make ? (uint)what.Kind : 0, Flags = (uint)what.Flags, Settings = make ? ByteString.CopyFrom(what.Settings.Span) : ByteString.Empty }, what.Flags, program);
             int error = RelayDialer.AwaitOpened(connection);
             reason = error < 0 ? $"the host refused: {Marshal.GetPInvokeErrorMessage(-error)}" : "";
             if (error < 0)
@@ -93,8 +102,14 @@ internal sealed partial class RuntimePassing(
                 return false;
             }
 
+            relayed = isListener ? end : _hub.TryAttach(end, what, isTwin, _host, token, out reason);
+            if (relayed is null)
+            {
+                return false;
+            }
+
             var info = new RelayInfo(_host, $"{_path} ({what.Kind})", isListener ? SocketKind.Stream : Descriptor.KindOf(what.Flags), program.Uid, program.Gid, program.Pid) { End = local };
-            _ = relays.Start(_hub, end, connection, info, null, owner.ContinuityOf(connection, _host), passing: isListener ? null : this);
+            _ = relays.Start(_hub, relayed, connection, info, null, owner.ContinuityOf(connection, _host), passing: isListener || isAttached ? null : this);
             started = true;
             return true;
         }
@@ -108,7 +123,7 @@ internal sealed partial class RuntimePassing(
         {
             if (!started)
             {
-                end.Dispose();
+                (relayed ?? end).Dispose();
                 connection?.Dispose();
             }
         }

@@ -104,6 +104,8 @@ public sealed class ExportPolicy(ExportService exports, HostForwards forwards, P
             FifoWay.ToDpu => FifoDirection.ToDpu,
             _ => FifoDirection.Unspecified,
         }))),
+        Interfaces = new StrictPaths(export.Interfaces.Rules.Select(rule => rule.Match)),
+        MadeInterfaces = new StrictPaths(export.Interfaces.Rules.Where(rule => rule.Create).Select(rule => rule.Match)),
         AllowDeviceNodes = export.AllowDeviceNodes,
         Identity = IdentityOf(export),
     };

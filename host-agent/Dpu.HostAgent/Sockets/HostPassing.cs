@@ -19,6 +19,19 @@ internal sealed class HostPassing(RelayHub hub, DialThreads workers, PassedToken
     /// <summary>The session of a connection, with its peer's name, by which tokens are kept.</summary>
     public static string SessionOf(LinkConnection connection) => $"{Convert.ToHexString(connection.Hello.SessionId.Span)} {connection.Peer.Name}";
 
+    protected override string Origin => _session;
+
+    protected override InterfaceRight RightTo(string name, out string rule)
+    {
+        rule = $"\"interfaces\" of export '{files.ExportName}' in host-agent.json";
+        return files.MayHave(name) switch
+        {
+            null => InterfaceRight.None,
+            true => InterfaceRight.Create,
+            false => InterfaceRight.Attach,
+        };
+    }
+
     protected override bool TryRefer(int descriptor, ref PassedDescriptor file, out string reason)
     {
         reason = "it is no file of an export that the DPU has mounted, or its name there leads elsewhere; export it, or pass a pipe";
@@ -57,11 +70,7 @@ internal sealed class HostPassing(RelayHub hub, DialThreads workers, PassedToken
     {
         reason = "";
         byte[] token = PassedTokens.Create();
-        if (what.Kind == DescriptorKind.Counter)
-        {
-            reason = "counters of eventfd(2) do not cross; use a pipe";
-        }
-        else if (!tokens.TryAdd(_session, token, end, what.Kind, what.Flags))
+        if (!tokens.TryAdd(_session, token, end, what.Kind, what.Flags))
         {
             reason = $"{PassedTokens.MostOfSession} descriptors wait for the DPU already, which is the most";
         }

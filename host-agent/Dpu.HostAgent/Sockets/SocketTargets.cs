@@ -105,15 +105,17 @@ public sealed class SocketTargets(ExportService exports, HostForwards forwards, 
         }
         else if (asked.Make)
         {
-            if (!Descriptor.TryMakePair(new(kind, flags), out SafeFileHandle? program, out SafeFileHandle? relays))
+            var what = new Dpu.Relay.Descriptors.PassedDescriptor(kind, flags) { Settings = asked.Settings.Memory };
+            if (!Descriptor.TryMakePair(what, out SafeFileHandle? program, out SafeFileHandle? relays))
             {
                 return -errno.EOPNOTSUPP;
             }
 
-            if (!_tokens.TryAdd(session, token, program!, kind, flags))
+            relays = hub.TryAttach(relays!, what, isTwin: true, session, token, out _);
+            if (relays is null || !_tokens.TryAdd(session, token, program!, kind, flags))
             {
                 program!.Dispose();
-                relays!.Dispose();
+                relays?.Dispose();
                 return -errno.ENOBUFS;
             }
 
@@ -132,10 +134,24 @@ public sealed class SocketTargets(ExportService exports, HostForwards forwards, 
 
                 (local, carries, passing) = (LocalEnd.Socket, SocketKind.Stream, null);
             }
+            else
+            {
+                end = hub.TryAttach((SafeFileHandle)end!, new Dpu.Relay.Descriptors.PassedDescriptor(kind, flags), isTwin: false, session, token, out string reason);
+                if (end is null)
+                {
+                    Log.NotAttached(logger, kind.ToString(), connection.Peer.Name, reason);
+                    return -errno.ENOBUFS;
+                }
+            }
         }
         else
         {
             return -errno.ENOENT;
+        }
+
+        if (kind is DescriptorKind.Counter or DescriptorKind.Terminal or DescriptorKind.TerminalMaster)
+        {
+            passing = null;
         }
 
         target = new RelayTarget(end!, files.SpeakerOf(connection.Hello.Relay), files.TryJoin, files.Leave)

@@ -51,6 +51,9 @@ public sealed record ExportConfiguration(
     IReadOnlyList<FifoConfiguration> Fifos,
     bool Processes = false)
 {
+    /// <summary>Interfaces of the host that programs get which the DPU's programs pass an interface of that name to.</summary>
+    public InterfaceRules Interfaces { get; init; } = InterfaceRules.None;
+
     /// <summary>nobody and nogroup on Debian, nobody on openEuler; also the kernel's overflow id.</summary>
     private const uint Nobody = 65534;
 
@@ -76,7 +79,7 @@ public sealed record ExportConfiguration(
             connect,
             bind,
             FifoConfiguration.ReadList(reader, "fifos"),
-            reader.Choice("kind", false, ("plain", false), ("proc", true)));
+            reader.Choice("kind", false, ("plain", false), ("proc", true))) { Interfaces = InterfaceRules.Read(reader, "interfaces") };
         export.Advise(reader);
         reader.End();
         return export;
@@ -102,6 +105,7 @@ public sealed record ExportConfiguration(
         writer.WriteStrings("bind", Bind);
         writer.WriteEndObject();
         FifoConfiguration.WriteList(writer, "fifos", Fifos);
+        Interfaces.WriteTo(writer, "interfaces");
         writer.WriteString("kind", Processes ? "proc" : "plain");
         writer.WriteEndObject();
     }

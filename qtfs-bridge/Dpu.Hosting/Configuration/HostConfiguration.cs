@@ -10,6 +10,9 @@ namespace Dpu.Hosting.Configuration;
 /// <param name="ResumeWithin">How long connections of sockets outlive a cut of the link; zero: not at all. Null for <see cref="DefaultResumeWithin"/>.</param>
 public sealed record HostConfiguration(string Name, LinkEndpoint? Endpoint, uint? Uid, TimeSpan? ResumeWithin = null)
 {
+    /// <summary>Interfaces here that programs get which the host's programs pass an interface of that name to.</summary>
+    public InterfaceRules Interfaces { get; init; } = InterfaceRules.None;
+
     /// <summary>What holds where nothing is said: longer than a link takes to come back, shorter than programs take for a hang.</summary>
     public static readonly TimeSpan DefaultResumeWithin = TimeSpan.FromSeconds(10);
 
@@ -27,8 +30,9 @@ public sealed record HostConfiguration(string Name, LinkEndpoint? Endpoint, uint
         }
 
         TimeSpan resumeWithin = reader.Duration("resumeWithin", DefaultResumeWithin, TimeSpan.Zero, s_mostResumeWithin);
+        InterfaceRules interfaces = InterfaceRules.Read(reader, "interfaces");
         reader.End();
-        return new(name, endpoint, uid, resumeWithin);
+        return new(name, endpoint, uid, resumeWithin) { Interfaces = interfaces };
     }
 
     internal void WriteTo(Utf8JsonWriter writer)
@@ -42,7 +46,7 @@ public sealed record HostConfiguration(string Name, LinkEndpoint? Endpoint, uint
         }
 
         writer.WriteString("resumeWithin", DurationText.Format(ResumeWithin ?? DefaultResumeWithin));
-
+        Interfaces.WriteTo(writer, "interfaces");
         writer.WriteEndObject();
     }
 }

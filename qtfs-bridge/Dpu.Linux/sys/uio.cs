@@ -3,12 +3,15 @@ using System.Runtime.InteropServices;
 
 namespace Dpu.Linux;
 
-/// <summary>Flags of pwritev2(2), for one write.</summary>
+/// <summary>Flags of preadv2(2) and pwritev2(2), for one call.</summary>
 [CConstants("sys/uio.h")]
 public static class uio
 {
     public const int RWF_DSYNC = 2;
     public const int RWF_SYNC = 4;
+
+    /// <summary>Does not wait, whatever the open file description says; EAGAIN instead.</summary>
+    public const int RWF_NOWAIT = 8;
 
     /// <summary>Appends, whatever the offset says.</summary>
     public const int RWF_APPEND = 16;
@@ -35,6 +38,10 @@ public static unsafe partial class LibC
 
     [LibraryImport(Library)]
     public static partial nint pwritev(int fd, iovec* pieces, int count, long offset);
+
+    /// <summary>preadv2(2), Linux 4.6; <paramref name="flags"/> are of <see cref="uio"/>, an <paramref name="offset"/> of -1 is the file's own.</summary>
+    [LibraryImport(Library)]
+    public static partial nint preadv2(int fd, iovec* pieces, int count, long offset, int flags);
 
     /// <summary>pwritev2(2), Linux 4.6; <paramref name="flags"/> are of <see cref="uio"/>.</summary>
     [LibraryImport(Library)]

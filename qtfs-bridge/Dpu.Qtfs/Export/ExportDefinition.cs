@@ -39,6 +39,12 @@ public sealed record ExportDefinition
     /// <summary>FIFOs whose bytes may cross; none by default.</summary>
     public FifoRules Fifos { get; init; } = FifoRules.None;
 
+    /// <summary>Names of tap and tun interfaces of the host that the peers' programs may have by passing one of the same name; none by default.</summary>
+    public StrictPaths Interfaces { get; init; } = StrictPaths.None;
+
+    /// <summary>Those of them that are made where they are not there.</summary>
+    public StrictPaths MadeInterfaces { get; init; } = StrictPaths.None;
+
     /// <summary>Whether it is the host's procfs, into which a peer may put its own processes.</summary>
     public bool Processes { get; init; }
 
@@ -60,7 +66,8 @@ public sealed record ExportDefinition
         Cacheable,
         Strict,
         Connectable.IsEmpty && Bindable.IsEmpty ? Processes : $"{Processes}\n{Connectable}{(Bindable.IsEmpty ? "" : "\nbind\n")}{Bindable}",
-        Fifos.IsEmpty ? "" : $"fifos\n{Fifos}").TrimEnd('\n'))));
+        Fifos.IsEmpty ? "" : $"fifos\n{Fifos}",
+        Interfaces.IsEmpty ? "" : $"interfaces\n{Interfaces}\nmade\n{MadeInterfaces}").TrimEnd('\n'))));
 
     /// <summary>Whether a peer that asks for <paramref name="reference"/> means this export: by its name or its path.</summary>
     public bool Matches(string reference) =>

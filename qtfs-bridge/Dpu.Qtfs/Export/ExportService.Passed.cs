@@ -62,6 +62,16 @@ public sealed class PassedFiles
     /// <summary>The mount's number in the session.</summary>
     public ulong MountId => _mount.Id;
 
+    /// <summary>The export's name, for people.</summary>
+    public string ExportName => _mount.Export.Name;
+
+    /// <summary>Whether a program may have an interface of this machine that is made for it; null where not even one that there is.</summary>
+    public bool? MayHave(string interfaceName)
+    {
+        ReadOnlySpan<byte> name = System.Text.Encoding.ASCII.GetBytes(interfaceName);
+        return !_mount.Export.Interfaces.Match(name) ? null : _mount.Export.MadeInterfaces.Match(name);
+    }
+
     /// <summary>Takes what breaks a relay off at the mount's end; false where that has come.</summary>
     public bool TryJoin(IDisposable relay) => _mount.TryJoin(relay);
 

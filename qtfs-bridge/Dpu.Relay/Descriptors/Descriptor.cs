@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text;
 using Dpu.Linux;
+using Dpu.Relay.Terminals;
 using Microsoft.Win32.SafeHandles;
 
 namespace Dpu.Relay.Descriptors;
@@ -33,6 +34,16 @@ public static unsafe class Descriptor
     public static bool TryMakePair(PassedDescriptor what, out SafeFileHandle? program, out SafeFileHandle? relays)
     {
         (program, relays) = (null, null);
+        if (what.Kind == DescriptorKind.Counter)
+        {
+            return TryMakeCounter(what.Flags, out program, out relays);
+        }
+
+        if (what.IsTerminal)
+        {
+            return TryMakeTerminal(what, out program, out relays);
+        }
+
         int* ends = stackalloc int[2];
         int wait = (what.Flags & DescriptorFlags.NonBlock) != 0 ? fcntl.O_NONBLOCK : 0;
         bool reads = what.Kind == DescriptorKind.PipeToRead;
@@ -57,6 +68,32 @@ public static unsafe class Descriptor
         }
 
         return LibC.SetNonBlocking(relays) >= 0;
+    }
+
+    // One counter for both: what it has nobody can look at otherwise.
+    private static bool TryMakeCounter(DescriptorFlags flags, out SafeFileHandle? program, out SafeFileHandle? relays)
+    {
+        int made = LibC.Result(LibC.eventfd(0, eventfd_h.EFD_CLOEXEC | ((flags & DescriptorFlags.NonBlock) != 0 ? eventfd_h.EFD_NONBLOCK : 0) | ((flags & DescriptorFlags.Semaphore) != 0 ? eventfd_h.EFD_SEMAPHORE : 0)));
+        int copy = made < 0 ? made : LibC.Result(LibC.fcntl_int(made, fcntl.F_DUPFD_CLOEXEC, 0));
+        program = made < 0 ? null : new SafeFileHandle(made, ownsHandle: true);
+        relays = copy < 0 ? null : new SafeFileHandle(copy, ownsHandle: true);
+        if (relays is null)
+        {
+            program?.Dispose();
+        }
+
+        return relays is not null;
+    }
+
+    private static bool TryMakeTerminal(PassedDescriptor what, out SafeFileHandle? program, out SafeFileHandle? relays)
+    {
+        int wait = (what.Flags & DescriptorFlags.NonBlock) != 0 ? fcntl.O_NONBLOCK : 0;
+        bool isMaster = what.Kind == DescriptorKind.TerminalMaster;
+        int access = (int)what.Flags & fcntl.O_ACCMODE;
+        SafeFileHandle? master = PseudoTerminal.TryOpen(
+            isMaster ? wait : fcntl.O_NONBLOCK, isMaster ? fcntl.O_RDWR | fcntl.O_NONBLOCK : access | wait, TerminalSettings.Read(what.Settings.Span), out SafeFileHandle? slave, out _);
+        (program, relays) = isMaster ? (master, slave) : (slave, master);
+        return master is not null;
     }
 
     /// <summary>What a relay's own end of such a thing is, where the program's is of that kind.</summary>

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Dpu.Linux;
+using Dpu.Relay.Terminals;
 
 namespace Dpu.Relay.Descriptors;
 
@@ -11,9 +12,6 @@ namespace Dpu.Relay.Descriptors;
 public static unsafe class DescriptorClassifier
 {
     private const uint MemoryMajor = HarmlessDevice.Major;
-    private const uint TerminalMajor = 5;
-    private const uint FirstPtyMajor = 136;
-    private const uint LastPtyMajor = 143;
     private const uint MiscMajor = 10;
     private const uint TunMinor = 200;
 
@@ -53,7 +51,7 @@ public static unsafe class DescriptorClassifier
             case stat.S_IFSOCK when !path:
                 return Socket(descriptor, flags, out reason);
             case stat.S_IFCHR when !path:
-                return Device(status, flags, out reason);
+                return Device(descriptor, status, flags, out reason);
             case 0 when TryCounter(descriptor, flags, out PassedDescriptor? counter):
                 return counter!;
             default:
@@ -95,7 +93,7 @@ public static unsafe class DescriptorClassifier
         return reason.Length > 0 ? PassedDescriptor.Refused : new PassedDescriptor(listens ? DescriptorKind.Listener : DescriptorKind.Socket, flags);
     }
 
-    private static PassedDescriptor Device(in statx status, DescriptorFlags flags, out string reason)
+    private static PassedDescriptor Device(int descriptor, in statx status, DescriptorFlags flags, out string reason)
     {
         reason = "";
         (uint major, uint minor) = (status.stx_rdev_major, status.stx_rdev_minor);
@@ -104,25 +102,35 @@ public static unsafe class DescriptorClassifier
             return new PassedDescriptor(DescriptorKind.Device, flags) { Value = minor };
         }
 
-        reason = (major, minor) switch
+        if ((major, minor) == (MiscMajor, TunMinor))
         {
-            (TerminalMajor, _) or ( >= FirstPtyMajor and <= LastPtyMajor, _) => "it is a terminal, and terminals do not cross; join it with a socket or pipes on its own side",
-            (MiscMajor, TunMinor) => "it is a tap or tun interface, whose packets are this machine's; make an interface of that name on the other side",
-            _ => $"it is a device ({major}:{minor}), which the other machine does not have; open it there by its path",
-        };
+            return NetworkInterface.TryRead(descriptor, flags, out reason) ?? PassedDescriptor.Refused;
+        }
+
+        using var borrowed = new Microsoft.Win32.SafeHandles.SafeFileHandle(descriptor, ownsHandle: false);
+        if (IsTerminal(major) && TerminalSettings.Of(borrowed) is { } settings)
+        {
+            DescriptorKind kind = PseudoTerminal.IsMaster(descriptor) ? DescriptorKind.TerminalMaster : DescriptorKind.Terminal;
+            return new PassedDescriptor(kind, (flags & (DescriptorFlags.NonBlock | DescriptorFlags.WriteOnly | DescriptorFlags.ReadWrite)) | DescriptorFlags.Messages) { Settings = settings.Write() };
+        }
+
+        reason = $"it is a device ({major}:{minor}), which the other machine does not have; open it there by its path";
         return PassedDescriptor.Refused;
     }
+
+    // Virtual and serial consoles, /dev/ptmx and its like, slaves, and those of USB, of arm64 boards and of hypervisors (devices.txt). Others are not asked:
+    // the same request is another one of theirs.
+    private static bool IsTerminal(uint major) => major is 4 or 5 or (>= 136 and <= 143) or 166 or 188 or 204 or 229;
 
     private static bool TryCounter(int descriptor, DescriptorFlags flags, out PassedDescriptor? counter)
     {
         counter = null;
-        if (LinkOf(descriptor) != "anon_inode:[eventfd]")
+        if (LinkOf(descriptor) != EventCounter.Link)
         {
             return false;
         }
 
-        (long count, bool semaphore) = EventCounter.Look(descriptor);
-        counter = new PassedDescriptor(DescriptorKind.Counter, (flags & DescriptorFlags.NonBlock) | (semaphore ? DescriptorFlags.Semaphore : 0)) { Value = count };
+        counter = new PassedDescriptor(DescriptorKind.Counter, (flags & DescriptorFlags.NonBlock) | DescriptorFlags.Messages | (EventCounter.Look(descriptor).Semaphore ? DescriptorFlags.Semaphore : 0));
         return true;
     }
 

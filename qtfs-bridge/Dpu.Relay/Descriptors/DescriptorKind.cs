@@ -26,6 +26,18 @@ public enum DescriptorKind : byte
 
     /// <summary>A counter of eventfd(2).</summary>
     Counter = 7,
+
+    /// <summary>The slave of a pseudoterminal, or another terminal.</summary>
+    Terminal = 8,
+
+    /// <summary>The master of a pseudoterminal.</summary>
+    TerminalMaster = 9,
+
+    /// <summary>A terminal that crosses already, which its token names: the same one there, opened once more.</summary>
+    SameTerminal = 10,
+
+    /// <summary>A tap or tun interface: the one of the same name there.</summary>
+    Interface = 11,
 }
 
 /// <summary>Flags of an open descriptor, by numbers that do not depend on the machine.</summary>
@@ -62,7 +74,7 @@ public enum DescriptorFlags : ushort
     /// <summary>EFD_SEMAPHORE.</summary>
     Semaphore = 256,
 
-    /// <summary>A socket that keeps messages apart (SOCK_SEQPACKET).</summary>
+    /// <summary>What it is joined by keeps messages apart: a socket (SOCK_SEQPACKET), a counter, a terminal.</summary>
     Messages = 512,
 
     /// <summary>All of them.</summary>

@@ -6,7 +6,7 @@ namespace Dpu.Relay.Descriptors;
 
 /// <summary>
 /// The content of a <see cref="Wire.RelayFrameKind.Rights"/> frame: the descriptors that come beside the first byte of the next data.
-/// A 32-bit count, and for each a kind (8 bits), a zero, flags (16), the name's length (32), value, mount and node (64 each), and the name;
+/// A 32-bit count, and for each a kind (8 bits), a zero, flags (16), the name's length (32), value, mount and node (64 each), and the name, to which a terminal's settings belong;
 /// all little-endian. Pure.
 /// </summary>
 internal static class DescriptorList
@@ -22,19 +22,20 @@ internal static class DescriptorList
     /// <summary>Writes it.</summary>
     public static byte[] Write(IReadOnlyList<PassedDescriptor> descriptors)
     {
-        byte[] content = new byte[sizeof(uint) + descriptors.Sum(one => EntrySize + one.Name.Length)];
+        byte[] content = new byte[sizeof(uint) + descriptors.Sum(one => EntrySize + one.Name.Length + one.Settings.Length)];
         BinaryPrimitives.WriteInt32LittleEndian(content, descriptors.Count);
         Span<byte> room = content.AsSpan(sizeof(uint));
         foreach (PassedDescriptor one in descriptors)
         {
             room[0] = (byte)one.Kind;
             BinaryPrimitives.WriteUInt16LittleEndian(room[2..], (ushort)one.Flags);
-            BinaryPrimitives.WriteInt32LittleEndian(room[4..], one.Name.Length);
+            BinaryPrimitives.WriteInt32LittleEndian(room[4..], one.Name.Length + one.Settings.Length);
             BinaryPrimitives.WriteInt64LittleEndian(room[8..], one.Value);
             BinaryPrimitives.WriteUInt64LittleEndian(room[16..], one.Mount);
             BinaryPrimitives.WriteUInt64LittleEndian(room[24..], one.Node);
             one.Name.Span.CopyTo(room[EntrySize..]);
-            room = room[(EntrySize + one.Name.Length)..];
+            one.Settings.Span.CopyTo(room[(EntrySize + one.Name.Length)..]);
+            room = room[(EntrySize + one.Name.Length + one.Settings.Length)..];
         }
 
         return content;
@@ -60,12 +61,15 @@ internal static class DescriptorList
                 return false;
             }
 
+            // Behind the token of a terminal are its settings.
+            int name = (DescriptorKind)content[0] is DescriptorKind.Terminal or DescriptorKind.TerminalMaster ? Math.Min((int)length, PassedDescriptor.TokenSize) : (int)length;
             read[i] = new PassedDescriptor((DescriptorKind)content[0], (DescriptorFlags)BinaryPrimitives.ReadUInt16LittleEndian(content[2..]))
             {
                 Value = BinaryPrimitives.ReadInt64LittleEndian(content[8..]),
                 Mount = BinaryPrimitives.ReadUInt64LittleEndian(content[16..]),
                 Node = BinaryPrimitives.ReadUInt64LittleEndian(content[24..]),
-                Name = content.Slice(EntrySize, (int)length).ToArray(),
+                Name = content.Slice(EntrySize, name).ToArray(),
+                Settings = content[(EntrySize + name)..(EntrySize + (int)length)].ToArray(),
             };
             if (content[1] != 0 || !IsSound(read[i]))
             {
@@ -92,7 +96,9 @@ internal static class DescriptorList
             DescriptorKind.Refused => name.IsEmpty,
             DescriptorKind.File => one.Value >= 0 && !name.Contains((byte)0) && (one.Node == 0 || name.IsEmpty),
             DescriptorKind.Device => name.IsEmpty && HarmlessDevice.PathOf(one.Value) is not null,
-            _ => one.IsRelayed && name.Length == PassedDescriptor.TokenSize,
+            DescriptorKind.Interface => NetworkInterface.IsSound(one),
+            DescriptorKind.SameTerminal => name.Length == PassedDescriptor.TokenSize,
+            _ => one.IsRelayed && name.Length == PassedDescriptor.TokenSize && one.Settings.Length is 0 or Terminals.TerminalSettings.Size,
         };
     }
 }

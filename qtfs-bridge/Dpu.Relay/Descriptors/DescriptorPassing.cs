@@ -1,4 +1,6 @@
+using System.Text;
 using Dpu.Linux;
+using Dpu.Relay.Terminals;
 using Microsoft.Extensions.Logging;
 using Microsoft.Win32.SafeHandles;
 
@@ -55,6 +57,14 @@ public abstract class DescriptorPassing(RelayHub hub, DialThreads workers, strin
         }
     }
 
+    /// <summary>The other end, as its tokens are kept.</summary>
+    protected abstract string Origin { get; }
+
+    /// <summary>What the other end's programs may have of an interface of this machine.</summary>
+    /// <param name="name">The interface.</param>
+    /// <param name="rule">Where it would be permitted, for people.</param>
+    protected abstract InterfaceRight RightTo(string name, out string rule);
+
     /// <summary>Says which file of which mount a descriptor is; false where it is none that the other end has.</summary>
     /// <param name="descriptor">It; the caller's.</param>
     /// <param name="file">Its kind and flags; gets the mount, and its node or path there.</param>
@@ -80,9 +90,16 @@ public abstract class DescriptorPassing(RelayHub hub, DialThreads workers, strin
         bool taken = false;
         try
         {
+            string? terminal = what.IsTerminal ? TerminalTable.IdentityOf(descriptor) : null;
             if (what.Kind == DescriptorKind.File && !TryRefer(descriptor, ref what, out reason))
             {
                 what = PassedDescriptor.Refused;
+            }
+            else if (terminal is not null && hub.Terminals.TokenOf(Origin, terminal) is { } token)
+            {
+                bool isMaster = what.Kind == DescriptorKind.TerminalMaster;
+                reason = isMaster ? "it is the master of a terminal that crosses to there already; close it there before it is passed again" : "";
+                what = isMaster ? PassedDescriptor.Refused : new PassedDescriptor(DescriptorKind.SameTerminal, what.Flags) { Name = token };
             }
             else if (what.IsRelayed)
             {
@@ -91,6 +108,10 @@ public abstract class DescriptorPassing(RelayHub hub, DialThreads workers, strin
                 if (end is null || !TryGive(end, ref what, out reason))
                 {
                     what = PassedDescriptor.Refused;
+                }
+                else if (terminal is not null)
+                {
+                    hub.Terminals.Give(Origin, terminal, what.Name.ToArray());
                 }
             }
         }
@@ -125,6 +146,8 @@ public abstract class DescriptorPassing(RelayHub hub, DialThreads workers, strin
             {
                 DescriptorKind.Refused => null,
                 DescriptorKind.File => TryOpen(what, out reason),
+                DescriptorKind.SameTerminal => hub.Terminals.TryOpenAgain(Origin, what.Name.Span, Descriptor.OpenFlags(what.Flags), out reason),
+                DescriptorKind.Interface => TryOpenInterface(what, out reason),
                 DescriptorKind.Device => Descriptor.TryOpen(HarmlessDevice.PathOf(what.Value)!, Descriptor.OpenFlags(what.Flags), out reason),
                 _ => TryTake(what, out reason),
             };
@@ -147,20 +170,27 @@ public abstract class DescriptorPassing(RelayHub hub, DialThreads workers, strin
         }
     }
 
-    // Whether it waits is told by the open file description, which programs here still have: a pipe is opened anew.
+    private SafeFileHandle? TryOpenInterface(PassedDescriptor what, out string reason)
+    {
+        InterfaceRight right = RightTo(Encoding.ASCII.GetString(what.Name.Span), out string rule);
+        return NetworkInterface.TryOpen(what, right, rule, out reason);
+    }
+
+    // Whether it waits is told by the open file description, which programs here still have: a pipe and a terminal are opened anew. A counter and
+    // the master of a terminal cannot be.
     private static SafeFileHandle? Own(int descriptor, PassedDescriptor what, out string reason)
     {
         var given = new SafeFileHandle(descriptor, ownsHandle: true);
         reason = "";
-        if (what.Kind is not (DescriptorKind.PipeToRead or DescriptorKind.PipeToWrite))
+        if (what.Kind is not (DescriptorKind.PipeToRead or DescriptorKind.PipeToWrite or DescriptorKind.Terminal))
         {
             return given;
         }
 
-        int access = what.Kind == DescriptorKind.PipeToRead ? fcntl.O_RDONLY : fcntl.O_WRONLY;
+        int access = what.Kind == DescriptorKind.PipeToRead ? fcntl.O_RDONLY : what.Kind == DescriptorKind.PipeToWrite ? fcntl.O_WRONLY : (int)what.Flags & fcntl.O_ACCMODE;
         SafeFileHandle? again = Descriptor.TryOpenAgain(given, access | fcntl.O_NONBLOCK, out reason);
         given.Dispose();
-        reason = again is null ? $"the pipe cannot be opened again: {reason}" : reason;
+        reason = again is null ? $"the {(what.Kind == DescriptorKind.Terminal ? "terminal" : "pipe")} cannot be opened again: {reason}" : reason;
         return again;
     }
 }

@@ -109,6 +109,44 @@ internal sealed class SocatTarget(string name, string store) : SocketTarget(name
         socat = RunningProgram.Start("socat", ["-b", "131072", $"UNIX-LISTEN:{Address},fork,backlog=4096", $"UNIX-CONNECT:{Served}"]);
 }
 
+/// <summary>ssh -L from one unix socket to the other, by a daemon of its own on the loopback interface: encrypted and authenticated.</summary>
+internal sealed class SshTarget(string name, string store) : SocketTarget(name, store)
+{
+    private PrivateSshd? daemon;
+    private RunningProgram? client;
+
+    public override string Address => Path.Combine(Folder, "x.sock");
+
+    public override int IdleConnections => 100;
+
+    private protected override string Served => Path.Combine(Folder, "served.sock");
+
+    // The daemon has a process for the connection, which carries all.
+    private protected override IEnumerable<int> Processes =>
+        [client!.Id, .. ExternalProgram.Run("pgrep", ["-P", daemon!.Daemon.Id.ToString(CultureInfo.InvariantCulture)], StartLimit).Output
+            .Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => int.Parse(line, CultureInfo.InvariantCulture))];
+
+    public override void Abort()
+    {
+        client?.Kill();
+        daemon?.Daemon.Kill();
+        base.Abort();
+    }
+
+    public override void Dispose()
+    {
+        client?.Dispose();
+        daemon?.Dispose();
+        base.Dispose();
+    }
+
+    private protected override void StartForwarder()
+    {
+        daemon = PrivateSshd.Start(Folder, StartLimit);
+        client = RunningProgram.Start(Requires.Tool("ssh"), [.. daemon.ClientOptions, "-o", "ExitOnForwardFailure=yes", "-p", daemon.Port, "-N", "-L", $"{Address}:{Served}", "127.0.0.1"]);
+    }
+}
+
 /// <summary>Our daemons: the program listens on the host and is reached through the mount, or listens below the mount and is reached on the host.</summary>
 internal sealed class RelayTarget(string name, string store, bool tls = false, bool bound = false) : SocketTarget(name, store)
 {

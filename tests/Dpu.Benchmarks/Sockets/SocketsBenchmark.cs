@@ -5,18 +5,22 @@ using Dpu.Benchmarks.Targets;
 
 namespace Dpu.Benchmarks.Sockets;
 
-/// <summary><c>bench sockets</c>: unix sockets through the link, beside none and beside socat, against their bars.</summary>
+/// <summary><c>bench sockets</c>: unix sockets through the link, beside none, socat and ssh, against their bars.</summary>
 internal sealed class SocketsBenchmark : IBenchmark
 {
     private const string Direct = "direct";
     private const string Socat = "socat";
+    private const string Ssh = "ssh -L";
     private const string Ours = "connect";
     private const string Bound = "bind";
     private const string Tls = "connect, tls";
     private const string Unix = "unix sockets, link on a unix socket";
 
+    private const string Encrypted = "unix sockets, link over TLS";
+
     private static readonly Bar[] Bars =
     [
+        new(Encrypted, SocketWorks.RoundTrip, Tls, Ssh, 0.7),
         new(Unix, SocketWorks.RoundTrip, Ours, Socat, 1.0, 0.6),
         new(Unix, SocketWorks.RoundTrip, Bound, Socat, 1.0, 0.6),
         new(Unix, SocketWorks.Throughput, Ours, Socat, 1.0, 2),
@@ -28,7 +32,7 @@ internal sealed class SocketsBenchmark : IBenchmark
 
     public string Name => "sockets";
 
-    public string Question => "what does a unix socket through the link cost, beside a direct one and socat?";
+    public string Question => "what does a unix socket through the link cost, beside a direct one, socat and ssh?";
 
     public int Run(BenchmarkOptions options)
     {
@@ -36,7 +40,7 @@ internal sealed class SocketsBenchmark : IBenchmark
         string store = workspace.Folder;
         SocketTarget[] all =
         [
-            new DirectTarget(Direct, store), new SocatTarget(Socat, store), new RelayTarget(Ours, store), new RelayTarget(Bound, store, bound: true),
+            new DirectTarget(Direct, store), new SocatTarget(Socat, store), new SshTarget(Ssh, store), new RelayTarget(Ours, store), new RelayTarget(Bound, store, bound: true),
             new RelayTarget(Tls, store, tls: true),
         ];
         SocketTarget[] chosen = [.. all.Where(target => options.Targets.Count == 0 || options.Targets.Contains(target.Name))];

@@ -1,5 +1,6 @@
 using Dpu.Linux;
 using Dpu.Relay.Descriptors;
+using Dpu.Relay.Terminals;
 using Microsoft.Win32.SafeHandles;
 
 namespace Dpu.Relay.Tests.Descriptors;
@@ -24,7 +25,12 @@ public sealed class DescriptorClassifierTests
         Assert.AreEqual(DescriptorKind.File, Kind(Descriptor.TryOpen("/", fcntl.O_RDONLY, out _)!, out PassedDescriptor directory));
         Assert.IsTrue(directory.Flags.HasFlag(DescriptorFlags.Directory));
         Assert.AreEqual(DescriptorKind.Counter, Kind(new SafeFileHandle(LibC.eventfd(5, eventfd_h.EFD_SEMAPHORE | eventfd_h.EFD_CLOEXEC), true), out PassedDescriptor counter));
-        Assert.AreEqual((5, DescriptorFlags.Semaphore), ((int)counter.Value, counter.Flags));
+        Assert.AreEqual(DescriptorFlags.Semaphore | DescriptorFlags.Messages, counter.Flags);
+        SafeFileHandle master = PseudoTerminal.TryOpen(0, fcntl.O_WRONLY, null, out SafeFileHandle? slave, out _)!;
+        Assert.AreEqual(DescriptorKind.Terminal, Kind(slave!, out PassedDescriptor terminal));
+        Assert.AreEqual(DescriptorFlags.WriteOnly | DescriptorFlags.Messages, terminal.Flags);
+        Assert.AreEqual(TerminalSettings.Size, terminal.Settings.Length);
+        Assert.AreEqual(DescriptorKind.TerminalMaster, Kind(master, out _));
     }
 
     [TestMethod]

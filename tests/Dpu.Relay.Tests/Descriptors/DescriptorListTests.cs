@@ -14,6 +14,10 @@ public sealed class DescriptorListTests
         new(DescriptorKind.File, DescriptorFlags.Directory) { Mount = 3, Name = "a/b"u8.ToArray() },
         new(DescriptorKind.PipeToWrite, DescriptorFlags.WriteOnly) { Name = new byte[PassedDescriptor.TokenSize] },
         new(DescriptorKind.Device, DescriptorFlags.ReadWrite) { Value = 3 },
+        new(DescriptorKind.Terminal, DescriptorFlags.ReadWrite | DescriptorFlags.Messages) { Name = new byte[PassedDescriptor.TokenSize], Settings = new byte[Dpu.Relay.Terminals.TerminalSettings.Size] },
+        new(DescriptorKind.TerminalMaster, DescriptorFlags.ReadWrite) { Name = new byte[PassedDescriptor.TokenSize] },
+        new(DescriptorKind.SameTerminal, DescriptorFlags.WriteOnly) { Name = new byte[PassedDescriptor.TokenSize] },
+        new(DescriptorKind.Interface, DescriptorFlags.ReadWrite) { Value = 0x5002 | (12L << 32), Name = "vnet0"u8.ToArray() },
     ];
 
     [TestMethod]
@@ -24,7 +28,8 @@ public sealed class DescriptorListTests
         Assert.HasCount(Sound.Length, read);
         for (int i = 0; i < read.Length; i++)
         {
-            Assert.AreEqual(Sound[i] with { Name = default }, read[i] with { Name = default });
+            Assert.AreEqual(Sound[i] with { Name = default, Settings = default }, read[i] with { Name = default, Settings = default });
+            CollectionAssert.AreEqual(Sound[i].Settings.ToArray(), read[i].Settings.ToArray());
             CollectionAssert.AreEqual(Sound[i].Name.ToArray(), read[i].Name.ToArray());
         }
     }
@@ -70,6 +75,12 @@ public sealed class DescriptorListTests
         PassedDescriptor[] bad =
         [
             new(DescriptorKind.File, DescriptorFlags.None) { Value = -1 },
+            new(DescriptorKind.Terminal, DescriptorFlags.ReadWrite) { Name = new byte[PassedDescriptor.TokenSize], Settings = new byte[7] },
+            new(DescriptorKind.Interface, DescriptorFlags.ReadWrite) { Value = 0x5002, Name = "../x"u8.ToArray() },
+            new(DescriptorKind.Interface, DescriptorFlags.ReadWrite) { Value = 0x5002, Name = "tap%d"u8.ToArray() },
+            new(DescriptorKind.Interface, DescriptorFlags.ReadWrite) { Value = 0x5002, Name = "a-name-of-16-byte"u8.ToArray() },
+            new(DescriptorKind.Interface, DescriptorFlags.ReadWrite) { Value = 0x0802, Name = "vnet0"u8.ToArray() },
+            new(DescriptorKind.Interface, DescriptorFlags.ReadWrite) { Value = 3, Name = "vnet0"u8.ToArray() },
             new(DescriptorKind.File, DescriptorFlags.None) { Name = "a\0b"u8.ToArray() },
             new(DescriptorKind.File, DescriptorFlags.None) { Node = 4, Name = "a"u8.ToArray() },
             new(DescriptorKind.File, DescriptorFlags.WriteOnly | DescriptorFlags.ReadWrite),
