@@ -54,6 +54,30 @@ public sealed class ReconcileTests
         StringAssert.Contains(error, "read only");
     }
 
+    [TestMethod, TestCategory("root")]
+    public void FiltersOfAnInterface_AreReadThroughRtnetlink_AndTheirPlacesAreChecked()
+    {
+        Requires.Root();
+        using TemporaryDirectory folder = new();
+        string desired = folder.WriteFile("a.txt", Desired), dpuctl = Repository.Program("Dpu.Ctl", "dpuctl");
+        ProgramResult result = ExternalProgram.Run(
+            "unshare",
+            [
+                "-n", "sh", "-c",
+                $"ip link add v0 type veth peer name v1; tc qdisc add dev v0 clsact; tc filter add dev v0 egress pref 9 protocol all u32 match u32 0 0 action mirred egress mirror dev v0; {dpuctl} reconcile --desired {desired} --actual tc:v0:egress --tc-port 2=v1 --tc-port 3=v0 --confirm 1",
+            ],
+            TimeSpan.FromSeconds(30));
+        Assert.AreEqual((2, ""), (result.ExitCode, result.Error), result.Output);
+        StringAssert.Contains(result.Output, "# foreign: u32 filter, chain 0 pref 9 handle 0x80000800: only flower can be kept\n");
+        StringAssert.Contains(result.Output, "2 differences: 2 missing, 1 foreign; 0 flows agree;");
+        StringAssert.Contains(result.Output, "tc:v0:egress has 1");
+        (int code, _, string error) = CtlFixture.RunAlone("reconcile", "--desired", desired, "--actual", "tc:v0:sideways");
+        Assert.AreEqual(1, code);
+        StringAssert.Contains(error, "allowed is tc:DEV[:egress] or block:N");
+        StringAssert.Contains(CtlFixture.RunAlone("reconcile", "--desired", desired, "--actual", "tc:nowhere").Item3, "there is no interface nowhere");
+        StringAssert.Contains(CtlFixture.RunAlone("reconcile", "--desired", desired, "--actual", "tc:lo", "--tc-port", "x").Item3, "--tc-port 'x' is no port and interface");
+    }
+
     [TestMethod, TestCategory("unit")]
     public void Json_OfTwoDumps_IsAnObjectALineFromAVersionToASummary()
     {

@@ -97,7 +97,7 @@ internal static class ReconcileCommand
     {
         ReconcileOptions options = new();
         var file = new Argument<string>("FILE") { Description = "A plan" };
-        var command = new Command("apply", "Carry out a plan, if what it is about is still as it was") { file, options.Actual, options.AllowGap, options.Force };
+        var command = new Command("apply", "Carry out a plan, if what it is about is still as it was") { file, options.Actual, options.Ports, options.AllowGap, options.Force };
         Set(runner, command, async (context, cancellation) =>
         {
             IFlowTarget target = options.Target(context, options.Actual);

@@ -83,8 +83,8 @@ public sealed class CarriedCounters
 
     internal void Carry(ulong from, ulong to, ulong packets, ulong bytes)
     {
-        (ulong Packets, ulong Bytes) before = Of(from), there = Of(to);
-        _carried[to] = (there.Packets + before.Packets + packets, there.Bytes + before.Bytes + bytes);
+        (ulong Packets, ulong Bytes) before = Of(from), there = from == to ? default : Of(to);
         _carried.Remove(from);
+        _carried[to] = (there.Packets + before.Packets + packets, there.Bytes + before.Bytes + bytes);
     }
 }

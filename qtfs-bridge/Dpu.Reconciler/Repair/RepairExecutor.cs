@@ -131,7 +131,7 @@ internal sealed class RepairExecutor(IFlowTarget target, ReconcilerOptions optio
         {
             _replacedBy[old] = result.Handle;
         }
-        else if (old != result.Handle)
+        else if (old != result.Handle || result.CountersBeginAnew)
         {
             // Its place was taken, and it cannot be asked any more.
             carried.Carry(old, result.Handle, diff.Actual.PacketsOf(difference.Actual), diff.Actual.BytesOf(difference.Actual));

@@ -125,7 +125,7 @@ public static class HtmlReport
         to.Write("<h2>Flows</h2>\n<table><tr><th>difference</th><th>should be</th><th>is</th><th>packets</th><th>reason</th></tr>\n");
         foreach (Difference difference in diff.Differences.Take(MaxRows))
         {
-            string Cell(FlowSet flows, int flow) => flow < 0 ? "" : Text(OpenFlowText.Format(flows.Definition(flow)));
+            string Cell(FlowSet flows, int flow) => flow < 0 || flows.IsForeign(flow) ? "" : Text(OpenFlowText.Format(flows.Definition(flow)));
             string packets = difference.Actual < 0 ? "" : diff.Actual.PacketsOf(difference.Actual).ToString(CultureInfo.InvariantCulture);
             to.Write($"<tr><td>{difference.Word}</td><td class=\"flow\">{Cell(diff.Desired, difference.Desired)}</td><td class=\"flow\">{Cell(diff.Actual, difference.Actual)}</td><td>{packets}</td><td>{Text(difference.Reason)}</td></tr>\n");
         }

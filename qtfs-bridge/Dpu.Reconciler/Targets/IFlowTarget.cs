@@ -43,7 +43,11 @@ public sealed record TargetChange(FlowDefinition? Flow, ulong Handle = 0, FlowDe
 /// <param name="Status">Whether it is done.</param>
 /// <param name="Handle">The target's name of what went in; 0 where it has none.</param>
 /// <param name="Reason">Why not; empty where it is done.</param>
-public readonly record struct ChangeResult(ChangeStatus Status, ulong Handle = 0, string Reason = "");
+public readonly record struct ChangeResult(ChangeStatus Status, ulong Handle = 0, string Reason = "")
+{
+    /// <summary>The flow kept its name, and counts from 0 on.</summary>
+    public bool CountersBeginAnew { get; init; }
+}
 
 /// <summary>A place where flows are. One caller at a time.</summary>
 public interface IFlowTarget
