@@ -34,6 +34,9 @@ public sealed class FlowReconciler
         _bucket = new TokenBucket(_options.ChangesPerSecond, _time);
     }
 
+    /// <summary>What reports call the sides.</summary>
+    public (string Desired, string Actual) Names => (_desired.Name, _actual.Name);
+
     /// <summary>Counters of flows that were replaced.</summary>
     public CarriedCounters Carried { get; } = new();
 
