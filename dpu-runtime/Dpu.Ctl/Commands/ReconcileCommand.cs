@@ -38,6 +38,8 @@ internal static class ReconcileCommand
         options.AddTo(command, forPlanOnly: false);
         command.Add(Plan(runner));
         command.Add(Apply(runner));
+        command.Add(PairCommands.List((child, action) => Set(runner, child, action)));
+        command.Add(PairCommands.Run((child, action) => Set(runner, child, action)));
         command.Add(HistoryCommands.Build((child, action) => Set(runner, child, action)));
         Set(runner, command, async (context, cancellation) =>
         {

@@ -11,7 +11,7 @@ namespace Dpu.Ctl.Commands;
 /// <summary>The options of <c>dpuctl reconcile</c>, and what they mean.</summary>
 internal sealed class ReconcileOptions
 {
-    private const string Kinds = "a FILE with a dump (- for standard input), runtime, bridge:NAME, datapath:SOCKET, or tc:DEV";
+    public const string Kinds = "a FILE with a dump (- for standard input), runtime, bridge:NAME, datapath:SOCKET, or tc:DEV";
     private readonly Option<string?> _desired = new("--desired") { Description = $"What should be: {Kinds}", HelpName = "TARGET" };
     private readonly Option<string?> _owner = new("--owner") { Description = "Only flows whose cookie has these bits are ours, as 0x10/0xf0; others are foreign", HelpName = "COOKIE/MASK" };
     private readonly Option<bool> _offload = new("--expect-offload") { Description = "A flow that is not in hardware is a difference" };

@@ -9,6 +9,7 @@ namespace Dpu.Hosting.Configuration;
 /// <param name="Hosts">The hosts to connect to.</param>
 /// <param name="Mounts">What to mount of them.</param>
 /// <param name="Forwards">Addresses of sockets that are forwarded outside of mounts.</param>
+/// <param name="Reconcile">Flows that are kept in step.</param>
 /// <param name="SlowRequest">From when on a request of a mount is logged as slow; zero for never.</param>
 /// <param name="Control">The control interface.</param>
 /// <param name="Keeper">What holds what must outlive the daemon.</param>
@@ -20,6 +21,7 @@ public sealed record RuntimeConfiguration(
     IReadOnlyList<HostConfiguration> Hosts,
     IReadOnlyList<MountConfiguration> Mounts,
     IReadOnlyList<ForwardConfiguration> Forwards,
+    ReconcileConfiguration Reconcile,
     TimeSpan SlowRequest,
     ControlConfiguration Control,
     KeeperConfiguration Keeper,
@@ -62,6 +64,7 @@ public sealed record RuntimeConfiguration(
         Endpoints.ReportDuplicates(reader, "mounts", mounts.Select(m => m.Target));
         List<ForwardConfiguration> forwards = reader.Objects("forwards", r => ForwardConfiguration.Read(r, [.. hosts.Select(h => h.Name)]));
         Endpoints.ReportDuplicates(reader, "forwards", forwards.Select(f => f.Listens));
+        ReconcileConfiguration reconcile = ReconcileConfiguration.Read(reader.Object("reconcile"));
         TimeSpan slowRequest = reader.Duration("slowRequest", DefaultSlowRequest, TimeSpan.Zero, TimeSpan.FromDays(1));
         ControlConfiguration control = ControlConfiguration.Read(
             reader.Object("control"), "/run/dpu/runtime.sock", remote: true, tls is not null);
@@ -69,7 +72,7 @@ public sealed record RuntimeConfiguration(
         MetricsConfiguration? metrics = MetricsConfiguration.Read(reader.Object("metrics"));
         LogConfiguration log = LogConfiguration.Read(reader.Object("log"));
         reader.End();
-        return new(name, tls, hosts, mounts, forwards, slowRequest, control, keeper, metrics, log);
+        return new(name, tls, hosts, mounts, forwards, reconcile, slowRequest, control, keeper, metrics, log);
     }
 
     /// <inheritdoc/>
@@ -104,6 +107,7 @@ public sealed record RuntimeConfiguration(
         }
 
         writer.WriteEndArray();
+        Reconcile.WriteTo(writer);
         writer.WriteString("slowRequest", DurationText.Format(SlowRequest));
         Control.WriteTo(writer, remote: true);
         Keeper.WriteTo(writer);

@@ -140,6 +140,9 @@ public sealed class FlowSet
     /// <summary>Bytes that a flow's target says.</summary>
     public ulong BytesOf(int flow) => this[flow].Bytes;
 
+    /// <summary>Whether hardware executes a flow, as its target says.</summary>
+    public OffloadState OffloadOf(int flow) => this[flow].Offload;
+
     /// <summary>Whether a flow is none that can be kept: what it matches and does is not known here.</summary>
     public bool IsForeign(int flow) => (this[flow].Flags & Record.IsForeign) != 0;
 

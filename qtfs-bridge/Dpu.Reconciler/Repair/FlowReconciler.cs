@@ -111,8 +111,9 @@ public sealed class FlowReconciler
                 await _wait(_options.ConfirmAfter, cancellation).ConfigureAwait(false);
             }
 
-            // Reading is most of the work, and each side is a target of its own.
-            Task<TargetDump> other = Task.Run(() => TargetReader.ReadAsync(_desired, _options, _wait, cancellation), cancellation);
+            // Reading is most of the work, and each side is a target of its own. It may block for long, which the pool's threads must not.
+            Task<TargetDump> other = Task.Factory.StartNew(
+                () => TargetReader.ReadAsync(_desired, _options, _wait, cancellation), cancellation, TaskCreationOptions.LongRunning | TaskCreationOptions.DenyChildAttach, TaskScheduler.Default).Unwrap();
             TargetDump actual = await TargetReader.ReadAsync(_actual, _options, _wait, cancellation).ConfigureAwait(false);
             TargetDump desired = await other.ConfigureAwait(false);
             used = actual.Flows.Count;
