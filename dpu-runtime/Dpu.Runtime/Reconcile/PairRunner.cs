@@ -188,8 +188,12 @@ public sealed class PairRunner : IDisposable
         using CancellationTokenSource limit = new(Configuration.Timeout, _time);
         using CancellationTokenSource both = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token, limit.Token);
         Task pass = Task.Factory.StartNew(() => Pass(both.Token, limit.Token), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
-        Task late = Task.Delay(Configuration.Timeout + _stopLimit, _time, both.Token).ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
-        _ = await Task.WhenAny(pass, late).ConfigureAwait(false);
+        TaskCompletionSource late = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using (both.Token.Register(() => late.TrySetResult()).ConfigureAwait(false))
+        {
+            _ = await Task.WhenAny(pass, late.Task).ConfigureAwait(false);
+        }
+
         if (!pass.IsCompleted)
         {
             try

@@ -158,6 +158,11 @@ public static class FlowDiff
                     int place = _index.First(hash), found = None, twin = None;
                     for (int d = _index.Next(hash, ref place, same); d >= 0; d = _index.Next(hash, ref place, same))
                     {
+                        if (_desired.IsForeign(d))
+                        {
+                            continue;
+                        }
+
                         twin = d;
                         found = found == None && _pairOfDesired[d] == None && Likeness(d, a) >= wanted ? d : found;
                     }

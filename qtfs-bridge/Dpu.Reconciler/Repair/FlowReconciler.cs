@@ -52,6 +52,7 @@ public sealed class FlowReconciler
         long start = _time.GetTimestamp();
         _quarantine.Sweep();
         (DiffResult found, int used) = await FindAsync(cancellation).ConfigureAwait(false);
+        Carried.KeepOnly(found.Actual);
         RepairPlan plan = Plan(found, used, [], _options.MaxDeletes);
         string? refused = !apply || plan.Steps.Count == 0 ? null
             : !_actual.Traits.Writable ? $"{_actual.Name} is read only"

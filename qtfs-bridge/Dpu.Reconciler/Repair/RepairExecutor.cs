@@ -105,8 +105,9 @@ internal sealed class RepairExecutor(IFlowTarget target, ReconcilerOptions optio
         {
             _missing.Add(step.Desired);
             _counts += new RepairCounts(0, 0, 0, 1);
-            if (result.Status != ChangeStatus.Done)
+            if (result.Status is ChangeStatus.Refused or ChangeStatus.Full)
             {
+                // What went meanwhile can be put in as a new flow, in the next round.
                 GivenUp[step.Desired] = result.Reason;
             }
 

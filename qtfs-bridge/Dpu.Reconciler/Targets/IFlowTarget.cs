@@ -9,7 +9,11 @@ namespace Dpu.Reconciler.Targets;
 /// <param name="Cookies">It keeps cookies.</param>
 /// <param name="Timeouts">It keeps time-outs.</param>
 /// <param name="Capacity">Flows that fit; null where nothing is known of a bound.</param>
-public sealed record TargetTraits(bool Writable, bool UniqueKeys, bool Cookies, bool Timeouts, int? Capacity);
+public sealed record TargetTraits(bool Writable, bool UniqueKeys, bool Cookies, bool Timeouts, int? Capacity)
+{
+    /// <summary>Refusals that a target remembers, some 100 bytes each; beyond it all are forgotten.</summary>
+    public const int MaxRefusals = 100_000;
+}
 
 /// <summary>What a target has.</summary>
 /// <param name="Flows">The flows.</param>

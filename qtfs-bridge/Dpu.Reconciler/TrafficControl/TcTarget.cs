@@ -328,8 +328,16 @@ public sealed class TcTarget : IFlowTarget, IDisposable
             : lists.Of(flow.Actions) != lists.Of(actions) ? $"it would do {Dpu.Flows.Text.ActionText.Format(actions)}" : null;
     }
 
-    private void Remember(FlowDefinition flow, string? refusal) =>
+    private void Remember(FlowDefinition flow, string? refusal)
+    {
+        if (_refusals.Count >= TargetTraits.MaxRefusals)
+        {
+            // Of flows that nobody wants any more; those that are wanted are asked for again.
+            _refusals.Clear();
+        }
+
         _ = refusal is null ? _refusals.Remove(KeyOf(flow)) : (_refusals[KeyOf(flow)] = refusal) is null;
+    }
 
     private ChangeResult ResultOf(TargetChange change, NetlinkAnswer answer, TcFilter? made)
     {
