@@ -89,6 +89,42 @@ public sealed class GoldenTests
         Assert.IsGreaterThan(0, flows, "some changes leave a flow");
     }
 
+    [TestMethod, TestCategory("unit")]
+    public void Dumps_OfAKernelWithHardware_AreTheFiltersThatTcMade()
+    {
+        string[] lines = [.. File.ReadAllLines(Repository.PathOf("tests/Dpu.Reconciler.Tests/TrafficControl/Golden/dumps.txt")).Where(line => line[0] != '#')];
+        int turn = Array.IndexOf(lines, "terse");
+        TcFilter[] full = Dump(lines[..turn], terse: false), terse = Dump(lines[(turn + 1)..], terse: true);
+        CollectionAssert.AreEqual(
+            new[]
+            {
+                "cookie=0x1234, table=0, priority=65525,tcp,vlan_tci=0x0000,nw_dst=10.0.0.0/24,tp_dst=80 actions=output:3",
+                "cookie=0x0, table=0, priority=65524,udp6,vlan_tci=0x7064/0xffff,tp_dst=53 actions=pop_vlan",
+                "cookie=0x0, table=0, priority=65523,ip,vlan_tci=0x1007/0x1fff,inner_vlan_tci=0x1008/0x1fff actions=drop",
+                "cookie=0x0, table=5, priority=65522,tcp,vlan_tci=0x0000 actions=set_field:192.0.2.9->ip_dst,set_field:8080->tp_dst,goto_table:6",
+                "cookie=0x0, table=0, priority=65521,tcp,vlan_tci=0x0000,tcp_flags=+syn actions=NORMAL",
+            }.Select(f => OpenFlowText.Format(Samples.Of(f))).Order(StringComparer.Ordinal).ToArray(),
+            full.Where(f => f.Problem is null).Select(f => OpenFlowText.Format(f.Flow)).Order(StringComparer.Ordinal).ToArray());
+        Assert.AreEqual("it has the action 'skbedit', which is not known here", full.Single(f => f.Problem is not null).Problem);
+        OffloadState StateOf(TcFilter filter) => filter.FactsOf(null).Offload;
+        CollectionAssert.AreEqual(
+            new[] { "10 Yes", "11 Yes", "12 Yes", "13 No", "14 No", "15 Yes" }, full.OrderBy(f => f.Preference).Select(f => $"{f.Preference} {StateOf(f)}").ToArray(),
+            "skip_hw, and what the driver does not match");
+        TcCounters counted = full.Single(f => f.Preference == 10).Facts.Counters;
+        Assert.AreEqual((1UL, 100UL, 1UL, 100UL), (counted.Packets, counted.Bytes, counted.HardwarePackets, counted.HardwareBytes), "the driver counts one packet each time that it is asked");
+
+        CollectionAssert.AreEqual(full.Select(f => $"{f.Name:x} {f.Facts.Cookie:x} {f.Flags}").ToArray(), terse.Select(f => $"{f.Name:x} {f.Facts.Cookie:x} {f.Flags}").ToArray());
+        Assert.AreEqual(2UL, terse.Single(f => f.Preference == 10).Facts.Counters.HardwarePackets);
+    }
+
+    private static TcFilter[] Dump(string[] lines, bool terse)
+    {
+        TcPorts ports = new(null);
+        ports.Add(2, "ltc0");
+        ports.Add(3, "ltc1");
+        return [.. lines.Select(line => TcFilter.Read(Convert.FromHexString(line), new TcPlace("ltc0"), ports, terse)).OfType<TcFilter>()];
+    }
+
     internal static TcPorts Ports()
     {
         TcPorts ports = new(null);
