@@ -12,6 +12,7 @@ using Dpu.Runtime.Forwards;
 using Dpu.Runtime.Hosts;
 using Dpu.Runtime.Mounts;
 using Dpu.Runtime.Processes;
+using Dpu.Runtime.Reconcile;
 using Dpu.Runtime.Sockets;
 
 namespace Dpu.Runtime;
@@ -52,5 +53,11 @@ public static class RuntimeComposition
         services.AddHostedService(s => s.GetRequiredService<FlowTableHost>());
         services.AddSingleton<FlowsService>();
         daemon.MapControl(endpoints => endpoints.MapGrpcService<FlowsService>());
+        services.AddSingleton<PairTable>();
+        services.AddHostedService(s => s.GetRequiredService<PairTable>());
+        daemon.AddReloadable<PairTable>();
+        services.AddSingleton<ReconcileMetrics>();
+        services.AddSingleton<ReconcileService>();
+        daemon.MapControl(endpoints => endpoints.MapGrpcService<ReconcileService>());
     }
 }

@@ -54,6 +54,60 @@ public sealed class ReconcileTests
         StringAssert.Contains(error, "read only");
     }
 
+    [TestMethod, TestCategory("root")]
+    public void FiltersOfAnInterface_AreReadThroughRtnetlink_AndTheirPlacesAreChecked()
+    {
+        Requires.Root();
+        using TemporaryDirectory folder = new();
+        string desired = folder.WriteFile("a.txt", Desired), dpuctl = Repository.Program("Dpu.Ctl", "dpuctl");
+        ProgramResult result = ExternalProgram.Run(
+            "unshare",
+            [
+                "-n", "sh", "-c",
+                $"ip link add v0 type veth peer name v1; tc qdisc add dev v0 clsact; tc filter add dev v0 egress pref 9 protocol all u32 match u32 0 0 action mirred egress mirror dev v0; {dpuctl} reconcile --desired {desired} --actual tc:v0:egress --tc-port 2=v1 --tc-port 3=v0 --confirm 1",
+            ],
+            TimeSpan.FromSeconds(30));
+        Assert.AreEqual((2, ""), (result.ExitCode, result.Error), result.Output);
+        StringAssert.Contains(result.Output, "# foreign: u32 filter, chain 0 pref 9 handle 0x80000800: only flower can be kept\n");
+        StringAssert.Contains(result.Output, "2 differences: 2 missing, 1 foreign; 0 flows agree;");
+        StringAssert.Contains(result.Output, "tc:v0:egress has 1");
+        (int code, _, string error) = CtlFixture.RunAlone("reconcile", "--desired", desired, "--actual", "tc:v0:sideways");
+        Assert.AreEqual(1, code);
+        StringAssert.Contains(error, "allowed is tc:DEV[:egress] or block:N");
+        StringAssert.Contains(CtlFixture.RunAlone("reconcile", "--desired", desired, "--actual", "tc:nowhere").Item3, "there is no interface nowhere");
+        StringAssert.Contains(CtlFixture.RunAlone("reconcile", "--desired", desired, "--actual", "tc:lo", "--tc-port", "x").Item3, "--tc-port 'x' is no port and interface");
+    }
+
+    [TestMethod, TestCategory("unit")]
+    public void History_OfPasses_IsListedShownExportedAndInTheReportsChart()
+    {
+        using TemporaryDirectory folder = new();
+        string desired = folder.WriteFile("a.txt", Desired), actual = folder.WriteFile("b.txt", Actual.Replace("<script>", "drop", StringComparison.Ordinal)), history = folder["h.db"], page = folder["r.html"];
+        Assert.AreEqual(2, CtlFixture.RunAlone("reconcile", "--desired", desired, "--actual", actual, "--history", history).ExitCode);
+        Assert.AreEqual(2, CtlFixture.RunAlone("reconcile", "--desired", desired, "--actual", actual, "--history", history, "--html", page).ExitCode);
+        StringAssert.Contains(File.ReadAllText(page), "2 passes: found (red), left (green)", "the earlier process's pass, too");
+        Assert.AreEqual(1, CtlFixture.RunAlone("reconcile", "--desired", desired, "--actual", folder["nowhere"], "--history", history).ExitCode);
+
+        (int code, string output, string error) = CtlFixture.RunAlone("reconcile", "history", "list", "--history", history);
+        Assert.AreEqual((0, ""), (code, error));
+        string[] lines = output.TrimEnd('\n').Split('\n');
+        Assert.HasCount(4, lines);
+        StringAssert.Contains(lines[1], "failed: cannot read");
+        StringAssert.Contains(lines[2], "1 divergent, 1 missing, 1 stale");
+        output = CtlFixture.RunAlone("reconcile", "history", "show", "2", "--history", history).Output;
+        StringAssert.Contains(output, "divergent-action: cookie=0x1, table=0, priority=100,ip,in_port=1,nw_dst=10.0.0.0/8 actions=output:2\n    is: ");
+        JsonElement shown = JsonDocument.Parse(CtlFixture.RunAlone("reconcile", "history", "show", "1", "--history", history, "--json").Output).RootElement;
+        Assert.AreEqual((3, 1), (shown.GetProperty("differences").GetArrayLength(), shown.GetProperty("found").GetProperty("stale").GetInt32()));
+        output = CtlFixture.RunAlone("reconcile", "history", "export", "--history", history).Output;
+        CollectionAssert.AreEqual(new[] { "version", "pass", "pass", "pass" }, output.TrimEnd('\n').Split('\n').Select(l => JsonDocument.Parse(l).RootElement.GetProperty("type").GetString()).ToArray());
+        Assert.AreEqual(0, CtlFixture.RunAlone("reconcile", "history", "export", page, "--history", history, "--format", "html").ExitCode);
+        StringAssert.Contains(File.ReadAllText(page), "<h1>History of flows</h1>");
+        (code, _, error) = CtlFixture.RunAlone("reconcile", "history", "show", "99", "--history", history);
+        Assert.AreEqual(1, code);
+        StringAssert.Contains(error, "no pass 99");
+        StringAssert.Contains(CtlFixture.RunAlone("reconcile", "history", "list", "--history", folder["none"]).Error, "there is no history");
+    }
+
     [TestMethod, TestCategory("unit")]
     public void Json_OfTwoDumps_IsAnObjectALineFromAVersionToASummary()
     {

@@ -32,6 +32,25 @@ public sealed class FlowsTests
         JsonNode missed = JsonNode.Parse(runtime.Ctl("flows", "trace", "udp,nw_dst=10.1.1.1", "--json").EnsureSuccess().Output)!;
         Assert.AreEqual("no match", missed["verdict"]!.GetValue<string>());
 
+        // What hardware does with the same packet: the same, something else, or nothing.
+        Directory.CreateDirectory(pair.MountRoot);
+        string hardware = Path.Combine(pair.MountRoot, "hardware.txt");
+        File.WriteAllLines(hardware,
+        [
+            "ufid:00000000-0000-0000-0000-000000000001, in_port(3),eth_type(0x0800),ipv4(dst=10.1.1.1,proto=6),tcp(dst=85), packets:0, bytes:0, used:never, offloaded:yes, dp:tc, actions:set(ipv4(dst=10.9.9.9)),5",
+            "ufid:00000000-0000-0000-0000-000000000002, in_port(3),eth_type(0x0800),ipv4(dst=10.1.1.2,proto=6),tcp(dst=85), packets:0, bytes:0, used:never, offloaded:yes, dp:tc, actions:6",
+            "ufid:00000000-0000-0000-0000-000000000003, in_port(3),eth_type(0x0800),ipv4(dst=10.1.1.3,proto=6),tcp(dst=85), packets:0, bytes:0, used:never, dp:tc, actions:6",
+        ]);
+        string Both(int last) => runtime.Ctl("flows", "trace", $"tcp,nw_dst=10.1.1.{last},tp_dst=85", "--in-port", "3", "--hardware", hardware).EnsureSuccess().Output;
+        Assert.Contains("2 of 3 flows in it", Both(1));
+        Assert.Contains("software and hardware agree", Both(1));
+        Assert.Contains("verdict: forward to 6", Both(2));
+        Assert.Contains("software and hardware DIFFER", Both(2));
+        Assert.Contains("hardware has no flow for it: software decides", Both(3));
+        JsonNode differ = JsonNode.Parse(runtime.Ctl("flows", "trace", "tcp,nw_dst=10.1.1.2,tp_dst=85", "--in-port", "3", "--hardware", hardware, "--json").EnsureSuccess().Output)!;
+        Assert.AreEqual((false, "5", "6"), (differ["agree"]!.GetValue<bool>(), differ["outputs"]![0]!.ToString(), differ["hardware"]!["outputs"]![0]!.ToString()));
+        Assert.AreEqual(1, runtime.Ctl("flows", "trace", "tcp", "--hardware", hardware + ".none").ExitCode);
+
         Assert.Contains("Deleted 1 ", runtime.Ctl("flows", "del", "tcp").EnsureSuccess().Output);
         Assert.AreNotEqual(0, runtime.Ctl("flows", "del", "tcp").ExitCode, "there is none");
         Assert.AreNotEqual(0, runtime.Ctl("flows", "del").ExitCode, "all must be asked for");

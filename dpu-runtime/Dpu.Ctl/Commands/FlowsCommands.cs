@@ -3,6 +3,7 @@ using System.Globalization;
 using Dpu.Ctl.Output;
 using Dpu.Hosting;
 using Dpu.Proto.V1;
+using Dpu.Reconciler.Targets;
 using Grpc.Core;
 
 namespace Dpu.Ctl.Commands;
@@ -137,20 +138,35 @@ internal static class FlowsCommands
     {
         var packet = new Argument<string>("PACKET") { Description = "Its bytes in hex, or fields as tcp,nw_dst=10.0.0.1,tp_dst=80" };
         var inPort = new Option<uint>("--in-port") { Description = "The port that it comes in by, where the fields do not say it" };
-        var command = new Command("trace", "Say which flows a packet hits, and why") { packet, inPort };
+        ReconcileOptions targets = new();
+        var hardware = new Option<string?>("--hardware") { Description = $"Say also what hardware does with it, from the flows of this target: {ReconcileOptions.Kinds}", HelpName = "TARGET" };
+        var command = new Command("trace", "Say which flows a packet hits, and why") { packet, inPort, hardware, targets.Ports };
         runner.Set(command, async (context, cancellation) =>
         {
             TraceFlowResponse trace = await context.Connection.Flows.TraceFlowAsync(
                 new TraceFlowRequest { Packet = context.Parsed.GetRequiredValue(packet), InPort = context.Parsed.GetValue(inPort) }, context.Connection.Options(cancellation));
-            if (context.Json)
+            HardwareTrace? other = null;
+            if (context.Parsed.GetValue(hardware) is not null)
             {
-                context.WriteJson(json => FlowsTransfer.Json(json, trace));
-            }
-            else
-            {
-                FlowsTransfer.Print(context.Output, trace);
+                IFlowTarget target = targets.Target(context, hardware);
+                using (target as IDisposable)
+                {
+                    other = HardwareTrace.Of(target, context.Parsed.GetRequiredValue(packet), context.Parsed.GetValue(inPort), cancellation);
+                }
             }
 
+            if (context.Json)
+            {
+                context.WriteJson(json =>
+                {
+                    FlowsTransfer.Json(json, trace);
+                    other?.Json(json, trace);
+                });
+                return ExitCodes.Success;
+            }
+
+            FlowsTransfer.Print(context.Output, trace);
+            other?.Print(context.Output, trace);
             return ExitCodes.Success;
         });
         return command;

@@ -4,6 +4,7 @@ using Dpu.Ctl.Connection;
 using Dpu.Flows.Text;
 using Dpu.Hosting;
 using Dpu.Reconciler.Diff;
+using Dpu.Reconciler.History;
 using Dpu.Reconciler.Repair;
 using Dpu.Reconciler.Reports;
 using Dpu.Reconciler.Targets;
@@ -19,6 +20,9 @@ internal static class ReconcileCommand
 
     public const string Verb = "reconcile";
 
+    // Points of a chart that people can still tell apart.
+    private const int ChartPasses = 500;
+
     public static Command Build(CommandTree.Runner runner)
     {
         ReconcileOptions options = new();
@@ -28,13 +32,19 @@ internal static class ReconcileCommand
         var html = new Option<string?>("--html") { Description = "Write the report as HTML into this file, too", HelpName = "FILE" };
         Option<DurationValue?> watch = Durations.Optional("--watch", "Again and again, after this time");
         Option<int?> count = Counts.Option("End after so many passes; with --watch");
-        var command = new Command(Verb, "Compare flows with what they should be, and repair them") { apply, format, html, watch, count };
+        var keep = new Option<string?>("--history") { Description = "Keep what passes find in this SQLite database, which is made where it is not there", HelpName = "FILE" };
+        Option<DurationValue?> age = Durations.Optional("--keep", "How long passes are kept there [default: 30d]");
+        var command = new Command(Verb, "Compare flows with what they should be, and repair them") { apply, format, html, watch, count, keep, age };
         options.AddTo(command, forPlanOnly: false);
         command.Add(Plan(runner));
         command.Add(Apply(runner));
+        command.Add(PairCommands.List((child, action) => Set(runner, child, action)));
+        command.Add(PairCommands.Run((child, action) => Set(runner, child, action)));
+        command.Add(HistoryCommands.Build((child, action) => Set(runner, child, action)));
         Set(runner, command, async (context, cancellation) =>
         {
             FlowReconciler reconciler = options.Reconciler(context);
+            using ReconcileHistory? kept = context.Parsed.GetValue(keep) is { } database ? ReconcileHistory.Open(database, context.Parsed.GetValue(age)?.Span) : null;
             List<PassPoint> history = [];
             string form = context.Json ? "json" : context.Parsed.GetValue(format)!;
             if (form == "json")
@@ -45,7 +55,12 @@ internal static class ReconcileCommand
             PassReport? last = null;
             await Repeat.RunAsync(context.Parsed.GetValue(watch)?.Span, context.Parsed.GetValue(count), async () =>
             {
-                last = await reconciler.RunAsync(context.Parsed.GetValue(apply), cancellation).ConfigureAwait(false);
+                last = await PassAsync(reconciler, context.Parsed.GetValue(apply), kept, cancellation).ConfigureAwait(false);
+                if (history.Count == 0)
+                {
+                    history.AddRange(kept?.Points(last.Names.Desired, last.Names.Actual, ChartPasses).SkipLast(1) ?? []);
+                }
+
                 history.Add(new PassPoint(last.Time, last.Found.Problems, last.Remaining.Problems));
                 Write(context, last, form, history);
                 if (context.Parsed.GetValue(html) is { } file)
@@ -57,6 +72,22 @@ internal static class ReconcileCommand
             return ExitCode(last);
         });
         return command;
+    }
+
+    private static async Task<PassReport> PassAsync(FlowReconciler reconciler, bool apply, ReconcileHistory? kept, CancellationToken cancellation)
+    {
+        long start = TimeProvider.System.GetTimestamp();
+        try
+        {
+            PassReport report = await reconciler.RunAsync(apply, cancellation).ConfigureAwait(false);
+            _ = kept?.Add(report);
+            return report;
+        }
+        catch (TargetException e) when (kept is not null)
+        {
+            _ = kept.AddFailure(TimeProvider.System.GetUtcNow(), TimeProvider.System.GetElapsedTime(start), reconciler.Names, e.Message);
+            throw;
+        }
     }
 
     private static Command Plan(CommandTree.Runner runner)
@@ -97,7 +128,7 @@ internal static class ReconcileCommand
     {
         ReconcileOptions options = new();
         var file = new Argument<string>("FILE") { Description = "A plan" };
-        var command = new Command("apply", "Carry out a plan, if what it is about is still as it was") { file, options.Actual, options.AllowGap, options.Force };
+        var command = new Command("apply", "Carry out a plan, if what it is about is still as it was") { file, options.Actual, options.Ports, options.AllowGap, options.Force };
         Set(runner, command, async (context, cancellation) =>
         {
             IFlowTarget target = options.Target(context, options.Actual);

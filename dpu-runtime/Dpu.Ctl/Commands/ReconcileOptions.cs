@@ -4,18 +4,22 @@ using Dpu.Hosting;
 using Dpu.Reconciler.Diff;
 using Dpu.Reconciler.Repair;
 using Dpu.Reconciler.Targets;
+using Dpu.Reconciler.TrafficControl;
 
 namespace Dpu.Ctl.Commands;
 
 /// <summary>The options of <c>dpuctl reconcile</c>, and what they mean.</summary>
 internal sealed class ReconcileOptions
 {
-    private const string Kinds = "a FILE with a dump (- for standard input), runtime, bridge:NAME, or datapath:SOCKET";
+    public const string Kinds = "a FILE with a dump (- for standard input), runtime, bridge:NAME, datapath:SOCKET, or tc:DEV";
     private readonly Option<string?> _desired = new("--desired") { Description = $"What should be: {Kinds}", HelpName = "TARGET" };
     private readonly Option<string?> _owner = new("--owner") { Description = "Only flows whose cookie has these bits are ours, as 0x10/0xf0; others are foreign", HelpName = "COOKIE/MASK" };
     private readonly Option<bool> _offload = new("--expect-offload") { Description = "A flow that is not in hardware is a difference" };
     private readonly Option<bool> _skip = new("--skip-unreadable") { Description = "Leave out lines that cannot be read, and count them" };
+    private readonly Option<int?> _full = Number("--tc-full-every", "Read filters of tc whole each N times, and else only what came and went [default: 1]", 1);
     private readonly Option<int?> _confirm = Number("--confirm", "Dumps in which a difference must be before it counts [default: 1 where both sides are files, else 2]", 1);
+
+    public Option<string[]> Ports { get; } = new("--tc-port") { Description = "A port's number and its interface, for tc; without any a port's number is its interface's; may be repeated", HelpName = "N=DEV" };
 
     public Option<string?> Actual { get; } = new("--actual") { Description = $"What is: {Kinds}", HelpName = "TARGET" };
 
@@ -27,7 +31,7 @@ internal sealed class ReconcileOptions
 
     public void AddTo(Command command, bool forPlanOnly)
     {
-        foreach (Option option in (IEnumerable<Option>)[_desired, Actual, _owner, _offload, _skip, _confirm])
+        foreach (Option option in (IEnumerable<Option>)[_desired, Actual, _owner, _offload, _skip, _confirm, Ports, _full])
         {
             command.Add(option);
         }
@@ -52,9 +56,29 @@ internal sealed class ReconcileOptions
             "runtime" => new RuntimeFlowTarget(context.Connection),
             "-" => new FileTarget("standard input", skip, Console.OpenStandardInput, progress),
             _ when name.StartsWith("bridge:", StringComparison.Ordinal) => new BridgeTarget(name["bridge:".Length..]),
+            _ when name.StartsWith("tc:", StringComparison.Ordinal) => TrafficControl(context, name["tc:".Length..]),
             _ when name.StartsWith("datapath:", StringComparison.Ordinal) => new DataPathTarget(name["datapath:".Length..], null, skip),
             _ => new FileTarget(name, skip, null, progress),
         };
+    }
+
+    private TcTarget TrafficControl(CtlContext context, string text)
+    {
+        IList<Option> known = context.Parsed.CommandResult.Command.Options;
+        Dictionary<uint, string> devices = [];
+        foreach (string port in (known.Contains(Ports) ? context.Parsed.GetValue(Ports) : null) ?? [])
+        {
+            string[] parts = port.Split('=', 2);
+            if (parts.Length != 2 || parts[1].Length == 0 || !uint.TryParse(parts[0], NumberStyles.None, CultureInfo.InvariantCulture, out uint number)
+                || !devices.TryAdd(number, parts[1]) || devices.Values.Count(d => d == parts[1]) > 1)
+            {
+                throw new CtlException(ExitCodes.Failure, $"--tc-port '{port}' is no port and interface, each once; allowed is such as 1=eth0");
+            }
+        }
+
+        return TcPlace.TryParse(text, out TcPlace? place)
+            ? new TcTarget(place, devices.Count > 0 ? devices : null, (known.Contains(_full) ? context.Parsed.GetValue(_full) : null) ?? 1)
+            : throw new CtlException(ExitCodes.Failure, $"'tc:{text}' is no place of filters; allowed is tc:{TcPlace.Syntax}");
     }
 
     private ReconcilerOptions Of(CtlContext context)
@@ -90,7 +114,8 @@ internal sealed class ReconcileOptions
         },
     };
 
-    private static bool IsFile(string? target) => target is not null and not "runtime" && !target.StartsWith("bridge:", StringComparison.Ordinal) && !target.StartsWith("datapath:", StringComparison.Ordinal);
+    private static bool IsFile(string? target) =>
+        target is not null and not "runtime" && !((string[])["bridge:", "datapath:", "tc:"]).Any(kind => target.StartsWith(kind, StringComparison.Ordinal));
 
     private static OwnerFilter Owner(string? text)
     {

@@ -27,6 +27,7 @@ internal sealed class ControlConnection : IDisposable
         Runtime = new Runtime.RuntimeClient(_channel);
         Agent = new Agent.AgentClient(_channel);
         Flows = new Proto.V1.Flows.FlowsClient(_channel);
+        Reconcile = new Proto.V1.Reconcile.ReconcileClient(_channel);
         Health = new Grpc.Health.V1.Health.HealthClient(_channel);
     }
 
@@ -35,6 +36,8 @@ internal sealed class ControlConnection : IDisposable
     public Agent.AgentClient Agent { get; }
 
     public Proto.V1.Flows.FlowsClient Flows { get; }
+
+    public Proto.V1.Reconcile.ReconcileClient Reconcile { get; }
 
     public Grpc.Health.V1.Health.HealthClient Health { get; }
 

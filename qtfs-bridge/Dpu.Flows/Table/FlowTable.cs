@@ -23,6 +23,7 @@ public sealed unsafe partial class FlowTable
     private readonly ActionStore _actions = new();
     private readonly FlowClassifier?[] _classifiers = new FlowClassifier?[MaxTables];
     private readonly bool[] _changed = new bool[MaxTables];
+    private bool _isDirty; // Something is staged, or was changed in its place.
     private readonly ReaderSlots _readers = new();
     private readonly Stack<uint> _free = new();
     private readonly Queue<(uint Epoch, uint Index, uint Actions)> _limbo = new();
@@ -58,6 +59,12 @@ public sealed unsafe partial class FlowTable
             }
         }
     }
+
+    /// <summary>
+    /// Flows were added, changed or deleted. Raised with the commit, by the writer's thread and while no other writer may come: whoever listens makes a
+    /// note and returns.
+    /// </summary>
+    public event Action? Committed;
 
     internal TimeProvider Time { get; }
 
@@ -122,7 +129,7 @@ public sealed unsafe partial class FlowTable
             _states.SetLive(index, true);
             id = new FlowId(index, generation);
             _count++;
-            _changed[flow.Table] = true;
+            (_changed[flow.Table], _isDirty) = (true, true);
             if (old == 0)
             {
                 return FlowAddResult.Added;
@@ -149,6 +156,7 @@ public sealed unsafe partial class FlowTable
             uint old = state->Actions;
             Volatile.Write(ref state->Actions, _actions.Acquire([.. actions]));
             _limbo.Enqueue((_epoch + 1, uint.MaxValue, old));
+            _isDirty = true;
             return true;
         }
     }
@@ -164,6 +172,7 @@ public sealed unsafe partial class FlowTable
             }
 
             Unlink(_classifiers[_states.TableOf(id.Index)]!, id.Index, _states.At(id.Index)->Rule);
+            _isDirty = true;
             return true;
         }
     }
@@ -196,6 +205,11 @@ public sealed unsafe partial class FlowTable
             uint next = _epoch + 1;
             Volatile.Write(ref _epoch, next == 0 ? 1 : next);
             Collect();
+            if (_isDirty)
+            {
+                _isDirty = false;
+                Committed?.Invoke();
+            }
         }
     }
 

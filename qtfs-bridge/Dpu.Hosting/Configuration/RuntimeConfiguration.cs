@@ -10,6 +10,7 @@ namespace Dpu.Hosting.Configuration;
 /// <param name="Mounts">What to mount of them.</param>
 /// <param name="Forwards">Addresses of sockets that are forwarded outside of mounts.</param>
 /// <param name="StubSocket">Where stubs of programs of hosts connect; null for nowhere.</param>
+/// <param name="Reconcile">Flows that are kept in step.</param>
 /// <param name="SlowRequest">From when on a request of a mount is logged as slow; zero for never.</param>
 /// <param name="Control">The control interface.</param>
 /// <param name="Keeper">What holds what must outlive the daemon.</param>
@@ -22,6 +23,7 @@ public sealed record RuntimeConfiguration(
     IReadOnlyList<MountConfiguration> Mounts,
     IReadOnlyList<ForwardConfiguration> Forwards,
     string? StubSocket,
+    ReconcileConfiguration Reconcile,
     TimeSpan SlowRequest,
     ControlConfiguration Control,
     KeeperConfiguration Keeper,
@@ -68,6 +70,7 @@ public sealed record RuntimeConfiguration(
         List<ForwardConfiguration> forwards = reader.Objects("forwards", r => ForwardConfiguration.Read(r, [.. hosts.Select(h => h.Name)]));
         Endpoints.ReportDuplicates(reader, "forwards", forwards.Select(f => f.Listens));
         string stubs = reader.OptionalString("stubSocket", text => text == "none" ? null : Checks.AbsolutePath(text), "an absolute path, or \"none\"") ?? DefaultStubSocket;
+        ReconcileConfiguration reconcile = ReconcileConfiguration.Read(reader.Object("reconcile"));
         TimeSpan slowRequest = reader.Duration("slowRequest", DefaultSlowRequest, TimeSpan.Zero, TimeSpan.FromDays(1));
         ControlConfiguration control = ControlConfiguration.Read(
             reader.Object("control"), "/run/dpu/runtime.sock", remote: true, tls is not null);
@@ -75,7 +78,7 @@ public sealed record RuntimeConfiguration(
         MetricsConfiguration? metrics = MetricsConfiguration.Read(reader.Object("metrics"));
         LogConfiguration log = LogConfiguration.Read(reader.Object("log"));
         reader.End();
-        return new(name, tls, hosts, mounts, forwards, stubs == "none" ? null : stubs, slowRequest, control, keeper, metrics, log);
+        return new(name, tls, hosts, mounts, forwards, stubs == "none" ? null : stubs, reconcile, slowRequest, control, keeper, metrics, log);
     }
 
     /// <inheritdoc/>
@@ -111,6 +114,7 @@ public sealed record RuntimeConfiguration(
 
         writer.WriteEndArray();
         writer.WriteString("stubSocket", StubSocket ?? "none");
+        Reconcile.WriteTo(writer);
         writer.WriteString("slowRequest", DurationText.Format(SlowRequest));
         Control.WriteTo(writer, remote: true);
         Keeper.WriteTo(writer);

@@ -23,6 +23,7 @@ public static unsafe partial class sys_socket
     public const int SOCK_NONBLOCK = 0x800;
     public const int SOCK_CLOEXEC = 0x80000;
     public const int SOL_SOCKET = 1;
+    public const int SOL_NETLINK = 270;
     public const int SO_REUSEADDR = 2;
     public const int SO_TYPE = 3;
     public const int SO_ERROR = 4;
@@ -42,6 +43,9 @@ public static unsafe partial class sys_socket
 
     /// <summary>The supplementary groups of a unix socket's other end, as of its connect(2) or listen(2).</summary>
     public const int SO_PEERGROUPS = 59;
+
+    /// <summary>As SO_RCVBUF, beyond net.core.rmem_max; needs CAP_NET_ADMIN.</summary>
+    public const int SO_RCVBUFFORCE = 33;
     public const int SHUT_RD = 0;
     public const int SHUT_WR = 1;
     public const int SHUT_RDWR = 2;

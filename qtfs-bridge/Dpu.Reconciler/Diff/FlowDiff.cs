@@ -54,7 +54,11 @@ public static class FlowDiff
             }
 
             _pairOfDesired = new int[desired.Count];
-            Array.Fill(_pairOfDesired, None);
+            for (int d = 0; d < desired.Count; d++)
+            {
+                // What is no flow that can be kept is not wanted elsewhere.
+                _pairOfDesired[d] = desired.IsForeign(d) ? int.MaxValue : None;
+            }
         }
 
         internal DiffResult Run()
@@ -106,6 +110,13 @@ public static class FlowDiff
         private void Perfect(int a, ulong hash)
         {
             ref FlowSet.Record record = ref _actual[a];
+            if (_actual.IsForeign(a))
+            {
+                // What it matches is not known: it takes no flow's place here.
+                Add(DifferenceCategory.Foreign, Divergence.None, None, a, _actual.NoteOf(a) ?? "");
+                return;
+            }
+
             if (!_options.Owner.Owns(record.Cookie))
             {
                 KeyIndex.SameKey taken = new(_desired, in record, _actual, _shapeOf[record.Shape]);
@@ -147,6 +158,11 @@ public static class FlowDiff
                     int place = _index.First(hash), found = None, twin = None;
                     for (int d = _index.Next(hash, ref place, same); d >= 0; d = _index.Next(hash, ref place, same))
                     {
+                        if (_desired.IsForeign(d))
+                        {
+                            continue;
+                        }
+
                         twin = d;
                         found = found == None && _pairOfDesired[d] == None && Likeness(d, a) >= wanted ? d : found;
                     }
@@ -288,7 +304,7 @@ public static class FlowDiff
             }
             else if (offload is OffloadState.No or OffloadState.Partial)
             {
-                Add(DifferenceCategory.NotOffloaded, Divergence.None, d, a, offload == OffloadState.No ? "the target says that hardware does not execute it" : "the target says that hardware executes a part of it");
+                Add(DifferenceCategory.NotOffloaded, Divergence.None, d, a, _actual.NoteOf(a) is { } why ? why : offload == OffloadState.No ? "the target says that hardware does not execute it" : "the target says that hardware executes a part of it");
             }
             else
             {

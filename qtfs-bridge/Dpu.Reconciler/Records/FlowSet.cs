@@ -27,7 +27,14 @@ public enum OffloadState
 /// <param name="Bytes">Their bytes.</param>
 /// <param name="Offload">Whether hardware executes it.</param>
 /// <param name="Ufid">The data path's name of it, which takes the cookie's place as the correlator; null for none.</param>
-public readonly record struct FlowFacts(ulong Handle = 0, ulong Packets = 0, ulong Bytes = 0, OffloadState Offload = OffloadState.Unknown, string? Ufid = null);
+public readonly record struct FlowFacts(ulong Handle = 0, ulong Packets = 0, ulong Bytes = 0, OffloadState Offload = OffloadState.Unknown, string? Ufid = null)
+{
+    /// <summary>Why it is a flow of others that is never touched, as it is none that can be kept; null where it can be.</summary>
+    public string? Foreign { get; init; }
+
+    /// <summary>Why hardware does not execute it, where the target knows; null where it does not.</summary>
+    public string? Note { get; init; }
+}
 
 /// <summary>
 /// Flows in their canonical form and nothing but: 64 bytes each, and the words of the key that its mask looks at. Masks and
@@ -39,6 +46,7 @@ public sealed class FlowSet
     private const int WordShift = 12;
     private readonly List<Record[]> _records = [];
     private readonly List<ulong[]> _words = [];
+    private readonly Dictionary<int, string> _notes = [];
     private uint _nextWord;
 
     /// <summary>How many flows.</summary>
@@ -95,10 +103,15 @@ public sealed class FlowSet
             Actions = actions,
             Priority = priority,
             Table = table,
-            Flags = (byte)((int)facts.Offload | (facts.Ufid is null ? 0 : Record.HasUfid)),
+            Flags = (byte)((int)facts.Offload | (facts.Ufid is null ? 0 : Record.HasUfid) | (facts.Foreign is null ? 0 : Record.IsForeign)),
             IdleTimeout = idle,
             HardTimeout = hard,
         };
+        if ((facts.Foreign ?? facts.Note) is { } note)
+        {
+            _notes.Add(Count, note);
+        }
+
         return Count++;
     }
 
@@ -126,6 +139,15 @@ public sealed class FlowSet
 
     /// <summary>Bytes that a flow's target says.</summary>
     public ulong BytesOf(int flow) => this[flow].Bytes;
+
+    /// <summary>Whether hardware executes a flow, as its target says.</summary>
+    public OffloadState OffloadOf(int flow) => this[flow].Offload;
+
+    /// <summary>Whether a flow is none that can be kept: what it matches and does is not known here.</summary>
+    public bool IsForeign(int flow) => (this[flow].Flags & Record.IsForeign) != 0;
+
+    /// <summary>What the target says of a flow, for people: why it is foreign, or not in hardware; null for most.</summary>
+    public string? NoteOf(int flow) => _notes.GetValueOrDefault(flow);
 
     internal ref Record this[int flow] => ref _records[flow >> RecordShift][flow & ((1 << RecordShift) - 1)];
 
@@ -157,6 +179,7 @@ public sealed class FlowSet
     internal struct Record
     {
         internal const int HasUfid = 0x80;
+        internal const int IsForeign = 0x40;
 
         /// <summary>Of table and match, without the priority.</summary>
         internal ulong MatchHash;

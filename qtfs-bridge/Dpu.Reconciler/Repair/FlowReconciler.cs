@@ -34,6 +34,9 @@ public sealed class FlowReconciler
         _bucket = new TokenBucket(_options.ChangesPerSecond, _time);
     }
 
+    /// <summary>What reports call the sides.</summary>
+    public (string Desired, string Actual) Names => (_desired.Name, _actual.Name);
+
     /// <summary>Counters of flows that were replaced.</summary>
     public CarriedCounters Carried { get; } = new();
 
@@ -49,6 +52,7 @@ public sealed class FlowReconciler
         long start = _time.GetTimestamp();
         _quarantine.Sweep();
         (DiffResult found, int used) = await FindAsync(cancellation).ConfigureAwait(false);
+        Carried.KeepOnly(found.Actual);
         RepairPlan plan = Plan(found, used, [], _options.MaxDeletes);
         string? refused = !apply || plan.Steps.Count == 0 ? null
             : !_actual.Traits.Writable ? $"{_actual.Name} is read only"
@@ -108,8 +112,9 @@ public sealed class FlowReconciler
                 await _wait(_options.ConfirmAfter, cancellation).ConfigureAwait(false);
             }
 
-            // Reading is most of the work, and each side is a target of its own.
-            Task<TargetDump> other = Task.Run(() => TargetReader.ReadAsync(_desired, _options, _wait, cancellation), cancellation);
+            // Reading is most of the work, and each side is a target of its own. It may block for long, which the pool's threads must not.
+            Task<TargetDump> other = Task.Factory.StartNew(
+                () => TargetReader.ReadAsync(_desired, _options, _wait, cancellation), cancellation, TaskCreationOptions.LongRunning | TaskCreationOptions.DenyChildAttach, TaskScheduler.Default).Unwrap();
             TargetDump actual = await TargetReader.ReadAsync(_actual, _options, _wait, cancellation).ConfigureAwait(false);
             TargetDump desired = await other.ConfigureAwait(false);
             used = actual.Flows.Count;

@@ -1,3 +1,5 @@
+using Dpu.Reconciler.Records;
+
 namespace Dpu.Reconciler.Repair;
 
 /// <summary>A token bucket: a second's worth at most at once, and a rate on average. One thread at a time.</summary>
@@ -78,13 +80,36 @@ public sealed class CarriedCounters
 {
     private readonly Dictionary<ulong, (ulong Packets, ulong Bytes)> _carried = [];
 
+    /// <summary>Entries that have something.</summary>
+    public int Count => _carried.Count;
+
     /// <summary>What was counted before an entry was there; 0 for most.</summary>
     public (ulong Packets, ulong Bytes) Of(ulong handle) => _carried.GetValueOrDefault(handle);
 
+    /// <summary>Forgets what belongs to entries that are no more.</summary>
+    internal void KeepOnly(FlowSet there)
+    {
+        if (_carried.Count == 0)
+        {
+            return;
+        }
+
+        HashSet<ulong> gone = [.. _carried.Keys];
+        for (int i = 0; i < there.Count && gone.Count > 0; i++)
+        {
+            gone.Remove(there.HandleOf(i));
+        }
+
+        foreach (ulong handle in gone)
+        {
+            _carried.Remove(handle);
+        }
+    }
+
     internal void Carry(ulong from, ulong to, ulong packets, ulong bytes)
     {
-        (ulong Packets, ulong Bytes) before = Of(from), there = Of(to);
-        _carried[to] = (there.Packets + before.Packets + packets, there.Bytes + before.Bytes + bytes);
+        (ulong Packets, ulong Bytes) before = Of(from), there = from == to ? default : Of(to);
         _carried.Remove(from);
+        _carried[to] = (there.Packets + before.Packets + packets, there.Bytes + before.Bytes + bytes);
     }
 }

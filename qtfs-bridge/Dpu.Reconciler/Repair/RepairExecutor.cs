@@ -105,8 +105,9 @@ internal sealed class RepairExecutor(IFlowTarget target, ReconcilerOptions optio
         {
             _missing.Add(step.Desired);
             _counts += new RepairCounts(0, 0, 0, 1);
-            if (result.Status != ChangeStatus.Done)
+            if (result.Status is ChangeStatus.Refused or ChangeStatus.Full)
             {
+                // What went meanwhile can be put in as a new flow, in the next round.
                 GivenUp[step.Desired] = result.Reason;
             }
 
@@ -131,7 +132,7 @@ internal sealed class RepairExecutor(IFlowTarget target, ReconcilerOptions optio
         {
             _replacedBy[old] = result.Handle;
         }
-        else if (old != result.Handle)
+        else if (old != result.Handle || result.CountersBeginAnew)
         {
             // Its place was taken, and it cannot be asked any more.
             carried.Carry(old, result.Handle, diff.Actual.PacketsOf(difference.Actual), diff.Actual.BytesOf(difference.Actual));

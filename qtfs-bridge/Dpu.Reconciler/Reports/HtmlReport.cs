@@ -23,7 +23,7 @@ public static class HtmlReport
 
     private const int Width = 640;
 
-    private const string Style =
+    internal const string Style =
         "body{font:14px sans-serif;margin:2em;color:#222}h1{font-size:1.4em}h2{font-size:1.1em;margin-top:2em}"
         + "table{border-collapse:collapse}td,th{border:1px solid #ccc;padding:2px 8px;text-align:left;vertical-align:top}"
         + "td.flow{font-family:monospace;white-space:pre-wrap;overflow-wrap:anywhere}svg text{font:12px sans-serif}.bad{color:#b00}.good{color:#070}";
@@ -42,7 +42,7 @@ public static class HtmlReport
         to.Write($"<h1>Flows: {title}</h1>\n<p class=\"{(report.InStep ? "good" : "bad")}\">{Text(TextReport.Summary(report.Remaining, report.Names))}</p>\n");
         to.Write(string.Create(CultureInfo.InvariantCulture, $"<p>{report.Time:yyyy-MM-dd HH:mm:ss} UTC, in {report.Duration.TotalSeconds:0.000} s.{(report.Refused is { } refused ? $" Not repaired: {Text(refused)}." : "")}</p>\n"));
         Bars(to, "Differences", [.. TextReport.Counts(report.Found)]);
-        OverTime(to, history);
+        OverTime(to, "Differences over time", history);
         Occupancy(to, report);
         Heat(to, report.Found.Actual);
         Rows(to, report.Found);
@@ -64,7 +64,7 @@ public static class HtmlReport
         to.Write("</svg>\n");
     }
 
-    private static void OverTime(TextWriter to, IReadOnlyList<PassPoint> history)
+    internal static void OverTime(TextWriter to, string title, IReadOnlyList<PassPoint> history)
     {
         int most = Math.Max(1, history.Count == 0 ? 0 : history.Max(p => Math.Max(p.Problems, p.Remaining)));
         string Line(Func<PassPoint, int> value)
@@ -84,11 +84,11 @@ public static class HtmlReport
             return points.ToString();
         }
 
-        to.Write($"<h2>Differences over time</h2>\n<svg width=\"{Width}\" height=\"160\" role=\"img\" aria-label=\"Differences over time\">");
+        to.Write($"<h2>{Text(title)}</h2>\n<svg width=\"{Width}\" height=\"160\" role=\"img\" aria-label=\"{Text(title)}\">");
         to.Write("<line x1=\"50\" y1=\"130\" x2=\"630\" y2=\"130\" stroke=\"#888\"/><line x1=\"50\" y1=\"20\" x2=\"50\" y2=\"130\" stroke=\"#888\"/>");
         to.Write(string.Create(CultureInfo.InvariantCulture, $"<text x=\"0\" y=\"24\">{most}</text><text x=\"0\" y=\"134\">0</text>"));
         to.Write($"<polyline fill=\"none\" stroke=\"#b00\" stroke-width=\"2\" points=\"{Line(p => p.Problems)}\"/><polyline fill=\"none\" stroke=\"#070\" stroke-width=\"2\" points=\"{Line(p => p.Remaining)}\"/>");
-        string span = history.Count == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"{history[0].Time:HH:mm:ss} to {history[^1].Time:HH:mm:ss} UTC, {history.Count} passes: found (red), left (green)");
+        string span = history.Count == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"{history[0].Time:yyyy-MM-dd HH:mm:ss} to {history[^1].Time:yyyy-MM-dd HH:mm:ss} UTC, {history.Count} passes: found (red), left (green)");
         to.Write($"<text x=\"50\" y=\"152\">{span}</text></svg>\n");
     }
 
@@ -125,7 +125,7 @@ public static class HtmlReport
         to.Write("<h2>Flows</h2>\n<table><tr><th>difference</th><th>should be</th><th>is</th><th>packets</th><th>reason</th></tr>\n");
         foreach (Difference difference in diff.Differences.Take(MaxRows))
         {
-            string Cell(FlowSet flows, int flow) => flow < 0 ? "" : Text(OpenFlowText.Format(flows.Definition(flow)));
+            string Cell(FlowSet flows, int flow) => flow < 0 || flows.IsForeign(flow) ? "" : Text(OpenFlowText.Format(flows.Definition(flow)));
             string packets = difference.Actual < 0 ? "" : diff.Actual.PacketsOf(difference.Actual).ToString(CultureInfo.InvariantCulture);
             to.Write($"<tr><td>{difference.Word}</td><td class=\"flow\">{Cell(diff.Desired, difference.Desired)}</td><td class=\"flow\">{Cell(diff.Actual, difference.Actual)}</td><td>{packets}</td><td>{Text(difference.Reason)}</td></tr>\n");
         }
@@ -137,5 +137,5 @@ public static class HtmlReport
         }
     }
 
-    private static string Text(string text) => WebUtility.HtmlEncode(text);
+    internal static string Text(string text) => WebUtility.HtmlEncode(text);
 }

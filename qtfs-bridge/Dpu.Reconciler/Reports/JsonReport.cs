@@ -61,7 +61,7 @@ public static class JsonReport
 
     internal static void Flow(Utf8JsonWriter json, string name, FlowSet flows, int flow)
     {
-        if (flow < 0)
+        if (flow < 0 || flows.IsForeign(flow))
         {
             return;
         }

@@ -97,7 +97,7 @@ public sealed class PlanFile
         }
 
         FlowSet then = new();
-        foreach (int kept in pairs.Differences.Where(d => d.Actual >= 0).Select(d => d.Actual))
+        foreach (int kept in pairs.Differences.Where(d => d.Actual >= 0 && !now.IsForeign(d.Actual)).Select(d => d.Actual))
         {
             _ = then.Add(now.Definition(kept), new FlowFacts(now.HandleOf(kept)));
         }

@@ -51,6 +51,12 @@ public static class TextReport
             DifferenceCategory.Foreign => "#",
             _ => "~",
         };
+        if (difference.Category == DifferenceCategory.Foreign && diff.Actual.IsForeign(difference.Actual))
+        {
+            to.WriteLine($"{sign} {difference.Word}: {difference.Reason}");
+            return;
+        }
+
         bool ofActual = difference.Category is DifferenceCategory.Stale or DifferenceCategory.Duplicate or DifferenceCategory.Foreign;
         string flow = OpenFlowText.Format(ofActual ? diff.Actual.Definition(difference.Actual) : diff.Desired.Definition(difference.Desired));
         to.WriteLine($"{sign} {difference.Word}: {flow}{(difference.Reason.Length == 0 ? "" : $" ({difference.Reason})")}");

@@ -84,6 +84,11 @@ public sealed class BridgeTarget(string bridge, string program = "ovs-ofctl") : 
 
     private void Remember(TargetChange change, string? refusal)
     {
+        if (_refusals.Count >= TargetTraits.MaxRefusals)
+        {
+            _refusals.Clear();
+        }
+
         if (change.Flow is { } flow)
         {
             _ = refusal is null ? _refusals.Remove(KeyOf(flow)) : (_refusals[KeyOf(flow)] = refusal) is null;

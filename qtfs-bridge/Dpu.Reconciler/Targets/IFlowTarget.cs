@@ -9,7 +9,11 @@ namespace Dpu.Reconciler.Targets;
 /// <param name="Cookies">It keeps cookies.</param>
 /// <param name="Timeouts">It keeps time-outs.</param>
 /// <param name="Capacity">Flows that fit; null where nothing is known of a bound.</param>
-public sealed record TargetTraits(bool Writable, bool UniqueKeys, bool Cookies, bool Timeouts, int? Capacity);
+public sealed record TargetTraits(bool Writable, bool UniqueKeys, bool Cookies, bool Timeouts, int? Capacity)
+{
+    /// <summary>Refusals that a target remembers, some 100 bytes each; beyond it all are forgotten.</summary>
+    public const int MaxRefusals = 100_000;
+}
 
 /// <summary>What a target has.</summary>
 /// <param name="Flows">The flows.</param>
@@ -43,7 +47,11 @@ public sealed record TargetChange(FlowDefinition? Flow, ulong Handle = 0, FlowDe
 /// <param name="Status">Whether it is done.</param>
 /// <param name="Handle">The target's name of what went in; 0 where it has none.</param>
 /// <param name="Reason">Why not; empty where it is done.</param>
-public readonly record struct ChangeResult(ChangeStatus Status, ulong Handle = 0, string Reason = "");
+public readonly record struct ChangeResult(ChangeStatus Status, ulong Handle = 0, string Reason = "")
+{
+    /// <summary>The flow kept its name, and counts from 0 on.</summary>
+    public bool CountersBeginAnew { get; init; }
+}
 
 /// <summary>A place where flows are. One caller at a time.</summary>
 public interface IFlowTarget

@@ -57,6 +57,11 @@ public sealed class NicTarget(INicTable nic, string name = "nic") : IFlowTarget
         }
 
         nic.Insert([.. changes.Select(change => FlowOf(change.Flow!))], handles, status);
+        if (_refusals.Count >= TargetTraits.MaxRefusals)
+        {
+            _refusals.Clear();
+        }
+
         ChangeResult[] results = new ChangeResult[changes.Count];
         for (int i = 0; i < results.Length; i++)
         {

@@ -55,13 +55,24 @@ public sealed class TableTarget(FlowTable table, string name = "table") : IFlowT
             return table.Delete(new FlowId(change.Handle)) ? new ChangeResult(ChangeStatus.Done) : new ChangeResult(ChangeStatus.Gone, 0, "the table has no such flow");
         }
 
-        if (change.Handle != 0 && change.Definition is { } old && old.Cookie == flow.Cookie && old.IdleTimeout == flow.IdleTimeout && old.HardTimeout == flow.HardTimeout
-            && table.Modify(new FlowId(change.Handle), flow.Actions))
+        FlowAddResult added;
+        FlowId id;
+        try
         {
-            return new ChangeResult(ChangeStatus.Done, change.Handle);
+            if (change.Handle != 0 && change.Definition is { } old && old.Cookie == flow.Cookie && old.IdleTimeout == flow.IdleTimeout && old.HardTimeout == flow.HardTimeout
+                && table.Modify(new FlowId(change.Handle), flow.Actions))
+            {
+                return new ChangeResult(ChangeStatus.Done, change.Handle);
+            }
+
+            added = table.Add(flow, out id);
+        }
+        catch (ArgumentException e)
+        {
+            // Expected: a goto that could circle, or actions that are too long. The other changes of the batch go on.
+            return new ChangeResult(ChangeStatus.Refused, 0, e.Message);
         }
 
-        FlowAddResult added = table.Add(flow, out FlowId id);
         return added switch
         {
             FlowAddResult.Full => new ChangeResult(ChangeStatus.Full, 0, "the table has as many flows as it may"),

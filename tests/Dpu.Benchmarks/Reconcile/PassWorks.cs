@@ -12,12 +12,12 @@ internal static class PassWorks
 {
     private const int Million = 1_000_000;
 
-    public static void Run(int rounds, Results results)
+    public static void Run(int rounds, bool large, Results results)
     {
-        foreach ((string contender, int flows) in ((string, int)[])[(ReconcileBenchmark.Tenth, Million / 10), (ReconcileBenchmark.Ours, Million)])
+        foreach ((string contender, int flows) in ((string, int)[])[(ReconcileBenchmark.Tenth, Million / 10), (ReconcileBenchmark.Ours, Million), .. large ? [(ReconcileBenchmark.Fivefold, 5 * Million)] : Array.Empty<(string, int)>()])
         {
-            // Twice the room, so that entries are added before others go.
-            EmulatedNic nic = new(2 * Million);
+            // Room for more, so that entries are added before others go.
+            EmulatedNic nic = new(Math.Max(2 * Million, flows + (flows / 10)));
             NicTarget target = new(nic, "nic");
             FlowSet desired = new();
             for (int first = 0; first < flows; first += 10_000)

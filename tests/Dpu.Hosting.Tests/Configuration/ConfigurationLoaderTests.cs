@@ -38,6 +38,9 @@ public sealed class ConfigurationLoaderTests
             { "host": "host1", "export": "proc", "target": "/mnt/proc", "kind": "proc", "processes": "/run/view/proc", "staleAfter": "3s" }],
           "forwards": [{ "host": "host1", "dpuAddress": "/run/a", "hostAddress": "@b", "reverse": true, "type": "seqpacket", "mode": "0660", "uid": 1, "gid": 2 },
             { "host": "local", "dpuAddress": "/run/c", "hostAddress": "/run/d" }],
+          "reconcile": { "history": "/h.db", "keep": "3d", "passes": 7, "pairs": [{ "name": "nic", "desired": "runtime", "actual": "tc:eth0:skip_sw", "interval": "30s", "onEvents": false,
+            "apply": true, "expectOffload": true, "owner": "0x10/0xf0", "ports": ["1=eth0", "2=eth1"], "timeout": "9s", "maxDeletes": 5, "changesPerSecond": 6, "confirmAfter": "4s" },
+            { "name": "look", "desired": "/dump", "actual": "runtime" }] },
           "slowRequest": "250ms",
           "control": { "socket": "/run/x.sock", "listen": ["tcp://127.0.0.1:7444"], "operators": ["alice"] }
         }
@@ -87,6 +90,12 @@ public sealed class ConfigurationLoaderTests
         Assert.IsTrue(runtime.Mounts[0].IoUring);
         Assert.AreEqual("alice", runtime.Control.Operators.Single());
         Assert.AreEqual(TimeSpan.FromMilliseconds(250), runtime.SlowRequest);
+        Assert.AreEqual(("/h.db", TimeSpan.FromDays(3), 7), (runtime.Reconcile.History, runtime.Reconcile.Keep, runtime.Reconcile.Passes));
+        Assert.AreEqual(
+            new ReconcilePairConfiguration("nic", "runtime", "tc:eth0:skip_sw", TimeSpan.FromSeconds(30), false, true, true, "0x10/0xf0", ["1=eth0", "2=eth1"], TimeSpan.FromSeconds(9), 5, 6, TimeSpan.FromSeconds(4)),
+            runtime.Reconcile.Pairs[0]);
+        Assert.AreEqual((0x10UL, 0xf0UL), runtime.Reconcile.Pairs[0].OwnerBits);
+        Assert.AreEqual((false, true, default), (runtime.Reconcile.Pairs[1].Apply, runtime.Reconcile.Pairs[1].OnEvents, runtime.Reconcile.Pairs[1].OwnerBits), "nothing is changed that nobody asked for");
         Assert.IsNull(runtime.Metrics, "no port is open that nobody asked for");
     }
 
@@ -97,6 +106,17 @@ public sealed class ConfigurationLoaderTests
     [DataRow("{\"slowRequest\":\"2m\"}", 120.0)]
     public void SlowRequest_SaidOrNot_IsRead(string json, double seconds) =>
         Assert.AreEqual(TimeSpan.FromSeconds(seconds), Good<RuntimeConfiguration>(json).SlowRequest);
+
+    [TestMethod]
+    [TestCategory("unit")]
+    [DataRow("\"name\": \"a\", \"desired\": \"x\", \"actual\": \"runtime\"", "reconcile.pairs[0].desired")]
+    [DataRow("\"name\": \"a\", \"desired\": \"runtime\", \"actual\": \"runtime\"", "reconcile.pairs[0].actual")]
+    [DataRow("\"name\": \"a\", \"desired\": \"/x\", \"actual\": \"tc:\"", "reconcile.pairs[0].actual")]
+    [DataRow("\"name\": \"a\", \"desired\": \"/x\", \"actual\": \"runtime\", \"owner\": \"16\"", "reconcile.pairs[0].owner")]
+    [DataRow("\"name\": \"a\", \"desired\": \"/x\", \"actual\": \"runtime\", \"ports\": [\"eth0\"]", "reconcile.pairs[0].ports[0]")]
+    [DataRow("\"name\": \"a\", \"desired\": \"/x\", \"actual\": \"runtime\", \"interval\": \"1ms\"", "reconcile.pairs[0].interval")]
+    public void PairWithAMistake_IsNamed(string members, string key) =>
+        Assert.AreEqual(key, Load<RuntimeConfiguration>("{\"reconcile\":{\"pairs\":[{ " + members + " }]}}").Errors.Single().Key);
 
     [TestMethod]
     [TestCategory("unit")]

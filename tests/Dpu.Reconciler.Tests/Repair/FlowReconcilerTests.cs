@@ -201,6 +201,73 @@ public sealed class FlowReconcilerTests
     }
 
     [TestMethod, TestCategory("unit")]
+    public async Task FlowThatGoesBeforeItIsReplaced_IsAddedInTheSamePass()
+    {
+        FlowTable table = new();
+        _ = table.Add(_ten[3] with { Actions = [] }, out _);
+        table.Commit();
+        LosingTarget target = new(table);
+        PassReport pass = await FaultMatrixTests.Reconciler(_ten, target).RunAsync(apply: true);
+        Assert.AreEqual((0, 10, 2), (pass.Remaining.Problems, table.Statistics.Flows, pass.Rounds), "it was gone, which is no refusal");
+    }
+
+    [TestMethod, TestCategory("unit")]
+    public async Task FlowThatTheTableCannotHave_IsRefusedAndTheOthersAreIn()
+    {
+        FlowTable table = new();
+        FlowDefinition circle = Samples.Of("cookie=99,table=3,priority=1,ip,actions=goto_table:2");
+        PassReport pass = await FaultMatrixTests.Reconciler([.. _ten, circle], new TableTarget(table)).RunAsync(apply: true);
+        Assert.AreEqual((10, 1, 10), (pass.Counts.Added, pass.Remaining.Problems, table.Statistics.Flows));
+    }
+
+    [TestMethod, TestCategory("unit")]
+    public async Task CarriedCounters_OfEntriesThatWent_AreForgotten()
+    {
+        EmulatedNic nic = new(100);
+        NicTarget target = new(nic);
+        FlowDefinition[] other = [.. _ten.Select(f => f with { Actions = [FlowAction.Output(7)] })];
+        FlowSet desired = new();
+        Array.ForEach(_ten, f => desired.Add(f));
+        FlowReconciler reconciler = new(new MemoryTarget(desired), target, new ReconcilerOptions { Confirmations = 1 });
+        _ = target.Apply([.. other.Select(f => new TargetChange(f))]);
+        _ = await reconciler.RunAsync(apply: true);
+        Assert.AreEqual(10, reconciler.Carried.Count, "each was replaced");
+        NicHandle[] all = [.. Enumerable.Range(0, target.Read().Flows.Count).Select(i => new NicHandle(target.Read().Flows.HandleOf(i)))];
+        nic.Delete(all, new NicStatus[all.Length]);
+        _ = await reconciler.RunAsync(apply: true);
+        Assert.AreEqual(0, reconciler.Carried.Count);
+    }
+
+    // The first flow that is to be replaced is deleted by somebody just before.
+    private sealed class LosingTarget(FlowTable table) : IFlowTarget
+    {
+        private readonly TableTarget _inner = new(table);
+        private bool _lost;
+
+        public string Name => _inner.Name;
+
+        public TargetTraits Traits => _inner.Traits;
+
+        public TargetDump Read(CancellationToken cancellation = default) => _inner.Read(cancellation);
+
+        public IReadOnlyList<ChangeResult> Apply(IReadOnlyList<TargetChange> changes, CancellationToken cancellation = default)
+        {
+            if (_lost || changes[0].Handle == 0 || changes[0].Flow is null)
+            {
+                return _inner.Apply(changes, cancellation);
+            }
+
+            _lost = true;
+            table.Batch(batch => batch.Delete(new FlowId(changes[0].Handle)));
+            return [new ChangeResult(ChangeStatus.Gone, 0, "gone"), .. _inner.Apply([.. changes.Skip(1)], cancellation)];
+        }
+
+        public (ulong Packets, ulong Bytes)? Find(ulong handle) => _inner.Find(handle);
+
+        public string? RefusalOf(FlowDefinition flow) => null;
+    }
+
+    [TestMethod, TestCategory("unit")]
     public void Backoff_DoublesToAMinute()
     {
         Backoff backoff = new();
