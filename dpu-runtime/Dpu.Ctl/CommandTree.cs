@@ -59,6 +59,7 @@ public static class CommandTree
                 UmountCommand.Build(runner),
                 MountsCommand.Build(runner),
                 SocketCommands.Build(runner),
+                ProcessCommands.Build(runner),
                 StatsCommand.Build(runner),
                 TopCommand.Build(runner),
                 EventsCommand.Build(runner),

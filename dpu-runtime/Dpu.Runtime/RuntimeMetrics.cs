@@ -14,7 +14,7 @@ public sealed class RuntimeMetrics : IHistogramSource, IDisposable
     private readonly MountManager _mounts;
 
     /// <summary>Registers the instruments.</summary>
-    public RuntimeMetrics(HostLinks hosts, MountManager mounts, Dpu.Relay.RelayHub relays)
+    public RuntimeMetrics(HostLinks hosts, MountManager mounts, Dpu.Relay.RelayHub relays, Processes.ProcessTable processes)
     {
         _mounts = mounts;
         _meter.CreateObservableGauge("dpu.host.up", () => hosts.All.Select(host => Of(host, host.IsUp ? 1L : 0L)), null, "1 where the link to the host is up.");
@@ -28,6 +28,11 @@ public sealed class RuntimeMetrics : IHistogramSource, IDisposable
         _meter.CreateObservableCounter("dpu.socket.sent", () => relays.Sent, "By", "Bytes of programs here sent to sockets of hosts.");
         _meter.CreateObservableCounter("dpu.socket.received", () => relays.Received, "By", "Bytes from sockets of hosts received by programs here.");
         _meter.CreateObservableCounter("dpu.socket.dropped_descriptors", () => relays.DroppedDescriptors, "{descriptor}", "Descriptors that programs passed and that did not cross.");
+        _meter.CreateObservableGauge("dpu.process.running", () => processes.Running, "{process}", "Processes of hosts that programs here stand for.");
+        _meter.CreateObservableCounter("dpu.process.started", () => processes.Started, "{process}", "Such processes begun.");
+        _meter.CreateObservableCounter("dpu.process.refused", () => processes.Refused, "{process}", "Stubs that were refused: by the host's policy, or as it could not be reached.");
+        _meter.CreateObservableCounter("dpu.process.exited", () => processes.Exits.Select(end => new Measurement<long>(end.Value, new KeyValuePair<string, object?>("how", end.Key))), "{process}", "Such processes that have ended: success, failure or signal.");
+        _meter.CreateObservableCounter("dpu.process.start.duration", () => processes.StartSeconds, "s", "Time from a stub's connection until its process runs, of all of them.");
         _meter.CreateObservableGauge("dpu.mount.mounted", () => mounts.All.Select(mount => Of(mount, mount.State == MountState.Mounted ? 1L : 0L)), null, "1 where the mount stands and its host is there.");
         _meter.CreateObservableGauge("dpu.mount.in_flight", () => Counters(mounts, static counters => counters.InFlight), "{request}", "Requests under way.");
         _meter.CreateObservableCounter("dpu.mount.requests", () => Counters(mounts, static counters => counters.Requests), "{request}", "FUSE requests.");

@@ -13,10 +13,15 @@ public sealed class HostAgentMetrics : IHistogramSource, IDisposable
     private readonly ExportService _exports;
 
     /// <summary>Registers the instruments.</summary>
-    public HostAgentMetrics(ExportService exports, LinkListener listener, Dpu.Relay.RelayHub relays)
+    public HostAgentMetrics(ExportService exports, LinkListener listener, Dpu.Relay.RelayHub relays, Processes.ProcessService processes)
     {
         _exports = exports;
         _meter.CreateObservableGauge("dpu.agent.connections", () => listener.Connections, "{connection}", "Connections of the link.");
+        _meter.CreateObservableGauge("dpu.agent.process.running", () => processes.Running, "{process}", "Processes that DPUs have run.");
+        _meter.CreateObservableCounter("dpu.agent.process.started", () => processes.Started, "{process}", "Such processes begun.");
+        _meter.CreateObservableCounter("dpu.agent.process.refused", () => processes.Refused, "{process}", "Such processes that policy has refused.");
+        _meter.CreateObservableCounter("dpu.agent.process.failed", () => processes.Failed, "{process}", "Such processes that could not be executed.");
+        _meter.CreateObservableCounter("dpu.agent.process.ended", () => processes.Ends.Select(end => new Measurement<long>(end.Value, new KeyValuePair<string, object?>("how", end.Key))), "{process}", "Such processes that have ended: success, failure or signal.");
         _meter.CreateObservableGauge("dpu.agent.socket.relays", () => relays.Count, "{relay}", "Connections of DPUs with sockets of this host.");
         _meter.CreateObservableCounter("dpu.agent.socket.opened", () => relays.Opened, "{relay}", "Such connections begun.");
         _meter.CreateObservableCounter("dpu.agent.socket.broken", () => relays.Broken, "{relay}", "Such connections that neither program ended in order.");

@@ -149,6 +149,32 @@ public sealed class ExecTests
 
     [TestMethod]
     [TestCategory("root")]
+    public void RulesBounds_Hold()
+    {
+        string hash = Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes("/bin/true")));
+        using var pair = new ExecPair(programs: ["/bin/true", "/bin/sh", "/bin/echo"], change: rule =>
+        {
+            if ((string)rule["path"]! != "/bin/sh")
+            {
+                rule["sha256"] = hash;
+            }
+
+            rule["capabilities"] = new JsonArray("CAP_CHOWN", "CAP_KILL");
+            rule["limits"] = new JsonObject { ["nofile"] = 77 };
+            rule["cpus"] = "0";
+        });
+        Assert.AreEqual(0, pair.Rexec("/bin/true").Code);
+        Said other = pair.Rexec("/bin/echo hello");
+        Assert.AreEqual(126, other.Code);
+        Assert.Contains($"\"sha256\" is {hash}", other.Error);
+        Assert.AreEqual("77 77", pair.Check("$REXEC /bin/sh -c 'echo $(ulimit -Sn) $(ulimit -Hn)'"));
+        Assert.AreEqual("Cpus_allowed_list:\t0", pair.Check("$REXEC /bin/sh -c 'grep Cpus_allowed_list /proc/self/status'"));
+        Assert.AreEqual("CapEff:\t0000000000000021:CapBnd:\t0000000000000021", pair.Check("$REXEC /bin/sh -c 'grep -E \"CapEff|CapBnd\" /proc/self/status' | paste -sd:"));
+        Assert.AreEqual("1", pair.Check("$REXEC /bin/sh -c 'grep -c dpu-host-agent /proc/self/cgroup'"), "a cgroup of its own");
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
     public void Identity_IsTheCallers_AndWhoHasNoCounterpartIsRefused()
     {
         using var pair = new ExecPair(programs: ["/usr/bin/id", "/bin/cat"], change: rule =>
@@ -164,6 +190,36 @@ public sealed class ExecTests
         ProgramResult result = ExternalProgram.Run("bash", ["-c", "cd /; setpriv --reuid 1235 --regid 1235 --clear-groups $REXEC /usr/bin/id -u"], Pair.Limit, environment: pair.Environment);
         Assert.AreEqual(126, result.ExitCode);
         Assert.Contains("no counterpart for uid 1235", result.Error);
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void Ps_ShowsWhatRunsAndWhatHasEnded_AndKills()
+    {
+        using var pair = new ExecPair();
+        Assert.AreEqual(7, pair.Rexec("/bin/sh -c 'exit 7'").Code);
+        using RunningProgram stub = pair.Start("$REXEC /bin/sh -c 'trap \"exit 8\" TERM; while :; do sleep 0.05; done'");
+        int process = pair.ProcessOf(stub);
+        JsonArray all = [];
+        Eventually.True(() => (all = Ps("--all")).Count == 2, Pair.Limit, "both processes");
+        Assert.AreEqual(("ended", 7), ((string)all[0]!["state"]!, (int)all[0]!["exitCode"]!));
+        JsonNode running = Ps("")[0]!;
+        Assert.AreEqual(("running", process, stub.Id, 0), ((string)running["state"]!, (int)running["hostPid"]!, (int)running["pid"]!, (int)running["uid"]!));
+        Assert.Contains(process.ToString(CultureInfo.InvariantCulture), Ctl("ps").Output);
+
+        Assert.AreEqual(0, Ctl("ps", "kill", "--signal", "STOP", stub.Id.ToString(CultureInfo.InvariantCulture)).ExitCode);
+        Eventually.True(() => (string)Ps("")[0]!["state"]! == "stopped", Pair.Limit, "the stop");
+        Assert.AreEqual(0, Ctl("ps", "kill", "--signal", "18", ((string)running["id"]!)[..8]).ExitCode);
+        Eventually.True(() => (string)Ps("")[0]!["state"]! == "running", Pair.Limit, "its going on");
+        Assert.AreEqual(0, Ctl("ps", "kill", (string)running["id"]!).ExitCode);
+        Assert.IsTrue(stub.WaitForExit(Pair.Limit));
+        Assert.AreEqual(8, stub.ExitCode);
+        Assert.AreEqual(4, Ctl("ps", "kill", "12345678").ExitCode, "there is none");
+        Assert.AreEqual(2, Ctl("ps", "kill", "--signal", "NONE", "12345678").ExitCode);
+
+        JsonArray Ps(string options) => (JsonArray)JsonNode.Parse(Ctl(["ps", .. options.Split(' ', StringSplitOptions.RemoveEmptyEntries), "--json"]).EnsureSuccess().Output)!["processes"]!;
+
+        ProgramResult Ctl(params string[] arguments) => pair.Pair.Runtime.Ctl(arguments);
     }
 
     [TestMethod]

@@ -43,6 +43,14 @@ internal static class Pages
             return (page.Forwards, page.NextPageToken);
         });
 
+    public static Task<List<HostProcess>> ProcessesAsync(ControlConnection connection, CancellationToken cancellation) =>
+        AllAsync<HostProcess>(async token =>
+        {
+            ListProcessesResponse page = await connection.Runtime.ListProcessesAsync(
+                new ListProcessesRequest { PageSize = PageSize, PageToken = token }, connection.Options(cancellation));
+            return (page.Processes, page.NextPageToken);
+        });
+
     public static Task<List<Export>> ExportsAsync(ControlConnection connection, CancellationToken cancellation) =>
         AllAsync<Export>(async token =>
         {

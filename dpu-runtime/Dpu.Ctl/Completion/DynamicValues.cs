@@ -18,6 +18,9 @@ internal static class DynamicValues
     /// <summary>Targets of mounts.</summary>
     public const string Targets = "targets";
 
+    /// <summary>Ids of processes that run.</summary>
+    public const string Processes = "processes";
+
     // Beside the tree rather than in it: System.CommandLine's own completion would call the runtime for every look-up.
     private static readonly ConditionalWeakTable<Argument, string> _kinds = [];
 

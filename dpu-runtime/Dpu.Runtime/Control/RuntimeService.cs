@@ -7,6 +7,7 @@ using Dpu.Runtime.Events;
 using Dpu.Runtime.Forwards;
 using Dpu.Runtime.Hosts;
 using Dpu.Runtime.Mounts;
+using Dpu.Runtime.Processes;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 
@@ -20,6 +21,7 @@ public sealed class RuntimeService(
     MountManager mounts,
     Dpu.Relay.RelayHub relays,
     ForwardTable forwards,
+    ProcessTable processes,
     EventHub events,
     ReloadCoordinator<RuntimeConfiguration> reload) : Dpu.Proto.V1.Runtime.RuntimeBase
 {
@@ -110,6 +112,34 @@ public sealed class RuntimeService(
         forwards.Delete(request.Name, request.Address);
         return new Empty();
     });
+
+    /// <inheritdoc/>
+    public override Task<ListProcessesResponse> ListProcesses(ListProcessesRequest request, ServerCallContext context)
+    {
+        var response = new ListProcessesResponse();
+        response.Processes.AddRange(Paging.Page(processes.All, request.PageSize, request.PageToken, out string next).Select(process => process.ToMessage()));
+        response.NextPageToken = next;
+        return Task.FromResult(response);
+    }
+
+    /// <inheritdoc/>
+    public override Task<Empty> KillProcess(KillProcessRequest request, ServerCallContext context)
+    {
+        const string Prefix = "processes/";
+        if (request.Signal is < 0 or > Dpu.Relay.Processes.ProcessSignal.Most)
+        {
+            throw Refuse(StatusCode.InvalidArgument, $"{request.Signal} is no signal: 1 to {Dpu.Relay.Processes.ProcessSignal.Most}, or 0 to end the process as its policy says");
+        }
+
+        if (!request.Name.StartsWith(Prefix, StringComparison.Ordinal) || !Guid.TryParseExact(request.Name[Prefix.Length..], "N", out Guid id) || processes.All.All(process => process.Id != id))
+        {
+            throw Refuse(StatusCode.NotFound, $"no process '{request.Name}'; 'dpuctl ps' lists them");
+        }
+
+        return processes.Kill(id, request.Signal)
+            ? Task.FromResult(new Empty())
+            : throw Refuse(StatusCode.FailedPrecondition, $"process '{request.Name}' has ended");
+    }
 
     /// <inheritdoc/>
     public override Task<ListMountStatsResponse> ListMountStats(ListMountStatsRequest request, ServerCallContext context)

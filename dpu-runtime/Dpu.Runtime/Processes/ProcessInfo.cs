@@ -1,3 +1,7 @@
+using Dpu.Proto.V1;
+using Dpu.Relay.Processes;
+using Google.Protobuf.WellKnownTypes;
+
 namespace Dpu.Runtime.Processes;
 
 /// <summary>A process of a host as <c>dpuctl ps</c> shows it. Immutable.</summary>
@@ -19,6 +23,33 @@ namespace Dpu.Runtime.Processes;
 public sealed record ProcessInfo(
     Guid Id, string Host, int Process, int Stub, bool HasStub, uint Uid, string Command, string Directory, DateTimeOffset Since, DateTimeOffset? Until, int? Status, bool IsAway, int StoppedBy, ulong Sent, ulong Received)
 {
+    /// <summary>As the control interface has it.</summary>
+    public HostProcess ToMessage()
+    {
+        var message = new HostProcess
+        {
+            Name = $"processes/{Id:N}",
+            Host = "hosts/" + Host,
+            HostPid = Process,
+            Pid = Stub,
+            Uid = Uid,
+            Command = Command,
+            Directory = Directory,
+            State = Status is not null ? ProcessState.Ended : IsAway ? ProcessState.Away : StoppedBy != 0 ? ProcessState.Stopped : ProcessState.Running,
+            StartTime = Timestamp.FromDateTimeOffset(Since),
+            EndTime = Until is { } until ? Timestamp.FromDateTimeOffset(until) : null,
+            SentBytes = Sent,
+            ReceivedBytes = Received,
+        };
+        if (Status is { } status)
+        {
+            (message.ExitCode, message.Signal) = (ProcessStatus.ExitCodeOf(status) ?? 0, ProcessStatus.SignalOf(status));
+            message.DumpedCore = message.Signal != 0 && (status & 0x80) != 0;
+        }
+
+        return message;
+    }
+
     internal static ProcessInfo Of(StubProcess process) => new(
         process.Token, process.Note.Host, process.Process, process.Stub, process.HasStub, process.Note.Uid, process.Note.Command, process.Note.Directory,
         process.Since, process.Until, process.Status, process.IsAway, process.StoppedBy, process.Bytes.Sent, process.Bytes.Received);

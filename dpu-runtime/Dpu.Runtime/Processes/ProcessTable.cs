@@ -41,7 +41,8 @@ public sealed class ProcessTable : IDisposable
     private BoundStubSocket? _listener;
     private long _started;
     private long _refused;
-    private long _exited;
+    private readonly ConcurrentDictionary<string, long> _exits = new(StringComparer.Ordinal);
+    private long _startTicks;
     private volatile bool _disposed;
 
     /// <summary>An empty one, which nobody can reach before <see cref="Listen"/>.</summary>
@@ -59,8 +60,14 @@ public sealed class ProcessTable : IDisposable
     /// <summary>Stubs that were refused, by policy or for another reason.</summary>
     public long Refused => Interlocked.Read(ref _refused);
 
-    /// <summary>Processes that have ended.</summary>
-    public long Exited => Interlocked.Read(ref _exited);
+    /// <summary>Processes that have ended, by how: success, failure, signal.</summary>
+    public IReadOnlyDictionary<string, long> Exits => _exits;
+
+    /// <summary>Processes that run.</summary>
+    public int Running => _processes.Values.Count(process => process.Status is null);
+
+    /// <summary>Seconds from a stub's connection until its process ran, of all of them.</summary>
+    public double StartSeconds => TimeSpan.FromTicks(Interlocked.Read(ref _startTicks)).TotalSeconds;
 
     /// <summary>All that run, and the last that have ended; the oldest first.</summary>
     public IReadOnlyList<ProcessInfo> All => [.. _ended, .. _processes.Values.Select(ProcessInfo.Of).OrderBy(process => process.Since)];
@@ -151,7 +158,7 @@ public sealed class ProcessTable : IDisposable
         _ = _away.TryRemove(process.Token, out _);
         if (_processes.TryRemove(process.Token, out _))
         {
-            Interlocked.Increment(ref _exited);
+            _ = _exits.AddOrUpdate(ProcessStatus.KindOf(process.Status ?? 0), 1, (_, count) => count + 1);
             _ended.Enqueue(ProcessInfo.Of(process));
             while (_ended.Count > MostEnded)
             {
@@ -258,6 +265,7 @@ public sealed class ProcessTable : IDisposable
 
     private bool Begin(StubConnection stub, ProcessSpec spec, PeerCredentials program)
     {
+        long since = Time.GetTimestamp();
         string what = Printable.Clean(spec.Program, 256);
         HostLink? link = spec.Host.Length > 0 ? _hosts.Find(spec.Host) : _hosts.All is [{ } only] ? only : null;
         if (link is null)
@@ -292,6 +300,7 @@ public sealed class ProcessTable : IDisposable
 
             (memory.Flags, memory.Stage) = (process, ProcessStage.Running);
             Interlocked.Increment(ref _started);
+            _ = Interlocked.Add(ref _startTicks, Time.GetElapsedTime(since).Ticks);
             Log.ProcessStarted(Logger, link.HostName, process, program.Pid, program.Uid, note.Command);
             var begun = new StubProcess(this, token, note, memory);
             _processes[token] = begun;

@@ -186,7 +186,7 @@ public sealed class ProcessService(
     }
 
     internal void CountEnd(int status) => _ends.AddOrUpdate(
-        ProcessStatus.SignalOf(status) != 0 ? "signal" : ProcessStatus.ExitCodeOf(status) == 0 ? "success" : "failure", 1, (_, count) => count + 1);
+        ProcessStatus.KindOf(status), 1, (_, count) => count + 1);
 
     private static HelloReply Refuse(HelloStatus status, string message) => new() { Status = status, Message = message };
 

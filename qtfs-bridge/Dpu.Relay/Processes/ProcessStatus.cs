@@ -11,6 +11,9 @@ public static class ProcessStatus
     /// <summary>The signal that ended it; 0 for none.</summary>
     public static int SignalOf(int status) => status & 0x7f;
 
+    /// <summary>For counts: success, failure, signal.</summary>
+    public static string KindOf(int status) => SignalOf(status) != 0 ? "signal" : ExitCodeOf(status) == 0 ? "success" : "failure";
+
     /// <summary>For people.</summary>
     public static string Describe(int status) => string.Create(
         CultureInfo.InvariantCulture, $"{(ExitCodeOf(status) is { } code ? $"exit code {code}" : $"signal {SignalOf(status)}")}{((status & 0x80) != 0 && SignalOf(status) != 0 ? ", core dumped" : "")}");
