@@ -308,11 +308,7 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
             {
                 // The bytes of a stream go into their pipe as they come.
                 int some = Math.Min(_dataLeft, size - at);
-                if (!_streams[_dataStream].Take(_dataPosition, bytes + at, some))
-                {
-                    return false;
-                }
-
+                _streams[_dataStream].Take(_dataPosition, bytes + at, some);
                 at += some;
                 _dataLeft -= some;
                 _dataPosition += (ulong)some;
@@ -357,7 +353,7 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
             {
                 case ProcessFrameKind.Data:
                     (_dataLeft, _dataStream, _dataPosition) = (size, stream, position);
-                    return !_streams[stream].Sends;
+                    return _streams[stream].MayTake(position);
                 case ProcessFrameKind.Ack:
                     return _streams[stream].Acknowledged(position, (ProcessAckFlags)flags);
                 default:
@@ -384,6 +380,12 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
             bool any = false;
             foreach (ProcessStream stream in _streams)
             {
+                // A part of a frame is not acknowledged: the other end would send the rest, which is on its way, again.
+                if (_dataLeft > 0 && stream.Index == _dataStream)
+                {
+                    continue;
+                }
+
                 if (stream.NextFrame(header, out int data) != ProcessFrameKind.None)
                 {
                     any = true;

@@ -179,21 +179,21 @@ internal sealed unsafe class ProcessStream : IDisposable
         return true;
     }
 
-    /// <summary>Bytes have come.</summary>
-    /// <returns>False where they leave a gap.</returns>
-    public bool Take(ulong position, byte* bytes, int size)
+    /// <summary>Whether a frame of bytes from a position fits: others leave a gap.</summary>
+    public bool MayTake(ulong position) => !Sends && position <= Pipe.End;
+
+    /// <summary>Bytes of a frame that fits have come, from a position.</summary>
+    public void Take(ulong position, byte* bytes, int size)
     {
-        if (Sends || position > Pipe.End)
+        _owesAck = true;
+
+        // Those of the frame that came before may have had no room, or nobody takes them: then these follow nothing.
+        if (position > Pipe.End || Pipe.End - position >= (ulong)size || (State & (ProcessStreamState.Broken | ProcessStreamState.AtEnd)) != 0)
         {
-            return false;
+            return;
         }
 
-        _owesAck = true;
         ulong known = Pipe.End - position;
-        if (known >= (ulong)size || (State & (ProcessStreamState.Broken | ProcessStreamState.AtEnd)) != 0)
-        {
-            return true;
-        }
 
         // What has no room is sent again, from where the next acknowledgement says.
         for (int at = (int)known; at < size;)
@@ -206,8 +206,6 @@ internal sealed unsafe class ProcessStream : IDisposable
 
             at += put;
         }
-
-        return true;
     }
 
     /// <summary>No more comes than what is before a position.</summary>
