@@ -79,7 +79,8 @@ public sealed record ExportConfiguration(
             connect,
             bind,
             FifoConfiguration.ReadList(reader, "fifos"),
-            reader.Choice("kind", false, ("plain", false), ("proc", true))) { Interfaces = InterfaceRules.Read(reader, "interfaces") };
+            reader.Choice("kind", false, ("plain", false), ("proc", true)))
+        { Interfaces = InterfaceRules.Read(reader, "interfaces") };
         export.Advise(reader);
         reader.End();
         return export;
