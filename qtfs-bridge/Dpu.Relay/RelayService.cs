@@ -15,6 +15,9 @@ public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkSer
     private readonly Lock _lock = new();
     private readonly Dictionary<string, int> _counts = new(StringComparer.Ordinal);
 
+    // Who asks for one of these, as the link broke meanwhile, is to ask again: to begin anew would connect twice.
+    private readonly System.Collections.Concurrent.ConcurrentDictionary<(string Peer, Guid Token), byte> _beginning = new();
+
     /// <inheritdoc/>
     public string Name => "relay";
 
@@ -32,6 +35,8 @@ public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkSer
         {
             return hub.FindLasting(TokenOf(hello), peer.Name) is { } relay
                 ? new HelloReply { Status = HelloStatus.Ok, Relay = ResultOf(relay) }
+                : _beginning.ContainsKey((peer.Name, TokenOf(hello)))
+                ? new HelloReply { Status = HelloStatus.Unavailable, Message = "the connection with the socket is being made" }
                 : new HelloReply { Status = HelloStatus.NotPermitted, Message = "no such connection of a socket waits here: it has ended, or the agent has restarted" };
         }
 
@@ -48,6 +53,7 @@ public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkSer
 
         if (reply.Status == HelloStatus.Ok && hello.Relay.ResumeWithinMs > 0 && hello.Relay.ResumeToken.Length == RelayContinuity.TokenSize)
         {
+            _ = _beginning.TryAdd((peer.Name, new Guid(hello.Relay.ResumeToken.Span)), 0);
             reply.Relay ??= new RelayResult();
             reply.Relay.ResumeWithinMs = (uint)RelayContinuity.Clamp(hello.Relay.ResumeWithinMs).TotalMilliseconds;
         }
@@ -60,6 +66,7 @@ public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkSer
     {
         if (!Resumes(hello))
         {
+            Begun(peer, hello);
             Uncount(peer.Name);
         }
     }
@@ -86,10 +93,20 @@ public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkSer
         }
         finally
         {
+            Begun(connection.Peer, connection.Hello);
             if (!runs)
             {
                 Uncount(connection.Peer.Name);
             }
+        }
+    }
+
+    // It is found by its token from here on, or there is none.
+    private void Begun(LinkPeer peer, Hello hello)
+    {
+        if (hello.Relay.ResumeToken.Length == RelayContinuity.TokenSize)
+        {
+            _ = _beginning.TryRemove((peer.Name, new Guid(hello.Relay.ResumeToken.Span)), out _);
         }
     }
 
@@ -119,6 +136,10 @@ public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkSer
         {
             connection.Stream.Write(target?.Visitor is { } visitor ? RelayFrame.Accepted(visitor.Uid, visitor.Gid) : RelayFrame.Opened(-error));
             connection.Stream.Flush();
+        }
+        catch (IOException) when (target is not null && RelayContinuity.Of(connection, redial: null) is not null)
+        {
+            // Expected: the link broke. The DPU asks by its token for what was begun: to begin again would connect twice.
         }
         catch
         {

@@ -100,6 +100,9 @@ public sealed unsafe class CounterTests : IDisposable
         using SafeFileHandle twin = _twins.Pass(original);
         Add(original, 1);
         AssertReads(1, twin);
+
+        // What the other end has taken is told; a link that breaks before leaves it here too.
+        Eventually.True(() => Dpu.Relay.Descriptors.EventCounter.Look((int)original.DangerousGetHandle()).Count == 0, Twins.Limit, "what was taken");
         _twins.Break();
         _twins.AssertOver();
         Add(original, 4);
