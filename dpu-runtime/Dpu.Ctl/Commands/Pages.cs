@@ -43,6 +43,14 @@ internal static class Pages
             return (page.Forwards, page.NextPageToken);
         });
 
+    public static Task<List<ReconcilePair>> ReconcilePairsAsync(ControlConnection connection, CancellationToken cancellation) =>
+        AllAsync<ReconcilePair>(async token =>
+        {
+            ListReconcilePairsResponse page = await connection.Reconcile.ListReconcilePairsAsync(
+                new ListReconcilePairsRequest { PageSize = PageSize, PageToken = token }, connection.Options(cancellation));
+            return (page.Pairs, page.NextPageToken);
+        });
+
     public static Task<List<HostProcess>> ProcessesAsync(ControlConnection connection, CancellationToken cancellation) =>
         AllAsync<HostProcess>(async token =>
         {

@@ -15,15 +15,15 @@ internal static class PairCommands
         var command = new Command("pairs", "List what the runtime keeps in step, with its last passes");
         set(command, async (context, cancellation) =>
         {
-            ListReconcilePairsResponse response = await context.Connection.Reconcile.ListReconcilePairsAsync(new ListReconcilePairsRequest(), context.Connection.Options(cancellation));
+            List<ReconcilePair> pairs = await Pages.ReconcilePairsAsync(context.Connection, cancellation).ConfigureAwait(false);
             if (context.Json)
             {
-                context.WriteJson(json => JsonOutput.Array(json, "pairs", response.Pairs, static (w, pair) => Json(w, pair)));
+                context.WriteJson(json => JsonOutput.Array(json, "pairs", pairs, static (w, pair) => Json(w, pair)));
                 return ExitCodes.Success;
             }
 
             Table table = new("PAIR", "ACTUAL", "DESIRED", "REPAIR", "LAST", "FOUND", "LEFT", "PROBLEM");
-            foreach (ReconcilePair pair in response.Pairs)
+            foreach (ReconcilePair pair in pairs)
             {
                 table.Add(
                     new(Human.Clean(pair.Name)), new(Human.Clean(pair.Actual)), new(Human.Clean(pair.Desired)), new(pair.Apply ? "yes" : "no"),

@@ -1,3 +1,4 @@
+using Dpu.Hosting.Control;
 using Dpu.Proto.V1;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
@@ -11,7 +12,8 @@ public sealed class ReconcileService(PairTable pairs) : Dpu.Proto.V1.Reconcile.R
     public override Task<ListReconcilePairsResponse> ListReconcilePairs(ListReconcilePairsRequest request, ServerCallContext context)
     {
         ListReconcilePairsResponse response = new();
-        response.Pairs.AddRange(pairs.All.Select(runner => Message(runner.State)));
+        response.Pairs.AddRange(Paging.Page(pairs.All, request.PageSize, request.PageToken, out string next).Select(runner => Message(runner.State)));
+        response.NextPageToken = next;
         return Task.FromResult(response);
     }
 
