@@ -56,25 +56,27 @@ public sealed class ExecTests
         using var pair = new ExecPair();
         using RunningProgram stub = pair.StartPython(
             """
-            import signal, sys
+            import ctypes, signal, struct, sys
             wanted = [signal.SIGUSR1, signal.SIGWINCH, signal.SIGRTMIN, signal.SIGTERM]
             signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
+            mask = (ctypes.c_uint64 * 16)(sum(1 << (s - 1) for s in wanted))
+            info = ctypes.create_string_buffer(128)
             print('ready', flush=True)
             while True:
-                info = signal.sigwaitinfo(wanted)
-                print(info.si_signo, flush=True)
-                if info.si_signo == signal.SIGTERM: sys.exit(3)
+                number = ctypes.CDLL(None).sigwaitinfo(mask, info)
+                print(number, *([struct.unpack_from('i', info, 24)[0]] if number == signal.SIGRTMIN else []), flush=True)
+                if number == signal.SIGTERM: sys.exit(3)
             """);
         _ = stub.WaitForLine(line => line == "ready", Pair.Limit);
-        foreach (string signal in (string[])["USR1", "WINCH", "RTMIN"])
+        foreach (string signal in (string[])["-s USR1", "-s WINCH", "-q 77 -s RTMIN", "-q 78 -s RTMIN"])
         {
-            _ = pair.Check($"kill -{signal} {stub.Id}");
+            _ = pair.Check($"/bin/kill {signal} {stub.Id}");
         }
 
-        Eventually.True(() => stub.Output.Contains("34", StringComparison.Ordinal), Pair.Limit, "the signals");
+        Eventually.True(() => stub.Output.Contains("78", StringComparison.Ordinal), Pair.Limit, "the signals");
         _ = pair.Check($"kill -TERM {stub.Id}");
         Assert.IsTrue(stub.WaitForExit(Pair.Limit));
-        Assert.AreEqual("ready\n10\n28\n34\n15", string.Join('\n', stub.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries)));
+        Assert.AreEqual("ready\n10\n28\n34 77\n34 78\n15", string.Join('\n', stub.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries)));
         Assert.AreEqual(3, stub.ExitCode);
     }
 

@@ -19,7 +19,8 @@ public sealed class ProcessTable : IDisposable
     /// <summary>Ended processes that are remembered, for <c>dpuctl ps</c>.</summary>
     public const int MostEnded = 1000;
 
-    private const int TokenSize = 16;
+    // Half of the threads that there are for it (DialThreads).
+    private const int MostWaiting = 32;
     private const int NotPermitted = 126;
     private const int OwnFailure = 125;
     private static readonly TimeSpan ReachLimit = TimeSpan.FromSeconds(30);
@@ -35,6 +36,7 @@ public sealed class ProcessTable : IDisposable
     private readonly ConcurrentDictionary<Guid, StubProcess> _processes = new();
     private readonly ConcurrentDictionary<Guid, StubProcess> _away = new();
     private readonly ConcurrentQueue<ProcessInfo> _ended = new();
+    private readonly ConcurrentDictionary<uint, int> _waiting = new();
     private readonly AutoResetEvent _wanted = new(false);
     private readonly RelaySet _passedRelays = new();
     private readonly Thread _redial;
@@ -103,7 +105,7 @@ public sealed class ProcessTable : IDisposable
         _listener = null;
         if (path is not null)
         {
-            _listener = BoundStubSocket.TryMake(path, Hub, socket => _workers.Run(() => Serve(new StubConnection(socket))), out string reason);
+            _listener = BoundStubSocket.TryMake(path, Hub, socket => Accept(new StubConnection(socket)), out string reason);
             if (_listener is null)
             {
                 Log.NoStubSocket(Logger, path, reason);
@@ -206,18 +208,39 @@ public sealed class ProcessTable : IDisposable
         }
     }
 
-    private void Serve(StubConnection stub)
+    // A connection that says nothing holds a thread until it is given up: no user but root may hold all of them.
+    private void Accept(StubConnection stub)
+    {
+        if (PeerCredentials.Read(stub.Socket) is not { } program)
+        {
+            stub.Dispose();
+            return;
+        }
+
+        if (_waiting.AddOrUpdate(program.Uid, 1, (_, count) => count + 1) > MostWaiting && program.Uid != 0)
+        {
+            _ = Refuse(stub, program, "?", "?", OwnFailure, $"{MostWaiting} programs of this user are being begun already; try again");
+            Waited(program.Uid);
+            stub.Dispose();
+            return;
+        }
+
+        _workers.Run(() =>
+        {
+            Serve(stub, program);
+            Waited(program.Uid);
+        });
+    }
+
+    private void Waited(uint uid) => _waiting.AddOrUpdate(uid, 0, (_, count) => count - 1);
+
+    private void Serve(StubConnection stub, PeerCredentials program)
     {
         bool kept = false;
         try
         {
             StubFrame kind = stub.Await(out byte[] content);
-            if (PeerCredentials.Read(stub.Socket) is not { } program)
-            {
-                return;
-            }
-
-            if (kind == StubFrame.Attach && content.Length == TokenSize)
+            if (kind == StubFrame.Attach && content.Length == process.PROCESS_TOKEN_SIZE)
             {
                 kept = Attach(stub, new Guid(content), program);
             }
@@ -283,12 +306,12 @@ public sealed class ProcessTable : IDisposable
         memory.Hold("what", null, note.ToBytes());
         (memory.Number, memory.Began, memory.Since) = (program.Pid, StubProcess.StartOf(program.Pid), Time.GetUtcNow().UtcTicks);
         var streams = new ProcessStreams(memory);
-        RuntimePassing passing = _relays.PassingOf(link.HostName, () => _mounts().Find(link.HostName, _ => true)?.Id ?? 0, program, what, _passedRelays);
-        var descriptors = new StubDescriptors(_files, passing, link.HostName, Logger);
-        descriptors.Decide(stub.Descriptors, spec, streams);
         LinkConnection? connection = null;
         try
         {
+            RuntimePassing passing = _relays.PassingOf(link.HostName, () => _mounts().Find(link.HostName, _ => true)?.Id ?? 0, program, what, _passedRelays);
+            var descriptors = new StubDescriptors(_files, passing, link.HostName, Logger);
+            descriptors.Decide(stub.Descriptors, spec, streams);
             memory.Stage = ProcessStage.Told;
             (connection, int process, int[] missed, (int Code, string Text)? refusal) = Ask(link, token, spec);
             if (connection is null)
@@ -313,6 +336,12 @@ public sealed class ProcessTable : IDisposable
         catch
         {
             connection?.Dispose();
+            if (memory.Stage != ProcessStage.Running)
+            {
+                streams.Dispose();
+                memory.Forget();
+            }
+
             throw;
         }
     }

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using System.Text;
+using Dpu.Keeper;
 using Dpu.Linux;
 using Dpu.Relay.Descriptors;
 using Dpu.Relay.Processes;
@@ -12,15 +13,15 @@ namespace Dpu.Runtime.Processes;
 internal enum StubFrame : ushort
 {
     None = 0,
-    Descriptors = 1,
-    Start = 2,
-    Attach = 3,
-    Signal = 4,
-    Started = 16,
-    Refused = 17,
-    Ended = 18,
-    Stopped = 19,
-    Attached = 20,
+    Descriptors = process.PROCESS_DESCRIPTORS,
+    Start = process.PROCESS_START,
+    Attach = process.PROCESS_ATTACH,
+    Signal = process.PROCESS_SIGNAL,
+    Started = process.PROCESS_STARTED,
+    Refused = process.PROCESS_REFUSED,
+    Ended = process.PROCESS_ENDED,
+    Stopped = process.PROCESS_STOPPED,
+    Attached = process.PROCESS_ATTACHED,
 }
 
 /// <summary>The connection of a stub: a local program that is not trusted. Used by one thread at a time.</summary>
@@ -29,7 +30,6 @@ internal sealed class StubConnection(SafeHandle socket) : IDisposable
     private const int HeaderSize = 8;
     private const int MostWaiting = ProcessSpec.MostDescriptors;
     private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(30);
-    private const int MaxContent = 16 << 20;
     private const int MaxText = 4000;
 
     private readonly Queue<int> _waiting = new();
@@ -148,7 +148,7 @@ internal sealed class StubConnection(SafeHandle socket) : IDisposable
 
         int size = BinaryPrimitives.ReadInt32LittleEndian(_bytes);
         var kind = (StubFrame)BinaryPrimitives.ReadUInt16LittleEndian(_bytes.AsSpan(4));
-        if (size is < 0 or > MaxContent || kind is not (StubFrame.Descriptors or StubFrame.Start or StubFrame.Attach or StubFrame.Signal))
+        if (size is < 0 or > process.PROCESS_FRAME_MAX || kind is not (StubFrame.Descriptors or StubFrame.Start or StubFrame.Attach or StubFrame.Signal))
         {
             ended = true;
             return StubFrame.None;

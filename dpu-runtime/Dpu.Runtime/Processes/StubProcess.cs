@@ -13,6 +13,7 @@ internal sealed class StubProcess : IProcessChannelOwner
 {
     // A stub gets no more before the host has had them: its own kernel would queue as many (RLIMIT_SIGPENDING).
     private const int MostSignals = 1024;
+    private const int MostUnsent = 512 << 10;
     private const int LostCode = 255;
 
     private readonly ProcessTable _table;
@@ -92,11 +93,7 @@ internal sealed class StubProcess : IProcessChannelOwner
         _channel.Post(() =>
         {
             IsAway = false;
-            while (_signals.TryDequeue(out ProcessSignal waited))
-            {
-                _channel.Send(ProcessFrameKind.Signal, waited.ToBytes());
-            }
-
+            SendSignals();
             if (_forgotten)
             {
                 _channel.Send(ProcessFrameKind.Forget, []);
@@ -203,6 +200,7 @@ internal sealed class StubProcess : IProcessChannelOwner
     public void Moved()
     {
         Bytes = _channel!.Bytes;
+        SendSignals();
         if (Status is not { } status || _over)
         {
             return;
@@ -274,13 +272,20 @@ internal sealed class StubProcess : IProcessChannelOwner
 
     private void Forward(ProcessSignal asked)
     {
-        if (_channel!.IsConnected)
-        {
-            _channel.Send(ProcessFrameKind.Signal, asked.ToBytes());
-        }
-        else if (_signals.Count < MostSignals)
+        if (_signals.Count < MostSignals)
         {
             _signals.Enqueue(asked);
+        }
+
+        SendSignals();
+    }
+
+    // No more than the link takes: whoever may signal a stub could fill this runtime's memory.
+    private void SendSignals()
+    {
+        while (_channel!.IsConnected && _channel.Unsent < MostUnsent && _signals.TryDequeue(out ProcessSignal waited))
+        {
+            _channel.Send(ProcessFrameKind.Signal, waited.ToBytes());
         }
     }
 

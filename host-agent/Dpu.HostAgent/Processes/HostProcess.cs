@@ -24,7 +24,8 @@ internal sealed class HostProcess : IProcessChannelOwner
     private int _stoppedBy;
     private long _downSince;
     private int _terminating;
-    private ITimer? _timer;
+    private ITimer? _awayTimer;
+    private ITimer? _killTimer;
     private volatile bool _over;
 
     /// <param name="service">Has it.</param>
@@ -71,8 +72,7 @@ internal sealed class HostProcess : IProcessChannelOwner
         _channel.Post(() =>
         {
             _toldEnd = false;
-            StopTimer();
-            Interlocked.Exchange(ref _terminating, 0);
+            Stop(ref _awayTimer);
             if (_stoppedBy != 0)
             {
                 Tell(ProcessFrameKind.Stopped, _stoppedBy);
@@ -162,7 +162,7 @@ internal sealed class HostProcess : IProcessChannelOwner
     /// <summary>Lets go of all of it here; the keeper goes on having it. For the agent's end.</summary>
     public void Leave()
     {
-        StopTimer();
+        StopTimers();
         _channel?.Dispose();
     }
 
@@ -175,7 +175,7 @@ internal sealed class HostProcess : IProcessChannelOwner
         }
 
         _over = true;
-        StopTimer();
+        StopTimers();
         _service.Forget(this);
         _channel!.End(() =>
         {
@@ -235,10 +235,10 @@ internal sealed class HostProcess : IProcessChannelOwner
     {
         _downSince = _service.Time.GetTimestamp();
         TimeSpan patience = HasEnded ? ProcessService.StatusKept : Note.OnLinkDown == LinkDownAction.Terminate ? Note.LinkDownFor : TimeSpan.Zero;
-        StopTimer();
+        Stop(ref _awayTimer);
         if (patience > TimeSpan.Zero && !_over)
         {
-            _timer = _service.Time.CreateTimer(_ => StayedAway(), null, patience, Timeout.InfiniteTimeSpan);
+            _awayTimer = _service.Time.CreateTimer(_ => StayedAway(), null, patience, Timeout.InfiniteTimeSpan);
         }
     }
 
@@ -270,8 +270,8 @@ internal sealed class HostProcess : IProcessChannelOwner
 
         Log.Terminating(_service.Logger, Number, Note.Command, why);
         Send(new ProcessSignal(signal.SIGTERM, 0, 0, 0, 0));
-        StopTimer();
-        _timer = _service.Time.CreateTimer(
+        Stop(ref _killTimer);
+        _killTimer = _service.Time.CreateTimer(
             _ =>
             {
                 Send(new ProcessSignal(signal.SIGKILL, 0, 0, 0, 0));
@@ -280,5 +280,11 @@ internal sealed class HostProcess : IProcessChannelOwner
             null, Note.Grace, Timeout.InfiniteTimeSpan);
     }
 
-    private void StopTimer() => Interlocked.Exchange(ref _timer, null)?.Dispose();
+    private void StopTimers()
+    {
+        Stop(ref _awayTimer);
+        Stop(ref _killTimer);
+    }
+
+    private static void Stop(ref ITimer? timer) => Interlocked.Exchange(ref timer, null)?.Dispose();
 }

@@ -17,11 +17,7 @@ internal static unsafe class Launcher
     /// <summary>There is no such program.</summary>
     public const int NotFound = 127;
 
-    private const ushort FrameDescriptors = 1;
-    private const ushort FrameStart = 2;
-    private const ushort FrameFailed = 32;
-    private const int FrameHeader = 8;
-    private const int DescriptorsOfFrame = 250;
+    private static readonly int FrameHeader = sizeof(process_frame);
 
     // Its execve(2) may wait for a file system.
     private const int LimitMilliseconds = 60_000;
@@ -75,18 +71,18 @@ internal static unsafe class Launcher
 
     private static string? Tell(SafeFileHandle socket, ProcessSpec spec, IReadOnlyList<(int Number, SafeHandle What)> descriptors)
     {
-        for (int at = 0; at < descriptors.Count; at += DescriptorsOfFrame)
+        for (int at = 0; at < descriptors.Count; at += process.PROCESS_FRAME_DESCRIPTORS)
         {
-            (int Number, SafeHandle What)[] some = [.. descriptors.Skip(at).Take(DescriptorsOfFrame)];
+            (int Number, SafeHandle What)[] some = [.. descriptors.Skip(at).Take(process.PROCESS_FRAME_DESCRIPTORS)];
             byte[] numbers = MemoryMarshal.AsBytes<int>([.. some.Select(one => one.Number)]).ToArray();
             int[] what = [.. some.Select(one => (int)one.What.DangerousGetHandle())];
-            if (!Send(socket, FrameDescriptors, numbers, what))
+            if (!Send(socket, process.PROCESS_DESCRIPTORS, numbers, what))
             {
                 return "dpu-launch has ended before it was told what to run";
             }
         }
 
-        return Send(socket, FrameStart, spec.ToBytes(), []) ? null : "dpu-launch has ended before it was told what to run";
+        return Send(socket, process.PROCESS_START, spec.ToBytes(), []) ? null : "dpu-launch has ended before it was told what to run";
     }
 
     private static string? AwaitExecuted(SafeFileHandle socket, out int code)
@@ -100,7 +96,7 @@ internal static unsafe class Launcher
         }
 
         int size = BinaryPrimitives.ReadInt32LittleEndian(head);
-        if (got != FrameHeader || BinaryPrimitives.ReadUInt16LittleEndian(head.AsSpan(4)) != FrameFailed || size is < 8 or > 65536)
+        if (got != FrameHeader || BinaryPrimitives.ReadUInt16LittleEndian(head.AsSpan(4)) != process.PROCESS_FAILED || size is < 8 or > 65536)
         {
             return "dpu-launch does not answer";
         }
@@ -112,7 +108,7 @@ internal static unsafe class Launcher
         }
 
         int error = BinaryPrimitives.ReadInt32LittleEndian(content);
-        code = error == errno.ENOENT && BinaryPrimitives.ReadInt32LittleEndian(content.AsSpan(4)) == 1 ? NotFound : NotExecutable;
+        code = error == errno.ENOENT && BinaryPrimitives.ReadInt32LittleEndian(content.AsSpan(4)) == process.PROCESS_PROGRAM ? NotFound : NotExecutable;
         return Link.Printable.Clean(Encoding.UTF8.GetString(content, 8, size - 8), 4096);
     }
 

@@ -1,6 +1,6 @@
 using System.Text;
 using Dpu.Hosting.Configuration;
-using Dpu.Linux;
+using Dpu.Keeper;
 using Dpu.Relay.Processes;
 
 namespace Dpu.HostAgent.Processes;
@@ -13,8 +13,11 @@ internal static class Permitted
     private const int Inheritable = 2;
     private const int Bounding = 3;
     private const int Ambient = 4;
-    private const uint NoNewPrivileges = 1;
-    private const uint NewSession = 2;
+
+    // SCHED_OTHER, SCHED_BATCH and SCHED_IDLE of sched(7): those that take nothing from others.
+    private const int Other = 0;
+    private const int Batch = 3;
+    private const int Idle = 5;
     private const ulong Unlimited = ulong.MaxValue;
 
     /// <summary>What dpu-launch is told, of this machine's own ids.</summary>
@@ -39,11 +42,11 @@ internal static class Permitted
             Signals = asked.Signals,
 
             // Its parent on the DPU is not here: it has no terminal, and no process group to be in.
-            Flags = (asked.Flags & NoNewPrivileges) | NewSession,
+            Flags = (asked.Flags & process.PROCESS_NO_NEW_PRIVILEGES) | process.PROCESS_NEW_SESSION,
 
             // What makes others give way to it, or die before it, is the host's own to decide.
             OutOfMemory = asked.OutOfMemory is { } score ? Math.Clamp(score, 0, 1000) : null,
-            Scheduling = asked.Scheduling is { Policy: 0 or 3 or 5 } wish ? (wish.Policy, 0, Math.Clamp(wish.Nice, 0, 19)) : null,
+            Scheduling = asked.Scheduling is { Policy: Other or Batch or Idle } wish ? (wish.Policy, 0, Math.Clamp(wish.Nice, 0, 19)) : null,
         };
         return spec;
     }
@@ -72,10 +75,18 @@ internal static class Permitted
         return index < 0 ? null : index;
     }
 
-    private static ulong CapabilityOf(int process, string set)
+    private static ulong CapabilityOf(int number, string set)
     {
-        string? line = File.ReadLines($"/proc/{process}/status").FirstOrDefault(line => line.StartsWith(set, StringComparison.Ordinal));
-        return line is not null && ulong.TryParse(line[set.Length..].Trim(), System.Globalization.NumberStyles.HexNumber, null, out ulong mask) ? mask : 0;
+        try
+        {
+            string? line = File.ReadLines($"/proc/{number}/status").FirstOrDefault(line => line.StartsWith(set, StringComparison.Ordinal));
+            return line is not null && ulong.TryParse(line[set.Length..].Trim(), System.Globalization.NumberStyles.HexNumber, null, out ulong mask) ? mask : 0;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Expected: the launcher has died, which is told when it is to be told what to run.
+            return 0;
+        }
     }
 
     private static (uint Resource, ulong Soft, ulong Hard) Bound((uint Resource, ulong Soft, ulong Hard) limit, ProgramConfiguration definition)

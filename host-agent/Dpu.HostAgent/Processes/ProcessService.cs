@@ -36,7 +36,6 @@ public sealed class ProcessService(
     /// <summary>What is told where nobody knows how a process ended: exit code 255.</summary>
     internal const int UnknownStatus = 255 << 8;
 
-    private const int TokenSize = 16;
     private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(30);
 
     private readonly ConcurrentDictionary<Guid, HostProcess?> _processes = new();
@@ -102,7 +101,7 @@ public sealed class ProcessService(
     {
         ArgumentNullException.ThrowIfNull(peer);
         ArgumentNullException.ThrowIfNull(hello);
-        if (hello.ParametersCase != Hello.ParametersOneofCase.Exec || hello.Exec.Token.Length != TokenSize)
+        if (hello.ParametersCase != Hello.ParametersOneofCase.Exec || hello.Exec.Token.Length != process.PROCESS_TOKEN_SIZE)
         {
             return Refuse(HelloStatus.Malformed, "a hello for service exec must name a process by 16 bytes");
         }

@@ -58,6 +58,9 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
     /// <summary>Whether there is a connection. On the loop's thread.</summary>
     public bool IsConnected => _link is not null;
 
+    /// <summary>Bytes of frames that wait for the link. On the loop's thread.</summary>
+    public int Unsent => _out.Length;
+
     /// <summary>Bytes that have left this machine, and that have come to it.</summary>
     public (ulong Sent, ulong Received) Bytes => (Sum(sends: true), Sum(sends: false));
 

@@ -72,7 +72,7 @@ internal static class ProcessFrame
     public const int MaxData = 128 << 10;
 
     /// <summary>The longest other content: what execve(2) takes at most, and more.</summary>
-    public const int MaxContent = 16 << 20;
+    public const int MaxContent = Keeper.process.PROCESS_FRAME_MAX;
 
     /// <summary>Streams of one process at most.</summary>
     public const int MaxStreams = 30;

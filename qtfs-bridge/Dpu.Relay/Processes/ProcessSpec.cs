@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
 using System.Text;
+using Dpu.Keeper;
 using Dpu.Linux;
 
 namespace Dpu.Relay.Processes;
@@ -358,22 +359,22 @@ public sealed class ProcessSpec
     // enum process_record_kind.
     private enum Kind : ushort
     {
-        Program = 1,
-        Argument = 2,
-        Environment = 3,
-        Directory = 4,
-        Identity = 5,
-        Groups = 6,
-        Umask = 7,
-        Limits = 8,
-        Capabilities = 9,
-        Signals = 10,
-        OutOfMemory = 11,
-        Scheduling = 12,
-        Session = 13,
-        Host = 14,
-        Flags = 15,
-        Cgroup = 32,
+        Program = process.PROCESS_PROGRAM,
+        Argument = process.PROCESS_ARGUMENT,
+        Environment = process.PROCESS_ENVIRONMENT,
+        Directory = process.PROCESS_DIRECTORY,
+        Identity = process.PROCESS_IDENTITY,
+        Groups = process.PROCESS_GROUPS,
+        Umask = process.PROCESS_UMASK,
+        Limits = process.PROCESS_LIMITS,
+        Capabilities = process.PROCESS_CAPABILITIES,
+        Signals = process.PROCESS_SIGNALS,
+        OutOfMemory = process.PROCESS_OOM,
+        Scheduling = process.PROCESS_SCHEDULING,
+        Session = process.PROCESS_SESSION,
+        Host = process.PROCESS_HOST,
+        Flags = process.PROCESS_FLAGS,
+        Cgroup = process.PROCESS_CGROUP,
 
         // On the link alone.
         Descriptors = 64,

@@ -95,9 +95,6 @@ internal sealed unsafe class ProcessStream : IDisposable
     /// <summary>Bytes that have gone through it.</summary>
     public ulong Moved => Sends ? Pipe.First : Pipe.End;
 
-    /// <summary>Of what is received: behind the last byte that the local end has.</summary>
-    public ulong Delivered => Pipe.First;
-
     /// <summary>Whether all of it that is there is given, or nobody takes it.</summary>
     public bool IsDelivered => Pipe.Count == 0 || (State & ProcessStreamState.Broken) != 0;
 
@@ -279,19 +276,6 @@ internal sealed unsafe class ProcessStream : IDisposable
 
     /// <summary>So many bytes were put into a frame.</summary>
     public void Went(int data) => _sent += (ulong)data;
-
-    /// <summary>Nobody takes it any more, and nothing comes.</summary>
-    public void BreakOff()
-    {
-        if (!IsOver)
-        {
-            Set(Sends ? ProcessStreamState.AtEnd : ProcessStreamState.Broken);
-            if (!Sends)
-            {
-                Close();
-            }
-        }
-    }
 
     /// <inheritdoc/>
     public void Dispose()
