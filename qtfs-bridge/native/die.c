@@ -66,21 +66,24 @@ void die(int status)
     _exit(128 + number);
 }
 
-void stop(int number)
+bool stop(int number, bool group, bool alone)
 {
     // It has been told to go on before it was told to stop.
     if (number < SIGSTOP || number > SIGTTOU || (pending_signals() & signal_bit(SIGCONT)))
-        return;
+        return true;
     struct {
         uintptr_t handler, flags, restorer;
         uint64_t mask;
     } before;
     take_default(number, &before);
-    (void)kill(getpid(), number);
+    (void)kill(group ? 0 : getpid(), number);
     (void)mask_signals(SIG_UNBLOCK, signal_bit(number));
     (void)mask_signals(SIG_BLOCK, signal_bit(number));
     (void)syscall(SYS_rt_sigaction, number, &before, NULL, sizeof before.mask);
+    if (pending_signals() & signal_bit(SIGCONT))
+        return true;
     // A group that is orphaned here, and is not on the host, stops by this signal only.
-    if (!(pending_signals() & signal_bit(SIGCONT)))
+    if (alone)
         (void)kill(getpid(), SIGSTOP);
+    return alone;
 }

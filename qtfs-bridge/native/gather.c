@@ -208,6 +208,10 @@ char *gather(const struct wish *wish, size_t *size)
     int32_t scheduling[] = {sched_getscheduler(0), priority.sched_priority, getpriority(PRIO_PROCESS, 0)};
     put(PROCESS_SCHEDULING, scheduling, sizeof scheduling);
     put_session();
+    if (wish->terminal >= 0) {
+        int32_t terminal[] = {wish->terminal, (int32_t)job_now(true).kind};
+        put(PROCESS_OWN_TERMINAL, terminal, sizeof terminal);
+    }
     if (wish->host)
         put_text(PROCESS_HOST, wish->host);
     uint32_t flags = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? PROCESS_NO_NEW_PRIVILEGES : 0;

@@ -11,7 +11,7 @@
 #include <sys/un.h>
 #include <time.h>
 
-enum { OWN_FAILURE = 125, START_LIMIT = 5000, SIGNAL_GRACE = 1000, TICK = 20, PAUSE_MAX = 1000, FRAME_ROOM = 65536 }; // milliseconds; bytes
+enum { OWN_FAILURE = 125, START_LIMIT = 5000, SIGNAL_GRACE = 1000, TICK = 20, LOOK = 200, PAUSE_MAX = 1000, FRAME_ROOM = 65536 }; // milliseconds; bytes
 
 static const char *name = "dpu-stub", *path = "/run/dpu/stub.sock";
 static int signals, connection = -1, *inherited;
@@ -21,6 +21,7 @@ static char token[PROCESS_TOKEN_SIZE];
 
 static _Noreturn void fail(int code, const char *what, const char *why, const char *remedy)
 {
+    leave_terminal();
     // Not where descriptor 2 is none that the parent has given.
     for (size_t i = 0; i < inherited_count || (!inherited && i == 0); i++)
         if (!inherited || inherited[i] == STDERR_FILENO)
@@ -172,6 +173,7 @@ static void begin(const struct process_frame *frame)
     }
     free(inherited);
     inherited_count = 0;
+    (void)look_at_terminal(false);
 }
 
 static void start(const struct wish *wish)
@@ -190,6 +192,13 @@ static void start(const struct wish *wish)
     for (size_t at = 0, count; at < inherited_count; at += count) {
         count = inherited_count - at < PROCESS_FRAME_DESCRIPTORS ? inherited_count - at : PROCESS_FRAME_DESCRIPTORS;
         send_frame(PROCESS_DESCRIPTORS, inherited + at, count * sizeof(int32_t), inherited + at, count);
+    }
+    bool beside = wish->terminal >= 0;
+    for (size_t i = 0; i < inherited_count; i++)
+        beside = beside && inherited[i] != wish->terminal;
+    if (beside) {
+        send_frame(PROCESS_DESCRIPTORS, &wish->terminal, sizeof(int32_t), &wish->terminal, 1);
+        close(wish->terminal);
     }
     send_frame(PROCESS_START, content, size, NULL, 0);
     free(content);
@@ -219,22 +228,81 @@ static void start(const struct wish *wish)
 
 // --- While it runs ----------------------------------------------------------------------------------------------------
 
-// A signal that the runtime has not got whole; of the others the kernel's queue takes care.
-static struct {
-    struct process_frame head;
-    struct process_signal signal;
-} told;
-static size_t told_done = sizeof told;
+// What the runtime has not got whole; of other signals the kernel's queue takes care.
+static char telling[256];
+static size_t telling_size, telling_done;
+static uint64_t passed_on; // signals that the program has got from here
+static int64_t asked;      // when the program last read the terminal in the background
 
-static void take_signal(void)
+static void tell(uint16_t kind, const void *content, uint32_t size)
+{
+    struct process_frame head = {.kind = kind, .size = size};
+    if (sizeof telling - telling_size < sizeof head + size)
+        return;
+    memcpy(telling + telling_size, &head, sizeof head);
+    memcpy(telling + telling_size + sizeof head, content, size);
+    telling_size += sizeof head + size;
+}
+
+static void tell_job(void)
+{
+    struct process_job job = job_now(false);
+    tell(PROCESS_JOB, &job, sizeof job);
+}
+
+static void tell_to_go_on(void)
+{
+    struct process_signal signal = {.signal = SIGCONT, .pid = getpid(), .uid = getuid()};
+    tell(PROCESS_SIGNAL, &signal, sizeof signal);
+}
+
+static void take_signal(bool terminal)
 {
     struct signalfd_siginfo info;
-    if (told_done < sizeof told || read(signals, &info, sizeof info) != sizeof info)
+    if (telling_size || read(signals, &info, sizeof info) != sizeof info)
         return;
-    told.head = (struct process_frame){.kind = PROCESS_SIGNAL, .size = sizeof told.signal};
-    told.signal = (struct process_signal){.signal = (int32_t)info.ssi_signo, .code = info.ssi_code, .pid = (int32_t)info.ssi_pid,
-        .uid = info.ssi_uid, .value = (int64_t)info.ssi_ptr};
-    told_done = 0;
+    struct process_signal signal = {.signal = (int32_t)info.ssi_signo, .code = info.ssi_code, .pid = (int32_t)info.ssi_pid, .uid = info.ssi_uid,
+        .value = (int64_t)info.ssi_ptr};
+    // What it finds when it goes on is what the terminal is by then.
+    if (terminal && (signal.signal == SIGCONT || signal.signal == SIGWINCH)) {
+        (void)look_at_terminal(false);
+        tell_job();
+    }
+    // The host's kernel tells the program itself that its terminal has another size.
+    if (terminal && signal.signal == SIGWINCH && signal.code > 0)
+        return;
+    passed_on |= signal_bit(signal.signal);
+    tell(PROCESS_SIGNAL, &signal, sizeof signal);
+}
+
+// The program has been stopped.
+static void halt(int number, bool terminal)
+{
+    bool reads = number == SIGTTIN || number == SIGTTOU, had = has_terminal();
+    // It reads a terminal that it can have: it was not asked for before, or it has just been given.
+    if (terminal && reads && look_at_terminal(true) && (!had || now() - asked < SIGNAL_GRACE)) {
+        asked = had ? asked : now();
+        tell_job();
+        tell_to_go_on();
+        return;
+    }
+    leave_terminal();
+    // As the kernel stops all of a group at a terminal: others of a pipeline too.
+    if (!stop(number, terminal && (reads || (number == SIGTSTP && had)), !terminal || number == SIGSTOP)) {
+        (void)look_at_terminal(false);
+        tell_job();
+        tell_to_go_on();
+    }
+}
+
+static _Noreturn void end(int status)
+{
+    // Who has typed it has meant all of the group, of which each finds its own way to take it.
+    int number = status & 0x7f;
+    if (has_terminal() && (number == SIGINT || number == SIGQUIT) && !(passed_on & signal_bit(number)))
+        (void)kill(0, number);
+    leave_terminal();
+    die(status);
 }
 
 static void attach_again(int *pause)
@@ -250,43 +318,59 @@ static void attach_again(int *pause)
     connection = -1;
     do {
         (void)poll(NULL, 0, *pause);
+        // Somebody may want it for something else, by now.
+        if (*pause == PAUSE_MAX)
+            leave_terminal();
         *pause = *pause * 2 < PAUSE_MAX ? *pause * 2 : PAUSE_MAX;
     } while (try_connect() != 0);
     // It fits; where the runtime has gone again, receiving tells.
     (void)send(connection, &request, sizeof request, MSG_NOSIGNAL);
 }
 
-static _Noreturn void live(void)
+static _Noreturn void live(bool terminal)
 {
     bool attached = true;
     int pause = TICK;
+    // It may be another one by now than what was asked for.
+    if (terminal)
+        tell_job();
     for (;;) {
         const struct process_frame *frame;
         if (!receive(&frame)) {
             attached = false;
             // Half a signal was none: the next runtime gets the whole of it.
-            told_done = told_done < sizeof told ? 0 : told_done;
+            telling_done = 0;
             attach_again(&pause);
             continue;
         }
         if (frame) {
             switch (frame->kind) {
-            case PROCESS_ENDED: die(number_in(frame, OWN_FAILURE << 8));
-            case PROCESS_STOPPED: stop(number_in(frame, 0)); break;
+            case PROCESS_ENDED: end(number_in(frame, OWN_FAILURE << 8));
+            case PROCESS_STOPPED: halt(number_in(frame, 0), terminal); break;
             case PROCESS_REFUSED: refuse(frame);
-            case PROCESS_ATTACHED: attached = true; pause = TICK; break;
+            case PROCESS_ATTACHED:
+                attached = true;
+                pause = TICK;
+                (void)look_at_terminal(false);
+                if (terminal)
+                    tell_job();
+                break;
             }
             continue;
         }
-        struct pollfd polled[] = {{.fd = connection, .events = POLLIN | (attached && told_done < sizeof told ? POLLOUT : 0)},
-            {.fd = signals, .events = attached && told_done == sizeof told ? POLLIN : 0}};
-        if (poll(polled, 2, -1) <= 0)
-            continue;
-        if (polled[1].revents)
-            take_signal();
-        if (attached && told_done < sizeof told) {
-            ssize_t sent = send(connection, (char *)&told + told_done, sizeof told - told_done, MSG_NOSIGNAL | MSG_DONTWAIT);
-            told_done += sent > 0 ? sent : 0;
+        struct pollfd polled[] = {{.fd = connection, .events = POLLIN | (attached && telling_size ? POLLOUT : 0)},
+            {.fd = signals, .events = attached && !telling_size ? POLLIN : 0}};
+        int got = poll(polled, 2, wants_terminal() ? LOOK : -1);
+        // A shell that puts what runs into its foreground tells nobody.
+        if (got == 0 && look_at_terminal(false))
+            tell_job();
+        if (got > 0 && polled[1].revents)
+            take_signal(terminal);
+        if (attached && telling_size) {
+            ssize_t sent = send(connection, telling + telling_done, telling_size - telling_done, MSG_NOSIGNAL | MSG_DONTWAIT);
+            telling_done += sent > 0 ? sent : 0;
+            if (telling_done == telling_size)
+                telling_done = telling_size = 0;
         }
     }
 }
@@ -365,6 +449,8 @@ int main(int count, char **arguments)
         wish.program = absolute(executed);
     if (!wish.program)
         fail(OWN_FAILURE, "the program's path is relative, and there is no working directory", "", "name it by an absolute path");
+    uint64_t asks = signal_bit(SIGTTIN) | signal_bit(SIGTTOU);
+    wish.terminal = find_terminal(inherited, inherited_count, !((wish.blocked | wish.ignored) & asks));
     start(&wish);
-    live();
+    live(wish.terminal >= 0);
 }

@@ -37,6 +37,7 @@ static inline uint64_t pending_signals(void)
 struct wish {
     const char *program, *host; // host NULL: not told
     char **arguments;
+    int terminal; // a descriptor; -1: none
     uint64_t blocked, ignored; // what the program is to have
 };
 
@@ -48,6 +49,19 @@ int *list_descriptors(size_t *count);
 // NULL where there is no memory, or no working directory.
 const char *absolute(const char *path);
 
-// die.c: ends as wait(2) is to tell, or stops.
+// terminal.c: the terminal, which is the program's while the stub is in its foreground.
+// The descriptor that the program's is made of, -1 where it is to have none. 'waits': the program can be stopped when it reads in the background.
+int find_terminal(const int *inherited, size_t count, bool waits);
+// Takes it, or lets it be, as it is now; asked for, if the program has read it in the background. Whether it is the program's.
+bool look_at_terminal(bool ask);
+// As it was before it was taken.
+void leave_terminal(void);
+bool has_terminal(void);
+// Whether it is to be taken as soon as this is the foreground.
+bool wants_terminal(void);
+// 'soon': as it will be once it is looked at.
+struct process_job job_now(bool soon);
+
+// die.c: ends as wait(2) is to tell, or stops, with its group or alone. False where that was not to be: the group is an orphaned one.
 _Noreturn void die(int status);
-void stop(int number);
+bool stop(int number, bool group, bool alone);
