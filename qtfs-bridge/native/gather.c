@@ -209,7 +209,7 @@ char *gather(const struct wish *wish, size_t *size)
     put(PROCESS_SCHEDULING, scheduling, sizeof scheduling);
     put_session();
     if (wish->terminal >= 0) {
-        int32_t terminal[] = {wish->terminal, (int32_t)job_now(true).kind};
+        int32_t terminal[] = {wish->terminal, (int32_t)job_now(true).kind, wish->beside};
         put(PROCESS_OWN_TERMINAL, terminal, sizeof terminal);
     }
     if (wish->host)

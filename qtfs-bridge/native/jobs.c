@@ -43,7 +43,7 @@ static void obey(const struct process_job *job, pid_t program, pid_t *front)
     struct winsize size = {.ws_row = job->rows, .ws_col = job->columns, .ws_xpixel = job->width, .ws_ypixel = job->height};
     pid_t now = tcgetpgrp(TERMINAL);
     switch (job->kind) {
-    case PROCESS_CONTINUE: (void)kill(-program, SIGCONT); return;
+    case PROCESS_TO_GROUP: (void)kill(-program, job->rows); return;
     case PROCESS_BACKGROUND:
         if (now > 0 && now != getpgrp()) {
             *front = now;

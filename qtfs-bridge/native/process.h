@@ -64,7 +64,7 @@ struct process_signal {
 enum process_job_kind {
     PROCESS_BACKGROUND = 0,
     PROCESS_FOREGROUND = 1,
-    PROCESS_CONTINUE = 2, // To dpu-launch only: SIGCONT to the program's group, after what was told before
+    PROCESS_TO_GROUP = 2, // To dpu-launch only, and without a size: the signal of number 'rows' to all of the program's group
 };
 
 struct process_job {
@@ -95,8 +95,8 @@ enum process_record_kind {
     PROCESS_SESSION = 13,      // From a stub: int32_t pid, parent, process group, session, the terminal's foreground group (0: no terminal)
     PROCESS_HOST = 14,         // the host's name, where the stub was told one
     PROCESS_FLAGS = 15,        // uint32_t of enum process_flags
-    PROCESS_OWN_TERMINAL = 16, // From a stub: int32_t number of a descriptor beside it that is its terminal (where none of the program's is: one that
-                               // is not the program's), enum process_job_kind
+    PROCESS_OWN_TERMINAL = 16, // From a stub: int32_t number of the descriptor that is its terminal, uint32_t enum process_job_kind, and uint32_t 1 where
+                               // that descriptor is none of the program's
 
     // To dpu-launch only.
     PROCESS_CGROUP = 32,       // int32_t: into the descriptor of that number "0" is written, and it is closed

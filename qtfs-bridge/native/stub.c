@@ -193,10 +193,7 @@ static void start(const struct wish *wish)
         count = inherited_count - at < PROCESS_FRAME_DESCRIPTORS ? inherited_count - at : PROCESS_FRAME_DESCRIPTORS;
         send_frame(PROCESS_DESCRIPTORS, inherited + at, count * sizeof(int32_t), inherited + at, count);
     }
-    bool beside = wish->terminal >= 0;
-    for (size_t i = 0; i < inherited_count; i++)
-        beside = beside && inherited[i] != wish->terminal;
-    if (beside) {
+    if (wish->terminal >= 0 && wish->beside) {
         send_frame(PROCESS_DESCRIPTORS, &wish->terminal, sizeof(int32_t), &wish->terminal, 1);
         close(wish->terminal);
     }
@@ -450,7 +447,7 @@ int main(int count, char **arguments)
     if (!wish.program)
         fail(OWN_FAILURE, "the program's path is relative, and there is no working directory", "", "name it by an absolute path");
     uint64_t asks = signal_bit(SIGTTIN) | signal_bit(SIGTTOU);
-    wish.terminal = find_terminal(inherited, inherited_count, !((wish.blocked | wish.ignored) & asks));
+    wish.terminal = find_terminal(inherited, inherited_count, !((wish.blocked | wish.ignored) & asks), &wish.beside);
     start(&wish);
     live(wish.terminal >= 0);
 }

@@ -38,6 +38,7 @@ struct wish {
     const char *program, *host; // host NULL: not told
     char **arguments;
     int terminal; // a descriptor; -1: none
+    bool beside;  // that one is none of the program's
     uint64_t blocked, ignored; // what the program is to have
 };
 
@@ -50,8 +51,9 @@ int *list_descriptors(size_t *count);
 const char *absolute(const char *path);
 
 // terminal.c: the terminal, which is the program's while the stub is in its foreground.
-// The descriptor that the program's is made of, -1 where it is to have none. 'waits': the program can be stopped when it reads in the background.
-int find_terminal(const int *inherited, size_t count, bool waits);
+// The descriptor that the program's is made of, and whether it is none of the program's; -1 where it is to have none. 'waits': the program can be stopped
+// when it reads in the background.
+int find_terminal(const int *inherited, size_t count, bool waits, bool *beside);
 // Takes it, or lets it be, as it is now; asked for, if the program has read it in the background. Whether it is the program's.
 bool look_at_terminal(bool ask);
 // As it was before it was taken.

@@ -53,23 +53,27 @@ static bool in_foreground(void)
     return terminal >= 0 && (ioctl(terminal, TIOCGPGRP, &group) < 0 || group == getpgrp());
 }
 
-int find_terminal(const int *inherited, size_t count, bool waits)
+int find_terminal(const int *inherited, size_t count, bool waits, bool *beside)
 {
     int found = -1;
     terminal = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
     uint32_t device = device_of(terminal);
     for (int i = 0; i <= STDERR_FILENO && !device; i++)
         device = device_of(i);
-    for (size_t i = 0; i < count && device && found < 0; i++)
-        if (device_of(inherited[i]) == device && is_passable(inherited[i]))
-            found = inherited[i];
-    if (device && found < 0)
+    bool input = false;
+    for (size_t i = 0; i < count && device; i++) {
+        bool is = device_of(inherited[i]) == device;
+        input = input || (is && inherited[i] == STDIN_FILENO);
+        found = found < 0 && is && is_passable(inherited[i]) ? inherited[i] : found;
+    }
+    *beside = device && found < 0;
+    if (*beside)
         found = open_device(device);
     if (found >= 0 && terminal < 0)
         terminal = fcntl(found, F_DUPFD_CLOEXEC, 0);
     // Another one in a pipeline may be whom the user types for, so that it is asked for first. Who cannot be asked by a stop, and who only looks whether
     // something has come, has it at once.
-    wanted = found >= 0 && (device_of(STDIN_FILENO) == device || !waits);
+    wanted = found >= 0 && (input || !waits);
     return found;
 }
 

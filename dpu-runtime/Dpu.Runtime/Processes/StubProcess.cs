@@ -26,10 +26,16 @@ internal sealed class StubProcess : IProcessChannelOwner
     private bool _over;
     private bool _stubEnded;
     private int _stoppedBy;
+    private readonly StubTerminal? _terminal;
+    private ProcessJob? _job;
+    private bool _mayRead;
+    private bool _goesOn;
+    private ulong[]? _endArrivals;
+    private ulong[]? _stopArrivals;
 
-    public StubProcess(ProcessTable table, Guid token, StubNote note, ProcessMemory memory)
+    public StubProcess(ProcessTable table, Guid token, StubNote note, ProcessMemory memory, StubTerminal? terminal)
     {
-        (_table, Token, Note, _memory) = (table, token, note, memory);
+        (_table, Token, Note, _memory, _terminal) = (table, token, note, memory, terminal);
         (Stub, Process, Since) = (memory.Number, memory.Flags, new DateTimeOffset(memory.Since, TimeSpan.Zero));
     }
 
@@ -66,6 +72,8 @@ internal sealed class StubProcess : IProcessChannelOwner
             (Status, Until) = (_memory.Status, new DateTimeOffset(_memory.Until, TimeSpan.Zero));
         }
 
+        // What the stub's group does not have in its foreground is another one's to read.
+        streams.Gate(() => _mayRead && _stub is not null && StubTerminal.IsInForeground(Stub));
         _channel = _table.Hub.Carry(streams, this);
 
         // Before anything can come: without a stub an end is nobody's to be told.
@@ -93,6 +101,11 @@ internal sealed class StubProcess : IProcessChannelOwner
         _channel.Post(() =>
         {
             IsAway = false;
+            if (_job is { } job)
+            {
+                _channel.Send(ProcessFrameKind.Job, job.ToBytes());
+            }
+
             SendSignals();
             if (_forgotten)
             {
@@ -107,7 +120,7 @@ internal sealed class StubProcess : IProcessChannelOwner
         {
             _stub?.Dispose();
             (_stub, _stubEnded) = (stub, false);
-            _toldStub = false;
+            (_toldStub, _mayRead) = (false, false);
             _channel.Watch(stub.Socket);
             if (_stoppedBy != 0)
             {
@@ -149,6 +162,7 @@ internal sealed class StubProcess : IProcessChannelOwner
     {
         _over = true;
         _stub?.Dispose();
+        _terminal?.Dispose();
     });
 
     /// <inheritdoc/>
@@ -160,12 +174,15 @@ internal sealed class StubProcess : IProcessChannelOwner
                 End(BinaryPrimitives.ReadInt32LittleEndian(content));
                 break;
             case ProcessFrameKind.Stopped:
-                _stoppedBy = BinaryPrimitives.ReadInt32LittleEndian(content);
-                _ = _stub?.Tell(StubFrame.Stopped, _stoppedBy);
+                // What is typed from now on is not for it.
+                (_stoppedBy, _mayRead, _goesOn) = (BinaryPrimitives.ReadInt32LittleEndian(content), false, false);
+                _stopArrivals = _channel!.Arrivals(terminals: true);
                 break;
             case ProcessFrameKind.Continued:
-                _stoppedBy = 0;
-                if (StartOf(Stub) == _memory.Began)
+                (_stoppedBy, _stopArrivals) = (0, null);
+
+                // Where its stub has it go on, that one does already.
+                if (!_goesOn && StartOf(Stub) == _memory.Began)
                 {
                     _ = LibC.kill(Stub, signal.SIGCONT);
                 }
@@ -201,13 +218,22 @@ internal sealed class StubProcess : IProcessChannelOwner
     {
         Bytes = _channel!.Bytes;
         SendSignals();
+
+        // What it wrote to its terminal before comes before the shell's own words.
+        if (_stopArrivals is not null && _channel.HasDelivered(_stopArrivals))
+        {
+            _stopArrivals = null;
+            _ = _stub?.Tell(StubFrame.Stopped, _stoppedBy);
+        }
+
         if (Status is not { } status || _over)
         {
             return;
         }
 
         // What it wrote before its end is with who reads it before that one is told.
-        if (!_toldStub && _stub is not null && _channel.IsDelivered)
+        _endArrivals ??= _channel.Arrivals();
+        if (!_toldStub && _stub is not null && _channel.HasDelivered(_endArrivals))
         {
             _toldStub = true;
             _ = _stub.Tell(StubFrame.Ended, status);
@@ -229,7 +255,13 @@ internal sealed class StubProcess : IProcessChannelOwner
             StubFrame kind = stub.Next(out byte[] content, out bool ended);
             if (kind == StubFrame.Signal && content.Length == ProcessSignal.Size && ProcessSignal.TryRead(content, out ProcessSignal asked))
             {
+                _goesOn |= asked.Number == signal.SIGCONT;
                 Forward(asked);
+            }
+            else if (kind == StubFrame.Job && content.Length == ProcessJob.Size && ProcessJob.TryRead(content, out ProcessJob job))
+            {
+                (_job, _mayRead) = (job, job.IsForeground);
+                _channel!.Send(ProcessFrameKind.Job, content);
             }
             else if (ended || kind != StubFrame.None)
             {
@@ -293,6 +325,7 @@ internal sealed class StubProcess : IProcessChannelOwner
     private void StubGone()
     {
         Log.StubGone(_table.Logger, Stub, Process, Note.Host, Note.Command);
+        _terminal?.Restore();
         Forward(new ProcessSignal(signal.SIGKILL, 0, 0, 0, 0));
     }
 
@@ -316,6 +349,7 @@ internal sealed class StubProcess : IProcessChannelOwner
             _channel!.End(() =>
             {
                 _stub?.Dispose();
+                _terminal?.Dispose();
                 _memory.Forget();
             });
         }

@@ -49,6 +49,7 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
     private int _dataLeft;
     private int _dataStream;
     private ulong _dataPosition;
+    private bool _ticks;
 
     internal ProcessChannel(RelayLoop loop, IProcessChannelOwner owner, List<ProcessStream> streams) => (_loop, _owner, _streams) = (loop, owner, streams);
 
@@ -145,17 +146,26 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
     }
 
     /// <summary>Positions behind all that the process has written until now. On the loop's thread.</summary>
-    public ulong[] Marks() => [.. _streams.Select(stream => stream.Sends && !stream.IsOver ? stream.Available : 0)];
+    /// <param name="terminals">Only to its terminal.</param>
+    public ulong[] Marks(bool terminals = false) => [.. _streams.Select(stream => stream.Sends && !stream.IsOver && (!terminals || stream.IsTerminal) ? stream.Mark() : 0)];
 
     /// <summary>Whether all before some <see cref="Marks"/> has been sent, or nobody takes it. On the loop's thread.</summary>
     public bool HasSent(ulong[] marks)
     {
         ArgumentNullException.ThrowIfNull(marks);
-        return _streams.TrueForAll(stream => !stream.Sends || stream.IsOver || stream.Sent >= marks[stream.Index]);
+        return _streams.TrueForAll(stream => !stream.Sends || stream.IsOver || stream.HasSent(marks[stream.Index]));
     }
 
-    /// <summary>Whether all that has come is with who reads it. On the loop's thread.</summary>
-    public bool IsDelivered => _streams.TrueForAll(stream => stream.Sends || stream.IsOver || stream.IsDelivered);
+    /// <summary>Positions behind all that has come until now. On the loop's thread.</summary>
+    /// <param name="terminals">Only for the stub's terminal.</param>
+    public ulong[] Arrivals(bool terminals = false) => [.. _streams.Select(stream => stream.Sends || (terminals && !stream.IsTerminal) ? 0 : stream.Pipe.End)];
+
+    /// <summary>Whether all before some <see cref="Arrivals"/> is with who reads it, or nobody takes it. On the loop's thread.</summary>
+    public bool HasDelivered(ulong[] arrivals)
+    {
+        ArgumentNullException.ThrowIfNull(arrivals);
+        return _streams.TrueForAll(stream => stream.Sends || stream.IsOver || stream.IsBroken || stream.Pipe.First >= arrivals[stream.Index]);
+    }
 
     /// <summary>Ends it: the connection, and the local ends of all streams.</summary>
     public void Dispose() => End(() => { });
@@ -218,12 +228,23 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
         foreach (ProcessStream stream in _streams)
         {
             more |= stream.Work();
+            _ticks |= stream.WaitsForTick;
         }
 
+        CutTerminal();
         more |= WriteLink();
+        if (_ticks && !_left)
+        {
+            _loop.TickLater(this, _slot);
+            _ticks = false;
+        }
+
         _owner.Moved();
         return more && !_left;
     }
+
+    /// <inheritdoc/>
+    void ILoopSource.Tick() => _streams.ForEach(stream => stream.Tick());
 
     /// <inheritdoc/>
     void ILoopSource.Leave()
@@ -234,6 +255,15 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
         if (_watched is { IsClosed: false })
         {
             _loop.Unwatch((int)_watched.DangerousGetHandle());
+        }
+    }
+
+    // Where nothing comes from the other end's terminal any more this one is nobody's: at the host the last close of it hangs the process up.
+    private void CutTerminal()
+    {
+        if (_streams.Find(stream => stream is { IsTerminal: true, Sends: false }) is { IsOver: true, IsBroken: false })
+        {
+            _streams.Find(stream => stream is { IsTerminal: true, Sends: true })?.Cut();
         }
     }
 

@@ -29,6 +29,9 @@ public enum ProcessFrameKind : byte
     /// <summary>From the DPU: the process is to end, as its policy says (SIGTERM, and SIGKILL after a while).</summary>
     Terminate = 7,
 
+    /// <summary>From the DPU: how it stands to its terminal (<see cref="ProcessJob"/>).</summary>
+    Job = 8,
+
     /// <summary>From the host: it runs; 4 bytes number, and the numbers (4 bytes each) of descriptors that it did not get.</summary>
     Started = 16,
 
@@ -96,6 +99,7 @@ internal static class ProcessFrame
             ProcessFrameKind.Data => size is > 0 and <= MaxData,
             ProcessFrameKind.Ack or ProcessFrameKind.End or ProcessFrameKind.Forget or ProcessFrameKind.Terminate or ProcessFrameKind.Continued => size == 0,
             ProcessFrameKind.Signal => size == ProcessSignal.Size,
+            ProcessFrameKind.Job => size == ProcessJob.Size,
             ProcessFrameKind.Ended or ProcessFrameKind.Stopped => size == sizeof(int),
             ProcessFrameKind.Started => size is >= sizeof(int) and <= 1 << 20 && size % sizeof(int) == 0,
             ProcessFrameKind.Start => size <= MaxContent,

@@ -26,6 +26,9 @@ internal enum ProcessStreamState : uint
 
     /// <summary>Bytes were being given to a file that cannot take them from a pipe: after a kill they may be there twice.</summary>
     Unsure = 32,
+
+    /// <summary>Its local end is a terminal.</summary>
+    Terminal = 64,
 }
 
 /// <summary>
@@ -37,10 +40,14 @@ internal sealed unsafe class ProcessStream : IDisposable
     private const uint ReadEvents = epoll.EPOLLIN | epoll.EPOLLRDHUP | epoll.EPOLLET;
     private const uint WriteEvents = epoll.EPOLLOUT | epoll.EPOLLET;
 
+    // The kernel's buffers of a pair: 64 KiB (TTYB_DEFAULT_MEM_LIMIT), and 4 KiB of its line discipline, and their edges.
+    private const ulong MostInTerminal = 96 << 10;
+
     private readonly uint* _state;
     private readonly int _local;
     private bool _isReady = true;
     private bool _mayEnd;
+    private bool _isDrained;
     private bool _isPolled;
     private Flow.RelayLoop? _loop;
 
@@ -92,11 +99,19 @@ internal sealed unsafe class ProcessStream : IDisposable
 
     public bool IsOver => (State & ProcessStreamState.Over) != 0;
 
+    public bool IsTerminal => (State & ProcessStreamState.Terminal) != 0;
+
+    /// <summary>Whether nobody takes what goes through it.</summary>
+    public bool IsBroken => (State & ProcessStreamState.Broken) != 0;
+
+    /// <summary>Asked each time before the local end is read; null where it always may be. Its end is always seen.</summary>
+    public Func<bool>? MayFetch { get; set; }
+
+    /// <summary>Whether it is to be tried again after a while.</summary>
+    public bool WaitsForTick { get; private set; }
+
     /// <summary>Bytes that have gone through it.</summary>
     public ulong Moved => Sends ? Pipe.First : Pipe.End;
-
-    /// <summary>Whether all of it that is there is given, or nobody takes it.</summary>
-    public bool IsDelivered => Pipe.Count == 0 || (State & ProcessStreamState.Broken) != 0;
 
     /// <summary>Behind the last byte that the local end has now, of what is sent.</summary>
     public ulong Available
@@ -109,6 +124,22 @@ internal sealed unsafe class ProcessStream : IDisposable
             return Pipe.End + (_local < 0 || (State & (ProcessStreamState.AtEnd | ProcessStreamState.Broken)) != 0 || LibC.ioctl(_local, ioctl_h.FIONREAD, &count) < 0 ? 0ul : (ulong)count);
         }
     }
+
+    /// <summary>Begins to look for all that the local end has now; a position behind it.</summary>
+    public ulong Mark()
+    {
+        if (!IsTerminal)
+        {
+            return Available;
+        }
+
+        // What a terminal says that it has is without what its kernel thread has not gone through yet: it is read until nothing is there.
+        (_isDrained, _isReady) = (false, true);
+        return Pipe.End + MostInTerminal;
+    }
+
+    /// <summary>Whether all before a mark has been sent.</summary>
+    public bool HasSent(ulong mark) => _sent >= mark || ((_isDrained || (State & ProcessStreamState.AtEnd) != 0) && IsTerminal && _sent >= Pipe.End);
 
     /// <summary>Behind the last byte that was sent on this connection.</summary>
     public ulong Sent => _sent;
@@ -131,6 +162,26 @@ internal sealed unsafe class ProcessStream : IDisposable
     {
         _isReady = true;
         _mayEnd |= (events & (epoll.EPOLLHUP | epoll.EPOLLERR | epoll.EPOLLRDHUP)) != 0;
+    }
+
+    /// <summary>The time for which it waited has come.</summary>
+    public void Tick()
+    {
+        _isReady |= WaitsForTick;
+        WaitsForTick = false;
+    }
+
+    /// <summary>Reads no more from the local end, and closes it; what was read still goes.</summary>
+    public void Cut()
+    {
+        if (IsOver || (State & ProcessStreamState.AtEnd) != 0)
+        {
+            return;
+        }
+
+        Set(ProcessStreamState.AtEnd);
+        LetGo();
+        Closed?.Invoke(this);
     }
 
     /// <summary>There is another connection: what is known of the other end is nothing until it says so.</summary>
@@ -305,7 +356,7 @@ internal sealed unsafe class ProcessStream : IDisposable
         }
 
         int room = Pipe.Size - Pipe.Count;
-        if (room == 0)
+        if (room == 0 || (!_mayEnd && MayFetch is { } may && !may()))
         {
             return false;
         }
@@ -321,6 +372,7 @@ internal sealed unsafe class ProcessStream : IDisposable
             case -errno.EAGAIN:
                 // Nothing is there, or many small pieces leave no room: then it is tried again when they have gone.
                 _isReady = Pipe.Count > 0;
+                _isDrained = !_isReady;
                 return false;
             case -errno.EINTR:
                 return true;
@@ -372,7 +424,8 @@ internal sealed unsafe class ProcessStream : IDisposable
             case > 0:
                 return true;
             case 0 or -errno.EAGAIN:
-                _isReady = !_isPolled;
+                // Another writer may have held a terminal when it had room, which is not told again.
+                (_isReady, WaitsForTick) = (!_isPolled, IsTerminal);
                 return false;
             case -errno.EINTR:
                 return true;
