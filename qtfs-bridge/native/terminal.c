@@ -11,6 +11,7 @@ enum { TTYAUX_MAJOR = 5, SLAVE_MAJOR = 136 };
 
 static int terminal = -1;
 static bool wanted, ours; // the program reads it, or is to; it does so now
+static bool shared;       // what the program writes goes elsewhere, and who gets that may write to the terminal: what is written is not done twice
 static struct termios2 usual;
 
 // The number of a terminal's device, also where it was opened as /dev/tty; 0 where it is none, or the master of a pair.
@@ -61,9 +62,11 @@ int find_terminal(const int *inherited, size_t count, bool waits, bool *beside)
     for (int i = 0; i <= STDERR_FILENO && !device; i++)
         device = device_of(i);
     bool input = false;
+    shared = true;
     for (size_t i = 0; i < count && device; i++) {
         bool is = device_of(inherited[i]) == device;
         input = input || (is && inherited[i] == STDIN_FILENO);
+        shared = shared && !(is && inherited[i] == STDOUT_FILENO);
         found = found < 0 && is && is_passable(inherited[i]) ? inherited[i] : found;
     }
     *beside = device && found < 0;
@@ -83,7 +86,7 @@ static void make_raw(void)
         return;
     struct termios2 raw = usual;
     raw.c_iflag &= ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IUCLC | IXON | IXOFF);
-    raw.c_oflag &= ~(tcflag_t)OPOST;
+    raw.c_oflag &= shared ? ~(tcflag_t)0 : ~(tcflag_t)OPOST;
     raw.c_lflag &= ~(tcflag_t)(ECHO | ECHONL | ICANON | ISIG | IEXTEN);
     raw.c_cc[VMIN] = 1;
     raw.c_cc[VTIME] = 0;

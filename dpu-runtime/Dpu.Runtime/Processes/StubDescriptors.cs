@@ -14,6 +14,7 @@ namespace Dpu.Runtime.Processes;
 internal sealed class StubDescriptors(MountedFiles files, RuntimePassing passing, string host, ILogger logger)
 {
     private const int StandardInput = 0;
+    private const int StandardOutput = 1;
     private const int LastStandard = 2;
     private static readonly TimeSpan DescribeLimit = TimeSpan.FromSeconds(60);
 
@@ -41,7 +42,7 @@ internal sealed class StubDescriptors(MountedFiles files, RuntimePassing passing
 
         if (_terminal is not null && streams.TryAddTerminal(_terminal.Handle, isProcesss: false))
         {
-            spec.Terminal = new ProcessTerminal(_terminal.Original, spec.OwnTerminal is { IsForeground: true }, _terminalFlags);
+            spec.Terminal = new ProcessTerminal(_terminal.Twin(!_crossing.Exists(one => one is { Number: StandardOutput, Way: ProcessDescriptorWay.Terminal })), spec.OwnTerminal is { IsForeground: true }, _terminalFlags);
         }
         else if (_terminal is not null)
         {

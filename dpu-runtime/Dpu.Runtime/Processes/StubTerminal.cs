@@ -19,8 +19,9 @@ internal sealed unsafe class StubTerminal : IDisposable
     /// <summary>An open file of its own, which does not wait.</summary>
     public SafeFileHandle Handle { get; }
 
-    /// <summary>As it was before its stub took it.</summary>
-    public TerminalSettings Original => _original;
+    /// <summary>What the process's is to be: as this was before its stub took it, but that what is written is processed once.</summary>
+    /// <param name="isShared">Whether the process's output goes elsewhere, so that others may write here, and this terminal goes on processing that.</param>
+    public TerminalSettings Twin(bool isShared) => isShared ? _original with { Modes = _original.Modes.With(output: _original.Modes.Output & ~termbits.OPOST) } : _original;
 
     /// <summary>Opens it once more, of its own: whether it waits belongs to the open file. Null where it is none, or cannot be opened.</summary>
     /// <param name="descriptor">The stub's.</param>
@@ -69,7 +70,7 @@ internal sealed unsafe class StubTerminal : IDisposable
     /// <summary>Makes it what it was, where a stub that was killed has left it raw, and nobody has taken it since.</summary>
     public void Restore()
     {
-        if (TerminalModes.TryRead(Handle, out TerminalModes now) == 0 && now == _original.Modes.Raw() && now != _original.Modes)
+        if (TerminalModes.TryRead(Handle, out TerminalModes now) == 0 && (now == _original.Modes.Raw(isShared: false) || now == _original.Modes.Raw(isShared: true)) && now != _original.Modes)
         {
             _ = _original.Modes.Write(Handle);
         }

@@ -81,11 +81,12 @@ public readonly unsafe struct TerminalModes : IEquatable<TerminalModes>
     }
 
     /// <summary>The same, but that all that is typed goes on as it is (qtfs-bridge/native/terminal.c).</summary>
-    public TerminalModes Raw()
+    /// <param name="isShared">Whether what is written does not.</param>
+    public TerminalModes Raw(bool isShared)
     {
         termios2 modes = _modes;
         modes.c_iflag &= ~RawInput;
-        modes.c_oflag &= ~termbits.OPOST;
+        modes.c_oflag &= isShared ? uint.MaxValue : ~termbits.OPOST;
         modes.c_lflag &= ~RawLocal;
         modes.c_cc[termbits.VMIN] = 1;
         modes.c_cc[termbits.VTIME] = 0;
