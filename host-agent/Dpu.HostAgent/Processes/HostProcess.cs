@@ -145,6 +145,9 @@ internal sealed class HostProcess : IProcessChannelOwner
     }
 
     /// <inheritdoc/>
+    public void StreamFailed(int number, int error) => Log.StreamFailed(_service.Logger, Number, number, Marshal.GetPInvokeErrorMessage(error));
+
+    /// <inheritdoc/>
     public void Moved()
     {
         if (_stopMarks is not null && _channel!.IsConnected && _channel.HasSent(_stopMarks))
