@@ -28,7 +28,7 @@ public interface IProcessChannelOwner
 /// One process at one end of the link: its streams and its connection, where there is one. Goes on without it, within the pipes' bounds. What is
 /// under way is never lost nor doubled, whichever end or link dies (<see cref="JournaledPipe"/>). Public calls from any thread.
 /// </summary>
-public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
+public sealed unsafe partial class ProcessChannel : ILoopSource, IDisposable
 {
     private const uint LinkSide = RelayLoop.MaxSides - 1;
     private const uint WatchedSide = RelayLoop.MaxSides - 2;
@@ -152,28 +152,6 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
         Wake();
     }
 
-    /// <summary>Positions behind all that the process has written until now. On the loop's thread.</summary>
-    /// <param name="terminals">Only to its terminal.</param>
-    public ulong[] Marks(bool terminals = false) => [.. _streams.Select(stream => stream.Sends && !stream.IsOver && (!terminals || stream.IsTerminal) ? stream.Mark() : 0)];
-
-    /// <summary>Whether all before some <see cref="Marks"/> has been sent, or nobody takes it. On the loop's thread.</summary>
-    public bool HasSent(ulong[] marks)
-    {
-        ArgumentNullException.ThrowIfNull(marks);
-        return _streams.TrueForAll(stream => !stream.Sends || stream.IsOver || stream.HasSent(marks[stream.Index]));
-    }
-
-    /// <summary>Positions behind all that has come until now. On the loop's thread.</summary>
-    /// <param name="terminals">Only for the stub's terminal.</param>
-    public ulong[] Arrivals(bool terminals = false) => [.. _streams.Select(stream => stream.Sends || (terminals && !stream.IsTerminal) ? 0 : stream.Pipe.End)];
-
-    /// <summary>Whether all before some <see cref="Arrivals"/> is with who reads it, or nobody takes it. On the loop's thread.</summary>
-    public bool HasDelivered(ulong[] arrivals)
-    {
-        ArgumentNullException.ThrowIfNull(arrivals);
-        return _streams.TrueForAll(stream => stream.Sends || stream.IsOver || stream.IsBroken || stream.Pipe.First >= arrivals[stream.Index]);
-    }
-
     /// <summary>Ends it: the connection, and the local ends of all streams.</summary>
     public void Dispose() => End(() => { });
 
@@ -262,15 +240,6 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
         if (_watched is { IsClosed: false })
         {
             _loop.Unwatch((int)_watched.DangerousGetHandle());
-        }
-    }
-
-    // Where nothing comes from the other end's terminal any more this one is nobody's: at the host the last close of it hangs the process up.
-    private void CutTerminal()
-    {
-        if (_streams.Find(stream => stream is { IsTerminal: true, Sends: false }) is { IsOver: true, IsBroken: false })
-        {
-            _streams.Find(stream => stream is { IsTerminal: true, Sends: true })?.Cut();
         }
     }
 

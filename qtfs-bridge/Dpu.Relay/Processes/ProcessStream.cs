@@ -35,19 +35,15 @@ internal enum ProcessStreamState : uint
 /// One direction of what a process reads or writes: a local file (the process's pipe at the host; at the DPU what the stub's parent has given), and a
 /// <see cref="JournaledPipe"/> for what is on its way. Bytes leave the pipe of the sender when they are in that of the receiver. Its channel's thread's.
 /// </summary>
-internal sealed unsafe class ProcessStream : IDisposable
+internal sealed unsafe partial class ProcessStream : IDisposable
 {
     private const uint ReadEvents = epoll.EPOLLIN | epoll.EPOLLRDHUP | epoll.EPOLLET;
     private const uint WriteEvents = epoll.EPOLLOUT | epoll.EPOLLET;
-
-    // The kernel's buffers of a pair: 64 KiB (TTYB_DEFAULT_MEM_LIMIT), and 4 KiB of its line discipline, and their edges.
-    private const ulong MostInTerminal = 96 << 10;
 
     private readonly uint* _state;
     private readonly int _local;
     private bool _isReady = true;
     private bool _mayEnd;
-    private bool _isDrained;
     private bool _isPolled;
     private Flow.RelayLoop? _loop;
 
@@ -100,16 +96,8 @@ internal sealed unsafe class ProcessStream : IDisposable
 
     public bool IsOver => (State & ProcessStreamState.Over) != 0;
 
-    public bool IsTerminal => (State & ProcessStreamState.Terminal) != 0;
-
     /// <summary>Whether nobody takes what goes through it.</summary>
     public bool IsBroken => (State & ProcessStreamState.Broken) != 0;
-
-    /// <summary>Asked each time before the local end is read; null where it always may be. Its end is always seen.</summary>
-    public Func<bool>? MayFetch { get; set; }
-
-    /// <summary>Whether it is to be tried again after a while.</summary>
-    public bool WaitsForTick { get; private set; }
 
     /// <summary>Bytes that have gone through it.</summary>
     public ulong Moved => Sends ? Pipe.First : Pipe.End;
@@ -125,22 +113,6 @@ internal sealed unsafe class ProcessStream : IDisposable
             return Pipe.End + (_local < 0 || (State & (ProcessStreamState.AtEnd | ProcessStreamState.Broken)) != 0 || LibC.ioctl(_local, ioctl_h.FIONREAD, &count) < 0 ? 0ul : (ulong)count);
         }
     }
-
-    /// <summary>Begins to look for all that the local end has now; a position behind it.</summary>
-    public ulong Mark()
-    {
-        if (!IsTerminal)
-        {
-            return Available;
-        }
-
-        // What a terminal says that it has is without what its kernel thread has not gone through yet: it is read until nothing is there.
-        (_isDrained, _isReady) = (false, true);
-        return Pipe.End + MostInTerminal;
-    }
-
-    /// <summary>Whether all before a mark has been sent.</summary>
-    public bool HasSent(ulong mark) => _sent >= mark || ((_isDrained || (State & ProcessStreamState.AtEnd) != 0) && IsTerminal && _sent >= Pipe.End);
 
     /// <summary>Behind the last byte that was sent on this connection.</summary>
     public ulong Sent => _sent;
@@ -163,26 +135,6 @@ internal sealed unsafe class ProcessStream : IDisposable
     {
         _isReady = true;
         _mayEnd |= (events & (epoll.EPOLLHUP | epoll.EPOLLERR | epoll.EPOLLRDHUP)) != 0;
-    }
-
-    /// <summary>The time for which it waited has come.</summary>
-    public void Tick()
-    {
-        _isReady |= WaitsForTick;
-        WaitsForTick = false;
-    }
-
-    /// <summary>Reads no more from the local end, and closes it; what was read still goes.</summary>
-    public void Cut()
-    {
-        if (IsOver || (State & ProcessStreamState.AtEnd) != 0)
-        {
-            return;
-        }
-
-        Set(ProcessStreamState.AtEnd);
-        LetGo();
-        Closed?.Invoke(this);
     }
 
     /// <summary>There is another connection: what is known of the other end is nothing until it says so.</summary>
