@@ -262,6 +262,8 @@ static void take_signal(bool terminal)
         .value = (int64_t)info.ssi_ptr};
     // What it finds when it goes on is what the terminal is by then.
     if (terminal && (signal.signal == SIGCONT || signal.signal == SIGWINCH)) {
+        if (signal.signal == SIGCONT)
+            miss_terminal();
         (void)look_at_terminal(false);
         tell_job();
     }

@@ -56,6 +56,8 @@ const char *absolute(const char *path);
 int find_terminal(const int *inherited, size_t count, bool waits, bool *beside);
 // Takes it, or lets it be, as it is now; asked for, if the program has read it in the background. Whether it is the program's.
 bool look_at_terminal(bool ask);
+// It may have been stopped, and another one has changed it meanwhile: then it is to be taken anew.
+void miss_terminal(void);
 // As it was before it was taken.
 void leave_terminal(void);
 bool has_terminal(void);

@@ -12,7 +12,7 @@ enum { TTYAUX_MAJOR = 5, SLAVE_MAJOR = 136 };
 static int terminal = -1;
 static bool wanted, ours; // the program reads it, or is to; it does so now
 static bool shared;       // what the program writes goes elsewhere, and who gets that may write to the terminal: what is written is not done twice
-static struct termios2 usual;
+static struct termios2 usual, taken; // as it was, and as it is while it is the program's
 
 // The number of a terminal's device, also where it was opened as /dev/tty; 0 where it is none, or the master of a pair.
 static uint32_t device_of(int descriptor)
@@ -91,6 +91,8 @@ static void make_raw(void)
     raw.c_cc[VMIN] = 1;
     raw.c_cc[VTIME] = 0;
     (void)ioctl(terminal, TCSETS2, &raw);
+    // The kernel has its own mind about some.
+    (void)ioctl(terminal, TCGETS2, &taken);
 }
 
 bool has_terminal(void)
@@ -111,6 +113,13 @@ bool look_at_terminal(bool ask)
     if (ours && !before)
         make_raw();
     return ours;
+}
+
+void miss_terminal(void)
+{
+    struct termios2 now;
+    if (ours && ioctl(terminal, TCGETS2, &now) == 0 && memcmp(&now, &taken, sizeof now) != 0)
+        ours = false;
 }
 
 void leave_terminal(void)

@@ -31,6 +31,7 @@ internal sealed class StubProcess : IProcessChannelOwner
     private ProcessJob? _job;
     private bool _mayRead;
     private bool _goesOn;
+    private bool _heard;
     private ulong[]? _endArrivals;
     private ulong[]? _stopArrivals;
 
@@ -101,7 +102,7 @@ internal sealed class StubProcess : IProcessChannelOwner
         _channel!.Connect(connection);
         _channel.Post(() =>
         {
-            IsAway = false;
+            (IsAway, _goesOn, _heard) = (false, false, false);
             if (_job is { } job)
             {
                 _channel.Send(ProcessFrameKind.Job, job.ToBytes());
@@ -175,19 +176,10 @@ internal sealed class StubProcess : IProcessChannelOwner
                 End(BinaryPrimitives.ReadInt32LittleEndian(content));
                 break;
             case ProcessFrameKind.Stopped:
-                // What is typed from now on is not for it.
-                (_stoppedBy, _mayRead, _goesOn) = (BinaryPrimitives.ReadInt32LittleEndian(content), false, false);
-                _stopArrivals = _channel!.Arrivals(terminals: true);
+                Stopped(BinaryPrimitives.ReadInt32LittleEndian(content));
                 break;
             case ProcessFrameKind.Continued:
-                (_stoppedBy, _stopArrivals) = (0, null);
-
-                // Where its stub has it go on, that one does already.
-                if (!_goesOn && StartOf(Stub) == _memory.Began)
-                {
-                    _ = LibC.kill(Stub, signal.SIGCONT);
-                }
-
+                Continued();
                 break;
             case ProcessFrameKind.Forget when _forgotten:
                 Finish();
@@ -259,7 +251,6 @@ internal sealed class StubProcess : IProcessChannelOwner
             StubFrame kind = stub.Next(out byte[] content, out bool ended);
             if (kind == StubFrame.Signal && content.Length == ProcessSignal.Size && ProcessSignal.TryRead(content, out ProcessSignal asked))
             {
-                _goesOn |= asked.Number == signal.SIGCONT;
                 Forward(asked);
             }
             else if (kind == StubFrame.Job && content.Length == ProcessJob.Size && ProcessJob.TryRead(content, out ProcessJob job))
@@ -303,6 +294,30 @@ internal sealed class StubProcess : IProcessChannelOwner
         }
     }
 
+    private void Stopped(int number)
+    {
+        // It crosses with what has it go on, which was sent already: when the host said so it had not come there.
+        bool crosses = _goesOn && (_stoppedBy != 0 || !_heard);
+        (_stoppedBy, _heard) = (number, true);
+        if (!crosses)
+        {
+            // What is typed from now on is not for it.
+            _mayRead = false;
+            _stopArrivals = _channel!.Arrivals(terminals: true);
+        }
+    }
+
+    private void Continued()
+    {
+        // Where its stub has it go on, that one does already.
+        bool byItself = _stoppedBy != 0 && !_goesOn;
+        (_stoppedBy, _stopArrivals, _goesOn, _heard) = (0, null, false, true);
+        if (byItself && StartOf(Stub) == _memory.Began)
+        {
+            _ = LibC.kill(Stub, signal.SIGCONT);
+        }
+    }
+
     // Of an earlier runtime, and on its way to this one.
     private bool MayAttach => !_stubEnded && StartOf(Stub) == _memory.Began;
 
@@ -322,6 +337,7 @@ internal sealed class StubProcess : IProcessChannelOwner
         while (_channel!.IsConnected && _channel.Unsent < MostUnsent && _signals.TryDequeue(out ProcessSignal waited))
         {
             _channel.Send(ProcessFrameKind.Signal, waited.ToBytes());
+            _goesOn |= waited.Number == signal.SIGCONT;
         }
     }
 

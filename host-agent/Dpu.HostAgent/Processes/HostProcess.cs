@@ -79,9 +79,16 @@ internal sealed class HostProcess : IProcessChannelOwner
         {
             _toldEnd = false;
             Stop(ref _awayTimer);
+
+            // The first word of a connection: what a cut has swallowed is said again.
+            _stopMarks = null;
             if (_stoppedBy != 0)
             {
-                _stopMarks = _channel.Marks(terminals: true);
+                Tell(ProcessFrameKind.Stopped, _stoppedBy);
+            }
+            else
+            {
+                _channel.Send(ProcessFrameKind.Continued, []);
             }
         });
     }
