@@ -31,7 +31,7 @@ internal sealed class StubProcess : IProcessChannelOwner
     private ProcessJob? _job;
     private bool _mayRead;
     private bool _goesOn;
-    private bool _heard;
+    private bool _stubGoesOn;
     private ulong[]? _endArrivals;
     private ulong[]? _stopArrivals;
 
@@ -102,7 +102,7 @@ internal sealed class StubProcess : IProcessChannelOwner
         _channel!.Connect(connection);
         _channel.Post(() =>
         {
-            (IsAway, _goesOn, _heard) = (false, false, false);
+            (IsAway, _goesOn) = (false, false);
             if (_job is { } job)
             {
                 _channel.Send(ProcessFrameKind.Job, job.ToBytes());
@@ -251,6 +251,7 @@ internal sealed class StubProcess : IProcessChannelOwner
             StubFrame kind = stub.Next(out byte[] content, out bool ended);
             if (kind == StubFrame.Signal && content.Length == ProcessSignal.Size && ProcessSignal.TryRead(content, out ProcessSignal asked))
             {
+                _stubGoesOn |= asked.Number == signal.SIGCONT;
                 Forward(asked);
             }
             else if (kind == StubFrame.Job && content.Length == ProcessJob.Size && ProcessJob.TryRead(content, out ProcessJob job))
@@ -296,13 +297,13 @@ internal sealed class StubProcess : IProcessChannelOwner
 
     private void Stopped(int number)
     {
-        // It crosses with what has it go on, which was sent already: when the host said so it had not come there.
-        bool crosses = _goesOn && (_stoppedBy != 0 || !_heard);
-        (_stoppedBy, _heard) = (number, true);
+        // It crosses with what has it go on: the host answers that with a word of its own.
+        bool crosses = _goesOn;
+        _stoppedBy = number;
         if (!crosses)
         {
             // What is typed from now on is not for it.
-            _mayRead = false;
+            (_mayRead, _stubGoesOn) = (false, false);
             _stopArrivals = _channel!.Arrivals(terminals: true);
         }
     }
@@ -310,8 +311,8 @@ internal sealed class StubProcess : IProcessChannelOwner
     private void Continued()
     {
         // Where its stub has it go on, that one does already.
-        bool byItself = _stoppedBy != 0 && !_goesOn;
-        (_stoppedBy, _stopArrivals, _goesOn, _heard) = (0, null, false, true);
+        bool byItself = _stoppedBy != 0 && !_stubGoesOn;
+        (_stoppedBy, _stopArrivals, _goesOn) = (0, null, false);
         if (byItself && StartOf(Stub) == _memory.Began)
         {
             _ = LibC.kill(Stub, signal.SIGCONT);
