@@ -24,6 +24,7 @@ public static class process
     public const ushort PROCESS_ENDED = 18;
     public const ushort PROCESS_STOPPED = 19;
     public const ushort PROCESS_ATTACHED = 20;
+    public const ushort PROCESS_CONTINUED = 21;
     public const ushort PROCESS_FAILED = 32;
 
     public const ushort PROCESS_PROGRAM = 1;

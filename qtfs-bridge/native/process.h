@@ -48,6 +48,7 @@ enum process_frame_kind {
     PROCESS_ENDED = 18,    // int32_t as wait(2) has it
     PROCESS_STOPPED = 19,  // int32_t the signal that has stopped it
     PROCESS_ATTACHED = 20, // empty
+    PROCESS_CONTINUED = 21, // empty: the answer to each SIGCONT of the stub; what PROCESS_STOPPED has told before is over by that
 
     // To the agent, from dpu-launch: nothing was executed. The connection's end alone says that the program runs, if it has not ended with 125 or 127.
     PROCESS_FAILED = 32, // int32_t errno, int32_t enum process_record_kind of what failed (PROCESS_PROGRAM: execve itself; 0: no record's), text

@@ -229,6 +229,7 @@ static void start(const struct wish *wish)
 static char telling[256];
 static size_t telling_size, telling_done;
 static uint64_t passed_on; // signals that the program has got from here
+static unsigned going_on;  // SIGCONTs that have not been answered: a stop that is told meanwhile came before them
 static int64_t asked;      // when the program last read the terminal in the background
 
 static void tell(uint16_t kind, const void *content, uint32_t size)
@@ -251,6 +252,7 @@ static void tell_to_go_on(void)
 {
     struct process_signal signal = {.signal = SIGCONT, .pid = getpid(), .uid = getuid()};
     tell(PROCESS_SIGNAL, &signal, sizeof signal);
+    going_on++;
 }
 
 static void take_signal(bool terminal)
@@ -271,6 +273,7 @@ static void take_signal(bool terminal)
     if (terminal && signal.signal == SIGWINCH && signal.code > 0)
         return;
     passed_on |= signal_bit(signal.signal);
+    going_on += signal.signal == SIGCONT;
     tell(PROCESS_SIGNAL, &signal, sizeof signal);
 }
 
@@ -345,11 +348,17 @@ static _Noreturn void live(bool terminal)
         if (frame) {
             switch (frame->kind) {
             case PROCESS_ENDED: end(number_in(frame, OWN_FAILURE << 8));
-            case PROCESS_STOPPED: halt(number_in(frame, 0), terminal); break;
+            case PROCESS_STOPPED:
+                if (!going_on)
+                    halt(number_in(frame, 0), terminal);
+                break;
+            case PROCESS_CONTINUED: going_on -= going_on > 0; break;
             case PROCESS_REFUSED: refuse(frame);
             case PROCESS_ATTACHED:
                 attached = true;
                 pause = TICK;
+                // Of those that were told nobody may know any more; what is to be told again still waits.
+                going_on = telling_size ? going_on : 0;
                 (void)look_at_terminal(false);
                 if (terminal)
                     tell_job();

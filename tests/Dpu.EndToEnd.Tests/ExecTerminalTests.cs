@@ -216,8 +216,8 @@ public sealed class ExecTerminalTests
             """
             os.chdir('/')
             t = shell(); t.do('stty erase ^H -ixon susp ^X', 'P> '); t.usual = t.modes()
-            t.do("setpriv --reuid 1234 --regid 1234 --clear-groups $REXEC sh -c 'stat -c %u:%a $(tty); stty -a; echo x > $(tty); sleep 100'", r'4321:620\r\n.*susp = \^X.* erase = \^H|erase = \^H.*susp = \^X.*-ixon.*x\r\n')
-            t.send('\x18'); t.expect('Stopped.*P> '); t.given_back(); t.send('fg\r'); t.taken(); t.send('\x03'); t.prompt()
+            t.do("setpriv --reuid 1234 --regid 1234 --clear-groups $REXEC sh -c 'stat -c %u:%a $(tty); stty -a; echo x > $(tty); exec cat'", r'4321:620\r\n.*susp = \^X.* erase = \^H|erase = \^H.*susp = \^X.*-ixon.*x\r\n')
+            t.send('y\r'); t.expect('y\r\ny\r\n'); t.send('\x18'); t.expect('Stopped.*P> '); t.given_back(); t.send('fg\r'); t.taken(); t.send('\x03'); t.prompt()
             """);
     }
 
@@ -235,8 +235,8 @@ public sealed class ExecTerminalTests
                 os.kill(p.pid, number); _, status = os.waitpid(p.pid, os.WUNTRACED); assert os.WIFSTOPPED(status) and os.WSTOPSIG(status) == number, status
                 os.kill(p.pid, signal.SIGCONT)
             p.stdin.close(); assert p.wait() == 0
-            q = subprocess.Popen([*REXEC, 'python3', '-c', 'import signal; signal.signal(signal.SIGTSTP, lambda *_: print("caught", flush=True)); print("ready", flush=True); signal.pause(); print("end")'], stdout=subprocess.PIPE, env=env, process_group=0)
-            assert q.stdout.readline() == b'ready\n'; os.kill(q.pid, signal.SIGTSTP); assert q.stdout.read() == b'caught\nend\n'; assert q.wait() == 0
+            q = subprocess.Popen([*REXEC, 'python3', '-c', 'import signal, sys, time; signal.signal(signal.SIGTSTP, lambda *_: sys.exit("caught")); print("ready", flush=True); time.sleep(100)'], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, process_group=0)
+            assert q.stdout.readline() == b'ready\n'; os.kill(q.pid, signal.SIGTSTP); assert q.stderr.read() == b'caught\n'; assert q.wait() == 1
             """);
     }
 

@@ -23,6 +23,7 @@ internal enum StubFrame : ushort
     Ended = process.PROCESS_ENDED,
     Stopped = process.PROCESS_STOPPED,
     Attached = process.PROCESS_ATTACHED,
+    Continued = process.PROCESS_CONTINUED,
 }
 
 /// <summary>The connection of a stub: a local program that is not trusted. Used by one thread at a time.</summary>
@@ -123,6 +124,9 @@ internal sealed class StubConnection(SafeHandle socket) : IDisposable
     }
 
     public bool TellAttached() => Tell(StubFrame.Attached, []);
+
+    /// <summary>Answers a SIGCONT.</summary>
+    public bool TellContinued() => Tell(StubFrame.Continued, []);
 
     /// <summary>Tells of an end, or of a stop.</summary>
     public bool Tell(StubFrame kind, int number) => Tell(kind, MemoryMarshal.AsBytes<int>([number]).ToArray());

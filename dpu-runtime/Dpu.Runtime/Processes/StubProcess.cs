@@ -251,7 +251,13 @@ internal sealed class StubProcess : IProcessChannelOwner
             StubFrame kind = stub.Next(out byte[] content, out bool ended);
             if (kind == StubFrame.Signal && content.Length == ProcessSignal.Size && ProcessSignal.TryRead(content, out ProcessSignal asked))
             {
-                _stubGoesOn |= asked.Number == signal.SIGCONT;
+                if (asked.Number == signal.SIGCONT)
+                {
+                    // A stop that was to be told crosses with it.
+                    (_stubGoesOn, _stopArrivals) = (true, null);
+                    _ = stub.TellContinued();
+                }
+
                 Forward(asked);
             }
             else if (kind == StubFrame.Job && content.Length == ProcessJob.Size && ProcessJob.TryRead(content, out ProcessJob job))
