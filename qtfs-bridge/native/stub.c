@@ -229,7 +229,7 @@ static void start(const struct wish *wish)
 static char telling[256];
 static size_t telling_size, telling_done;
 static uint64_t passed_on; // signals that the program has got from here
-static unsigned going_on;  // SIGCONTs that have not been answered: a stop that is told meanwhile came before them
+static unsigned going_on, going_on_untold; // SIGCONTs that have not been answered, and of them those in 'telling': a stop that is told meanwhile came before
 static int64_t asked;      // when the program last read the terminal in the background
 
 static void tell(uint16_t kind, const void *content, uint32_t size)
@@ -253,6 +253,7 @@ static void tell_to_go_on(void)
     struct process_signal signal = {.signal = SIGCONT, .pid = getpid(), .uid = getuid()};
     tell(PROCESS_SIGNAL, &signal, sizeof signal);
     going_on++;
+    going_on_untold++;
 }
 
 static void take_signal(bool terminal)
@@ -274,6 +275,7 @@ static void take_signal(bool terminal)
         return;
     passed_on |= signal_bit(signal.signal);
     going_on += signal.signal == SIGCONT;
+    going_on_untold += signal.signal == SIGCONT;
     tell(PROCESS_SIGNAL, &signal, sizeof signal);
 }
 
@@ -357,8 +359,8 @@ static _Noreturn void live(bool terminal)
             case PROCESS_ATTACHED:
                 attached = true;
                 pause = TICK;
-                // Of those that were told nobody may know any more; what is to be told again still waits.
-                going_on = telling_size ? going_on : 0;
+                // The next runtime answers what is told to it.
+                going_on = going_on_untold;
                 (void)look_at_terminal(false);
                 if (terminal)
                     tell_job();
@@ -378,7 +380,7 @@ static _Noreturn void live(bool terminal)
             ssize_t sent = send(connection, telling + telling_done, telling_size - telling_done, MSG_NOSIGNAL | MSG_DONTWAIT);
             telling_done += sent > 0 ? sent : 0;
             if (telling_done == telling_size)
-                telling_done = telling_size = 0;
+                telling_done = telling_size = going_on_untold = 0;
         }
     }
 }

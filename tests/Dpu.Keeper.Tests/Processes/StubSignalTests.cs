@@ -87,6 +87,10 @@ public sealed class StubSignalTests
             expected += "continued\n";
             Eventually.True(() => parent.Output == expected, StubProgram.Limit, $"going on, after {parent.Output}");
             Assert.AreEqual(18, StubProgram.Signal(stub.Receive()).signal);
+
+            // One that was told before the answer came before what had it go on.
+            stub.Send(process.PROCESS_STOPPED, FrameSocket.Bytes(number));
+            stub.Send(process.PROCESS_CONTINUED, []);
         }
 
         // A signal that stops is told, not obeyed: whether the program stops is its own affair.
