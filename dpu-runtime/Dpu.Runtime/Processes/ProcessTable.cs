@@ -14,7 +14,7 @@ using Google.Protobuf;
 namespace Dpu.Runtime.Processes;
 
 /// <summary>The processes of hosts that programs here stand for. Thread-safe.</summary>
-public sealed class ProcessTable : IDisposable
+public sealed partial class ProcessTable : IDisposable
 {
     /// <summary>Ended processes that are remembered, for <c>dpuctl ps</c>.</summary>
     public const int MostEnded = 1000;
@@ -195,7 +195,7 @@ public sealed class ProcessTable : IDisposable
     {
         try
         {
-            process.Connect(link.DialExec(new ExecParameters { Token = ByteString.CopyFrom(process.Token.ToByteArray()), Attach = true }));
+            process.Connect(link.DialExec(new ExecParameters { Token = ByteString.CopyFrom(process.Token.ToByteArray()), Attach = true, StandsIn = true }));
         }
         catch (LinkException e) when (e.Status == HelloStatus.SessionInvalid)
         {
@@ -274,7 +274,7 @@ public sealed class ProcessTable : IDisposable
         }
 
         _ = stub.TellAttached();
-        process.Attach(stub);
+        process.Attach(stub, program.Pid);
         return true;
     }
 
@@ -302,7 +302,7 @@ public sealed class ProcessTable : IDisposable
         (spec.Identity, spec.Groups, spec.Host) = ((program.Uid, program.Gid), program.Groups, "");
         var token = Guid.NewGuid();
         var memory = ProcessMemory.Create(_keeping, token);
-        var note = new StubNote(link.HostName, spec.Command(1000), program.Uid, spec.Directory);
+        var note = new StubNote(link.HostName, spec.Command(1000), program.Uid, spec.Directory, spec.Session?.Pid ?? program.Pid);
         memory.Hold("what", null, note.ToBytes());
         (memory.Number, memory.Began, memory.Since) = (program.Pid, StubProcess.StartOf(program.Pid), Time.GetUtcNow().UtcTicks);
         var streams = new ProcessStreams(memory);
@@ -313,7 +313,7 @@ public sealed class ProcessTable : IDisposable
             var descriptors = new StubDescriptors(_files, passing, link.HostName, Logger);
             descriptors.Decide(stub.Descriptors, spec, streams);
             memory.Stage = ProcessStage.Told;
-            (connection, int process, int[] missed, (int Code, string Text)? refusal) = Ask(link, token, spec);
+            (connection, int process, int error, int[] missed, (int Code, string Text)? refusal) = Ask(link, token, spec);
             if (connection is null)
             {
                 streams.Dispose();
@@ -321,7 +321,7 @@ public sealed class ProcessTable : IDisposable
                 return Refuse(stub, program, what, link.HostName, refusal!.Value.Code, refusal.Value.Text);
             }
 
-            (memory.Flags, memory.Stage) = (process, ProcessStage.Running);
+            (memory.Flags, memory.NumberError, memory.Stage) = (process, process == note.Own ? 0 : error, ProcessStage.Running);
             Interlocked.Increment(ref _started);
             _ = Interlocked.Add(ref _startTicks, Time.GetElapsedTime(since).Ticks);
             Log.ProcessStarted(Logger, link.HostName, process, program.Pid, program.Uid, note.Command);
@@ -346,7 +346,7 @@ public sealed class ProcessTable : IDisposable
         }
     }
 
-    private static (LinkConnection? Connection, int Process, int[] Missed, (int Code, string Text)? Refusal) Ask(HostLink link, Guid token, ProcessSpec spec)
+    private static (LinkConnection? Connection, int Process, int Error, int[] Missed, (int Code, string Text)? Refusal) Ask(HostLink link, Guid token, ProcessSpec spec)
     {
         byte[] start = ProcessFrames.Of(ProcessFrameKind.Start, spec.ToBytes());
         long until = Environment.TickCount64 + (long)ReachLimit.TotalMilliseconds;
@@ -355,11 +355,11 @@ public sealed class ProcessTable : IDisposable
             LinkConnection? connection = null;
             try
             {
-                connection = link.DialExec(new ExecParameters { Token = ByteString.CopyFrom(token.ToByteArray()) });
+                connection = link.DialExec(new ExecParameters { Token = ByteString.CopyFrom(token.ToByteArray()), StandsIn = true });
                 if (connection.Reply.Exec is { Known: true } known)
                 {
                     // It was begun by what we said before the link broke.
-                    return (connection, known.Process, [], null);
+                    return (connection, known.Process, known.NumberError, [], null);
                 }
 
                 connection.SetTimeouts(AnswerLimit, AnswerLimit);
@@ -367,10 +367,10 @@ public sealed class ProcessTable : IDisposable
                 connection.Stream.Flush();
                 byte[] header = new byte[ProcessFrames.HeaderSize];
                 connection.Stream.ReadExactly(header);
-                if (!ProcessFrames.TryReadAnswer(header, out ProcessFrameKind kind, out int size))
+                if (!ProcessFrames.TryReadAnswer(header, out ProcessFrameKind kind, out int size, out int error))
                 {
                     connection.Dispose();
-                    return (null, 0, [], (OwnFailure, $"host '{link.HostName}' does not keep to the protocol of processes"));
+                    return (null, 0, 0, [], (OwnFailure, $"host '{link.HostName}' does not keep to the protocol of processes"));
                 }
 
                 byte[] content = new byte[size];
@@ -379,16 +379,16 @@ public sealed class ProcessTable : IDisposable
                 if (kind == ProcessFrameKind.Refused)
                 {
                     connection.Dispose();
-                    return (null, 0, [], ProcessFrames.ReadRefusal(content));
+                    return (null, 0, 0, [], ProcessFrames.ReadRefusal(content));
                 }
 
                 int[] numbers = MemoryMarshal.Cast<byte, int>(content).ToArray();
-                return (connection, numbers[0], numbers[1..], null);
+                return (connection, numbers[0], error, numbers[1..], null);
             }
             catch (LinkException e) when (!e.IsTransient)
             {
                 connection?.Dispose();
-                return (null, 0, [], (NotPermitted, e.Message));
+                return (null, 0, 0, [], (NotPermitted, e.Message));
             }
             catch (Exception e) when (e is LinkException or IOException or ObjectDisposedException)
             {
@@ -397,7 +397,7 @@ public sealed class ProcessTable : IDisposable
                 long left = until - Environment.TickCount64;
                 if (left <= 0 || !link.WaitUp(TimeSpan.FromMilliseconds(left)))
                 {
-                    return (null, 0, [], (OwnFailure, $"host '{link.HostName}' cannot be reached: {e.Message}"));
+                    return (null, 0, 0, [], (OwnFailure, $"host '{link.HostName}' cannot be reached: {e.Message}"));
                 }
             }
         }

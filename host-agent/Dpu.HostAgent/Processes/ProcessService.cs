@@ -24,7 +24,7 @@ namespace Dpu.HostAgent.Processes;
 /// <param name="sockets">Other descriptors that they are given.</param>
 /// <param name="time">The clock.</param>
 /// <param name="logger">The log.</param>
-public sealed class ProcessService(
+public sealed partial class ProcessService(
     ProgramPolicy policy, [FromKeyedServices(ProcessService.KeptAs)] Keeping keeping, RelayHub hub, ExportService exports, SocketTargets sockets, TimeProvider time, ILogger<ProcessService> logger) : ILinkService, IDisposable
 {
     /// <summary>Which of the agent's keepings is the processes'.</summary>
@@ -111,7 +111,7 @@ public sealed class ProcessService(
         {
             return known is null ? Refuse(HelloStatus.Unavailable, "the process is being begun")
                 : known.Note.Peer != peer.Name ? Refuse(HelloStatus.NotPermitted, "the process is another peer's")
-                : new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult { Known = true, Process = known.Number } };
+                : new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult { Known = true, Process = known.Number, NumberError = known.NumberError } };
         }
 
         if (hello.Exec.Attach)
@@ -170,6 +170,7 @@ public sealed class ProcessService(
     /// <inheritdoc/>
     public void Dispose()
     {
+        _looks.Dispose();
         foreach (HostProcess? process in _processes.Values)
         {
             process?.Leave();
@@ -216,9 +217,9 @@ public sealed class ProcessService(
         return null;
     }
 
-    private static void Answer(LinkConnection connection, ProcessFrameKind kind, byte[] content)
+    private static void Answer(LinkConnection connection, ProcessFrameKind kind, byte[] content, int error = 0)
     {
-        connection.Stream.Write(ProcessFrames.Of(kind, content));
+        connection.Stream.Write(ProcessFrames.Of(kind, content, error));
         connection.Stream.Flush();
     }
 
@@ -236,7 +237,7 @@ public sealed class ProcessService(
         ProcessSpec spec = Permitted.Of(asked, rule, uid, gid);
         ProcessCgroup? cgroup = ProcessCgroup.TryMake(token, out string noCgroup);
         ProgramConfiguration definition = rule.Definition;
-        var note = new ProcessNote(peer, definition.Path, asked.Command(1024), uid, cgroup?.Folder ?? "", definition.OnLinkDown, definition.LinkDownFor, definition.Grace);
+        var note = new ProcessNote(peer, definition.Path, asked.Command(1024), uid, cgroup?.Folder ?? "", definition.OnLinkDown, definition.LinkDownFor, definition.Grace, "", PidFile.NamedBy(asked, definition.PidFiles));
         ProcessMemory memory;
         try
         {
@@ -261,7 +262,7 @@ public sealed class ProcessService(
 
             int code = Launcher.NotExecutable;
             SafeFileHandle? pidfd = null;
-            problem ??= Launcher.Run(keeping, memory, note.ToBytes(), spec, given.All, process =>
+            problem ??= Launcher.Run(keeping, memory, note.ToBytes(), spec, given.All, asked.Session?.Pid ?? 0, process =>
             {
                 Permitted.Confine(spec, process);
                 Confine(process, definition);
@@ -301,7 +302,7 @@ public sealed class ProcessService(
         bool answered = false;
         try
         {
-            Answer(connection, ProcessFrameKind.Started, MemoryMarshal.AsBytes<int>([process.Number, .. missed]).ToArray());
+            Answer(connection, ProcessFrameKind.Started, MemoryMarshal.AsBytes<int>([process.Number, .. missed]).ToArray(), process.NumberError);
             answered = true;
         }
         catch (IOException)

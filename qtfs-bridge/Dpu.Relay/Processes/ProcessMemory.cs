@@ -71,6 +71,13 @@ public sealed unsafe class ProcessMemory : IDisposable
         set => Field(16) = value;
     }
 
+    /// <summary>The errno of why a process has not the number that it was to have; 0 where it has.</summary>
+    public int NumberError
+    {
+        get => Field(20);
+        set => Field(20) = value;
+    }
+
     /// <summary>When the process with <see cref="Number"/> began, in the kernel's ticks since boot; so a number that was used again is told.</summary>
     public long Began
     {

@@ -13,9 +13,10 @@ internal sealed class ExecPair : IDisposable
     /// <param name="programs">Paths that may be run, with any arguments and variables; null for those that tests use.</param>
     /// <param name="change">Changes each rule.</param>
     /// <param name="cuts">Whether a <see cref="LinkProxy"/> lies between.</param>
-    public ExecPair(LinkKind kind = LinkKind.Unix, string[]? programs = null, Action<JsonObject>? change = null, bool cuts = false)
+    /// <param name="host">Where the host's processes are; null for here.</param>
+    public ExecPair(LinkKind kind = LinkKind.Unix, string[]? programs = null, Action<JsonObject>? change = null, bool cuts = false, PidNamespace? host = null)
     {
-        Pair = new Pair(kind, keeper: true);
+        Pair = new Pair(kind, keeper: true, host);
         var rules = new JsonArray();
         foreach (string path in programs ?? ["/bin/echo", "/bin/sh", "/bin/cat", "/bin/true", "/usr/bin/tr", "/usr/bin/yes", "/usr/bin/python3", "/bin/sleep", "/usr/bin/env", "/usr/bin/id"])
         {
