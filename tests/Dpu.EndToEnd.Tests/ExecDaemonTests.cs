@@ -129,7 +129,7 @@ public sealed class ExecDaemonTests
     {
         const string Qemu = "/usr/bin/qemu-system-x86_64";
         using PidNamespace? host = ownNumbers ? new PidNamespace() : null;
-        using var pair = new ExecPair(programs: [Qemu], host: host);
+        using var pair = new ExecPair(programs: [Qemu], host: host, sockets: true);
         using PidNamespace? view = ownNumbers ? new PidNamespace() : null;
         string root = pair.Pair.ExportRoot;
         string mount = Path.Combine(pair.Pair.MountRoot, "data");
@@ -148,7 +148,7 @@ public sealed class ExecDaemonTests
         string root = pair.Pair.ExportRoot;
         File.WriteAllText($"{root}/daemon.py", Daemon);
         Assert.AreEqual("0", Shell(pair, view, $"$REXEC /usr/bin/python3 {root}/daemon.py --pid-file {root}/pid {root}/log {late.ToString(CultureInfo.InvariantCulture)}; echo $?"));
-        Assert.HasCount(1, Running(pair));
+        Assert.HasCount(1, Running(pair), pair.Pair.Agent.Log + pair.Pair.Runtime.Log);
     }
 
     private static string Shell(ExecPair pair, PidNamespace? view, string program) => view is null ? pair.Check(program) : view.Run(program, pair.Environment);

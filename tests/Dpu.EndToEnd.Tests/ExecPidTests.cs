@@ -46,7 +46,7 @@ public sealed class ExecPidTests
         using var view = new PidNamespace();
         using RunningProgram holder = host.Start("bash", "-c", PidNamespace.As("echo 999 > /proc/sys/kernel/ns_last_pid; for i in $(seq 40); do sleep 1000 & done; echo held; wait"));
         _ = holder.WaitForLine(line => line == "held", Pair.Limit);
-        int taken = int.Parse(host.Run("ls /proc | grep -x 10[0-9][0-9] | sort -n | tail -n 1"), CultureInfo.InvariantCulture);
+        int taken = int.Parse(host.Run("pgrep -x sleep | sort -n | tail -n 1"), CultureInfo.InvariantCulture);
         string another = view.Run(PidNamespace.As($"as {taken} $REXEC /bin/sh -c 'echo $$'"), pair.Environment);
         JsonNode mapped = Ps(pair)[^1];
         Assert.AreEqual(("mapped", int.Parse(another, CultureInfo.InvariantCulture), taken), Numbers(mapped));

@@ -14,7 +14,8 @@ internal sealed class ExecPair : IDisposable
     /// <param name="change">Changes each rule.</param>
     /// <param name="cuts">Whether a <see cref="LinkProxy"/> lies between.</param>
     /// <param name="host">Where the host's processes are; null for here.</param>
-    public ExecPair(LinkKind kind = LinkKind.Unix, string[]? programs = null, Action<JsonObject>? change = null, bool cuts = false, PidNamespace? host = null)
+    /// <param name="sockets">Whether sockets of the export can be connected to.</param>
+    public ExecPair(LinkKind kind = LinkKind.Unix, string[]? programs = null, Action<JsonObject>? change = null, bool cuts = false, PidNamespace? host = null, bool sockets = false)
     {
         Pair = new Pair(kind, keeper: true, host);
         var rules = new JsonArray();
@@ -26,6 +27,11 @@ internal sealed class ExecPair : IDisposable
         }
 
         Pair.AgentConfiguration["programs"] = rules;
+        if (sockets)
+        {
+            Pair.AgentConfiguration["exports"]![0]!["sockets"] = new JsonObject { ["connect"] = new JsonArray("**") };
+        }
+
         if (cuts)
         {
             Proxy = LinkProxy.Up(Pair, out _);
