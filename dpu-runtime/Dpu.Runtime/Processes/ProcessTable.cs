@@ -38,6 +38,7 @@ public sealed partial class ProcessTable : IDisposable
     private readonly ConcurrentQueue<ProcessInfo> _ended = new();
     private readonly ConcurrentDictionary<uint, int> _waiting = new();
     private readonly AutoResetEvent _wanted = new(false);
+    private readonly SpareConnections _spares;
     private readonly RelaySet _passedRelays = new();
     private readonly Thread _redial;
     private BoundStubSocket? _listener;
@@ -52,6 +53,7 @@ public sealed partial class ProcessTable : IDisposable
         Keeping keeping, HostLinks hosts, RelayHub hub, Dpu.Qtfs.Mount.Sockets.ISocketRelays relays, MountedFiles files, IServiceProvider services, TimeProvider time, ILogger<ProcessTable> logger)
     {
         (_keeping, _hosts, Hub, _relays, _files, Time, Logger) = (keeping, hosts, hub, (SocketRelays)relays, files, time, logger);
+        _spares = new SpareConnections(_workers.Run, time);
         _mounts = services.GetRequiredService<MountManager>;
         _redial = new Thread(RedialAll, 256 * 1024) { IsBackground = true, Name = "process redial" };
     }
@@ -142,6 +144,7 @@ public sealed partial class ProcessTable : IDisposable
         _hosts.Changed -= Wake;
         _listener?.Dispose();
         _workers.Dispose();
+        _spares.Dispose();
         _wanted.Set();
         foreach (StubProcess process in _processes.Values)
         {
@@ -169,13 +172,18 @@ public sealed partial class ProcessTable : IDisposable
         }
     }
 
-    private void Wake(HostLink link) => _wanted.Set();
+    private void Wake(HostLink link)
+    {
+        _spares.Changed(link.HostName);
+        _ = _wanted.Set();
+    }
 
     private void RedialAll()
     {
         while (!_disposed)
         {
             _ = _wanted.WaitOne(LookInterval);
+            _spares.Prune();
             foreach (StubProcess process in _processes.Values)
             {
                 process.CheckStub();
@@ -331,6 +339,7 @@ public sealed partial class ProcessTable : IDisposable
             // Where it is gone already, the process is killed as its stub was.
             _ = stub.TellStarted(token, process, descriptors.Staying.Concat(missed));
             begun.Begin(streams, connection, stub);
+            _spares.Refill(link);
             return true;
         }
         catch
@@ -346,24 +355,37 @@ public sealed partial class ProcessTable : IDisposable
         }
     }
 
-    private static (LinkConnection? Connection, int Process, int Error, int[] Missed, (int Code, string Text)? Refusal) Ask(HostLink link, Guid token, ProcessSpec spec)
+    private (LinkConnection? Connection, int Process, int Error, int[] Missed, (int Code, string Text)? Refusal) Ask(HostLink link, Guid token, ProcessSpec spec)
     {
         byte[] start = ProcessFrames.Of(ProcessFrameKind.Start, spec.ToBytes());
         long until = Environment.TickCount64 + (long)ReachLimit.TotalMilliseconds;
+
+        // Where it breaks the host may have begun the process: from then on that is asked by its token.
+        LinkConnection? spare = _spares.Take(link);
         while (true)
         {
-            LinkConnection? connection = null;
+            LinkConnection? connection = spare;
             try
             {
-                connection = link.DialExec(new ExecParameters { Token = ByteString.CopyFrom(token.ToByteArray()), StandsIn = true });
-                if (connection.Reply.Exec is { Known: true } known)
+                bool isSpare = connection is not null;
+                spare = null;
+                connection ??= link.DialExec(new ExecParameters { Token = ByteString.CopyFrom(token.ToByteArray()), StandsIn = true });
+                if (isSpare)
+                {
+                    connection.SetTimeouts(AnswerLimit, AnswerLimit);
+                    connection.Stream.Write([.. ProcessFrames.Of(ProcessFrameKind.Name, token.ToByteArray()), .. start]);
+                }
+                else if (connection.Reply.Exec is { Known: true } known)
                 {
                     // It was begun by what we said before the link broke.
                     return (connection, known.Process, known.NumberError, [], null);
                 }
+                else
+                {
+                    connection.SetTimeouts(AnswerLimit, AnswerLimit);
+                    connection.Stream.Write(start);
+                }
 
-                connection.SetTimeouts(AnswerLimit, AnswerLimit);
-                connection.Stream.Write(start);
                 connection.Stream.Flush();
                 byte[] header = new byte[ProcessFrames.HeaderSize];
                 connection.Stream.ReadExactly(header);

@@ -101,6 +101,11 @@ public sealed partial class ProcessService(
     {
         ArgumentNullException.ThrowIfNull(peer);
         ArgumentNullException.ThrowIfNull(hello);
+        if (hello.ParametersCase == Hello.ParametersOneofCase.Exec && hello.Exec.Spare && hello.Exec.Token.IsEmpty)
+        {
+            return AdmitSpare(peer);
+        }
+
         if (hello.ParametersCase != Hello.ParametersOneofCase.Exec || hello.Exec.Token.Length != process.PROCESS_TOKEN_SIZE)
         {
             return Refuse(HelloStatus.Malformed, "a hello for service exec must name a process by 16 bytes");
@@ -130,7 +135,14 @@ public sealed partial class ProcessService(
     /// <inheritdoc/>
     public void Abandon(LinkPeer peer, Hello hello)
     {
+        ArgumentNullException.ThrowIfNull(peer);
         ArgumentNullException.ThrowIfNull(hello);
+        if (hello.Exec.Spare)
+        {
+            SpareGone(peer.Name);
+            return;
+        }
+
         _ = _processes.TryRemove(KeyValuePair.Create(new Guid(hello.Exec.Token.Span), (HostProcess?)null));
     }
 
@@ -138,6 +150,16 @@ public sealed partial class ProcessService(
     public void Serve(LinkConnection connection, CancellationToken stopping)
     {
         ArgumentNullException.ThrowIfNull(connection);
+        if (connection.Hello.Exec.Spare)
+        {
+            if (AwaitName(connection) is { } name)
+            {
+                Serve(connection, name);
+            }
+
+            return;
+        }
+
         var token = new Guid(connection.Hello.Exec.Token.Span);
         if (connection.Reply.Exec.Known)
         {
@@ -150,6 +172,11 @@ public sealed partial class ProcessService(
             return;
         }
 
+        Serve(connection, token);
+    }
+
+    private void Serve(LinkConnection connection, Guid token)
+    {
         bool runs = false;
         try
         {

@@ -32,6 +32,9 @@ public enum ProcessFrameKind : byte
     /// <summary>From the DPU: who stands for what the process has left; 16 bytes its token, 4 the stand-in's number there (0: nobody does), 4 zero.</summary>
     StandsIn = 10,
 
+    /// <summary>From the DPU, first on a connection that named no process: 16 bytes its token. <see cref="Start"/> follows.</summary>
+    Name = 11,
+
     /// <summary>From the host, before the end is told: the process has left one running; 16 bytes its token, 4 its number, 4 zero.</summary>
     LeftBehind = 24,
 
@@ -102,6 +105,7 @@ internal static class ProcessFrame
             ProcessFrameKind.Data => size is > 0 and <= MaxData,
             ProcessFrameKind.Ack or ProcessFrameKind.End or ProcessFrameKind.Forget or ProcessFrameKind.Terminate or ProcessFrameKind.Continued => size == 0,
             ProcessFrameKind.Signal => size == ProcessSignal.Size,
+            ProcessFrameKind.Name => size == Keeper.process.PROCESS_TOKEN_SIZE,
             ProcessFrameKind.Ended or ProcessFrameKind.Stopped => size == sizeof(int),
             ProcessFrameKind.StandsIn or ProcessFrameKind.LeftBehind => size == ProcessStandIn.Size,
             ProcessFrameKind.Started => size is >= sizeof(int) and <= 1 << 20 && size % sizeof(int) == 0,

@@ -27,6 +27,9 @@ public static class ProcessFrames
         return frame;
     }
 
+    /// <summary>Reads the header of what names a process; false where it is another one's.</summary>
+    public static bool TryReadName(ReadOnlySpan<byte> header) => ProcessFrame.TryRead(header, out ProcessFrameKind kind, out _, out _, out _, out _) && kind == ProcessFrameKind.Name;
+
     /// <summary>Reads the header of what begins a process; false where it is another one's.</summary>
     public static bool TryReadStart(ReadOnlySpan<byte> header, out int size) =>
         ProcessFrame.TryRead(header, out ProcessFrameKind kind, out size, out _, out _, out _) && kind == ProcessFrameKind.Start;

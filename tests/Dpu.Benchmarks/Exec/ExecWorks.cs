@@ -31,7 +31,8 @@ internal static class ExecWorks
         }),
         new(Output, "MB/s", Better.Higher, target => (1 << 30) / 1e3 / Timed(target, $"{target.Prefix} /usr/bin/head -c {1 << 30} /dev/zero </dev/null | cat > {target.Folder}/null", null)),
         new(Parallel, "ms", Better.Lower, target => Timed(
-            target, $"for i in $(seq {Many}); do {target.Prefix} /bin/echo $i </dev/null & done > {target.Folder}/lines; wait", $"sort -u {target.Folder}/lines | wc -l")),
+            target, $"for i in $(seq {Many}); do {target.Prefix} /bin/echo $i </dev/null & done > {target.Folder}/lines 2> {target.Folder}/errors; wait",
+            $"sort -u {target.Folder}/lines | wc -l; head -n 3 {target.Folder}/errors")),
         new(NearMemory, "KiB", Better.Lower, target => MemoryOf(target, near: true)),
         new(FarMemory, "KiB", Better.Lower, target => MemoryOf(target, near: false)),
     ];
@@ -44,7 +45,7 @@ internal static class ExecWorks
         string[] said = target.Shell($"ln -sf /dev/null {target.Folder}/null; begun=$EPOCHREALTIME; {program}; echo $begun $EPOCHREALTIME; {check}").Split((char[])[' ', '\n'], StringSplitOptions.RemoveEmptyEntries);
         if (check is not null && said[2] != Many.ToString(CultureInfo.InvariantCulture))
         {
-            throw new ProgramException($"{said[2]} of {Many} programs have run");
+            throw new ProgramException($"{said[2]} of {Many} programs have run: {string.Join(' ', said[3..])}");
         }
 
         return 1000 * (double.Parse(said[1], CultureInfo.InvariantCulture) - double.Parse(said[0], CultureInfo.InvariantCulture));
