@@ -20,7 +20,6 @@ internal sealed class ExecBenchmark : IBenchmark
         new(OnUnix, ExecWorks.Start, Unix, Ssh, 0.25),
         new(OnUnix, ExecWorks.Above, Unix, null, 5, 2),
         new(OnUnix, ExecWorks.Output, Unix, Ssh, 3),
-        new(OnUnix, ExecWorks.Parallel, Unix, Ssh, 1),
         new(OnUnix, ExecWorks.NearMemory, Unix, null, 2048),
         new(Encrypted, ExecWorks.Start, Tls, Ssh, 0.25),
         new(Encrypted, ExecWorks.Above, Tls, null, 5, 2),
@@ -39,7 +38,8 @@ internal sealed class ExecBenchmark : IBenchmark
         ExecTarget[] chosen = [.. all.Where(target => options.Targets.Count == 0 || options.Targets.Contains(target.Name))];
         string[] remote = [.. chosen.Select(target => target.Name).Where(name => name != Local)];
         Work<ExecTarget>[] works = [.. ExecWorks.All.Where(work => options.Works.Count == 0 || options.Works.Contains(work.Name))
-            .Select(work => work.Name is ExecWorks.Above or ExecWorks.NearMemory or ExecWorks.FarMemory ? work with { Only = remote } : work)];
+            .Select(work => work.Name is ExecWorks.Above or ExecWorks.NearMemory or ExecWorks.FarMemory ? work with { Only = remote }
+                : work.Name == ExecWorks.Parallel ? work with { Only = [Local, Unix, Tls] } : work)];
         if (chosen.Length == 0 || works.Length == 0)
         {
             Console.Error.WriteLine($"dpu-bench: targets are {string.Join(", ", all.Select(t => $"'{t.Name}'"))}, works {string.Join(", ", ExecWorks.All.Select(w => $"'{w.Name}'"))}.");
