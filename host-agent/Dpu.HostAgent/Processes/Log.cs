@@ -47,4 +47,7 @@ internal static partial class Log
 
     [LoggerMessage(2337, LogLevel.Information, "the pid file of process {Process}, {File}, says {Number} from now on, by which its DPU finds it")]
     public static partial void PidFileWritten(ILogger logger, int process, string file, int number);
+
+    [LoggerMessage(2299, LogLevel.Warning, "process {Process}: its descriptor {Number} fails ({Reason}), and what was on its way through it is lost")]
+    public static partial void StreamFailed(ILogger logger, int process, int number, string reason);
 }

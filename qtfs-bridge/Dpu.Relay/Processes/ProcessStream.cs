@@ -24,7 +24,7 @@ internal enum ProcessStreamState : uint
     /// <summary>All is done, and the local end is closed.</summary>
     Over = 16,
 
-    /// <summary>Bytes were being given to a file that cannot take them from a pipe: after a kill they may be there twice.</summary>
+    /// <summary>Bytes went between the pipe and a file that knows no splice(2): after a kill some may be there twice, or be missing.</summary>
     Unsure = 32,
 }
 
@@ -42,6 +42,7 @@ internal sealed unsafe class ProcessStream : IDisposable
     private bool _isReady = true;
     private bool _mayEnd;
     private bool _isPolled;
+    private Lock? _turn;
     private Flow.RelayLoop? _loop;
 
     // Of what is sent: behind the last byte that this connection has had.
@@ -52,6 +53,7 @@ internal sealed unsafe class ProcessStream : IDisposable
     private ulong _told;
     private ProcessAckFlags _toldFlags;
     private bool _owesAck;
+    private bool _isFull;
     private bool _endSent;
 
     /// <param name="index">Its number in frames.</param>
@@ -85,7 +87,7 @@ internal sealed unsafe class ProcessStream : IDisposable
 
     public JournaledPipe Pipe { get; }
 
-    /// <summary>Whether a killed daemon may have given some bytes twice.</summary>
+    /// <summary>Whether a killed daemon may have given some bytes twice, or lost some.</summary>
     public bool WasUnsure { get; }
 
     public bool Sends => (State & ProcessStreamState.Sends) != 0;
@@ -123,6 +125,7 @@ internal sealed unsafe class ProcessStream : IDisposable
         {
             // A file is always ready, and epoll(7) has nothing to tell of it (EPERM).
             _isPolled = loop.Watch(_local, Sends ? ReadEvents : WriteEvents, slot, (uint)Index) >= 0;
+            _turn = _isPolled ? null : FileTurns.Of(_local);
         }
     }
 
@@ -198,6 +201,8 @@ internal sealed unsafe class ProcessStream : IDisposable
             int put = Pipe.Write(bytes + at, size - at);
             if (put <= 0)
             {
+                // Small pieces may take up all of it long before there are as many bytes as it holds.
+                _isFull = true;
                 break;
             }
 
@@ -263,7 +268,7 @@ internal sealed unsafe class ProcessStream : IDisposable
         }
 
         ProcessAckFlags flags = ((State & ProcessStreamState.AtEnd) != 0 ? ProcessAckFlags.End : 0) | ((State & ProcessStreamState.Broken) != 0 ? ProcessAckFlags.Broken : 0);
-        bool hasRoom = Pipe.Size - Pipe.Count >= Math.Min(ProcessFrame.MaxData, Pipe.Size / 2);
+        bool hasRoom = !_isFull && Pipe.Size - Pipe.Count >= Math.Min(ProcessFrame.MaxData, Pipe.Size / 2);
         if ((_owesAck || flags != _toldFlags || _told != Pipe.End) && (hasRoom || flags != _toldFlags || flags != 0 || _told == ulong.MaxValue))
         {
             (_owesAck, _told, _toldFlags) = (false, Pipe.End, flags);
@@ -310,7 +315,12 @@ internal sealed unsafe class ProcessStream : IDisposable
             return false;
         }
 
-        int got = Pipe.Fill(_local, room);
+        int got = InTurn(room);
+        if (got == -errno.EINVAL)
+        {
+            got = Read();
+        }
+
         switch (got)
         {
             case > 0:
@@ -325,9 +335,53 @@ internal sealed unsafe class ProcessStream : IDisposable
             case -errno.EINTR:
                 return true;
             default:
-                // A terminal that hung up (EIO), a socket that broke off: nothing more comes.
+                // Nothing more comes. A terminal that hung up says EIO.
+                if (got is not (-errno.EIO or -errno.ECONNRESET))
+                {
+                    Failed?.Invoke(this, -got);
+                }
+
                 Set(ProcessStreamState.AtEnd);
                 return false;
+        }
+    }
+
+    // Takes as many bytes, or, of what goes to the local end, gives what there is.
+    private int InTurn(int most)
+    {
+        if (_turn is not { } turn)
+        {
+            return most > 0 ? Pipe.Fill(_local, most) : Pipe.Drain(_local);
+        }
+
+        lock (turn)
+        {
+            return most > 0 ? Pipe.Fill(_local, most) : Pipe.Drain(_local);
+        }
+    }
+
+    // Many files of /proc know no splice(2), and some devices.
+    private int Read()
+    {
+        if ((poll.Now(Pipe.Handle, poll.POLLOUT) & poll.POLLOUT) == 0)
+        {
+            return -errno.EAGAIN;
+        }
+
+        // As many as there is room for in any case: a pipe that can be written to takes a page.
+        Span<byte> bytes = stackalloc byte[4096];
+        Set(ProcessStreamState.Unsure);
+        fixed (byte* at = bytes)
+        {
+            // SAFETY: as many bytes as there are.
+            int got = (int)LibC.Result(LibC.read(_local, at, (nuint)bytes.Length));
+            if (got > 0 && Pipe.Write(at, got) != got)
+            {
+                throw new IOException($"a pipe that had room for a page has not taken {got} bytes");
+            }
+
+            *_state &= ~(uint)ProcessStreamState.Unsure;
+            return got;
         }
     }
 
@@ -361,12 +415,13 @@ internal sealed unsafe class ProcessStream : IDisposable
             return false;
         }
 
-        int given = Pipe.Drain(_local);
+        int given = InTurn(0);
         if (given == -errno.EINVAL)
         {
             given = Append();
         }
 
+        _isFull &= given <= 0;
         switch (given)
         {
             case > 0:
@@ -377,6 +432,11 @@ internal sealed unsafe class ProcessStream : IDisposable
             case -errno.EINTR:
                 return true;
             default:
+                if (given is not (-errno.EPIPE or -errno.ECONNRESET))
+                {
+                    Failed?.Invoke(this, -given);
+                }
+
                 Set(ProcessStreamState.Broken);
                 Pipe.Drop(Pipe.End);
                 Close();
@@ -415,6 +475,9 @@ internal sealed unsafe class ProcessStream : IDisposable
         LetGo();
         Closed?.Invoke(this);
     }
+
+    /// <summary>The local end cannot be read or written to any more, for that errno: what is on its way to it is lost.</summary>
+    public Action<ProcessStream, int>? Failed { get; set; }
 
     /// <summary>The local end is closed.</summary>
     public Action<ProcessStream>? Closed { get; set; }

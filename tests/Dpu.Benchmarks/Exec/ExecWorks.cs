@@ -19,6 +19,9 @@ internal static class ExecWorks
     private const int Running = 50;
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
 
+    // Nobody else's.
+    private static readonly string Sleep = string.Create(CultureInfo.InvariantCulture, $"/bin/sleep 10{Environment.ProcessId}");
+
     public static IReadOnlyList<Work<ExecTarget>> All { get; } =
     [
         new(Start, "ms", Better.Lower, target => StartsOf(target, target.Prefix)),
@@ -55,15 +58,17 @@ internal static class ExecWorks
     {
         IEnumerable<int> Between() => near ? target.Near : target.Far;
         double before = Between().Sum(ProportionalMemory.KiB);
-        using RunningProgram shell = target.Begin($"for i in $(seq {Running}); do {target.Prefix} /bin/sleep 1000 </dev/null & done; jobs -p > {target.Folder}/pids; wait");
+        using RunningProgram shell = target.Begin($"for i in $(seq {Running}); do {target.Prefix} {Sleep} </dev/null & done; jobs -p > {target.Folder}/pids; wait");
         int[] stubs = [];
         _ = Eventually.Within(
             () => File.Exists($"{target.Folder}/pids") && (stubs = [.. File.ReadLines($"{target.Folder}/pids").Select(line => int.Parse(line, CultureInfo.InvariantCulture))]).Length == Running
-                && ExternalProgram.Run("pgrep", ["-c", "-xf", "/bin/sleep 1000"], Limit).Output.Trim() is { } count && int.Parse(count, CultureInfo.InvariantCulture) >= Running,
+                && ExternalProgram.Run("pgrep", ["-c", "-xf", Sleep], Limit).Output.Trim() is { } count && int.Parse(count, CultureInfo.InvariantCulture) >= Running,
             Limit);
         double after = Between().Sum(ProportionalMemory.KiB);
         double own = near ? stubs.Sum(ProportionalMemory.KiB) : 0;
-        _ = target.Shell($"kill {string.Join(' ', stubs)}; rm {target.Folder}/pids; while pgrep -xf '/bin/sleep 1000' > /dev/null; do sleep 0.05; done");
+
+        // What ssh has started goes on without it.
+        _ = target.Shell($"kill {string.Join(' ', stubs)}; rm {target.Folder}/pids; pkill -xf '{Sleep}'; while pgrep -xf '{Sleep}' > /dev/null; do sleep 0.05; done");
         return (own + Math.Max(0, after - before)) / Running;
     }
 }
