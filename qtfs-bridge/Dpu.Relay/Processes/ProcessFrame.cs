@@ -29,7 +29,16 @@ public enum ProcessFrameKind : byte
     /// <summary>From the DPU: the process is to end, as its policy says (SIGTERM, and SIGKILL after a while).</summary>
     Terminate = 7,
 
-    /// <summary>From the host: it runs; 4 bytes number, and the numbers (4 bytes each) of descriptors that it did not get.</summary>
+    /// <summary>From the DPU: who stands for what the process has left; 16 bytes its token, 4 the stand-in's number there (0: nobody does), 4 zero.</summary>
+    StandsIn = 10,
+
+    /// <summary>From the DPU, first on a connection that named no process: 16 bytes its token. <see cref="Start"/> follows.</summary>
+    Name = 11,
+
+    /// <summary>From the host, before the end is told: the process has left one running; 16 bytes its token, 4 its number, 4 zero.</summary>
+    LeftBehind = 24,
+
+    /// <summary>From the host: it runs, and the header's position is the errno of why it has not the number that was wanted; 4 bytes number, and the numbers (4 bytes each) of descriptors that it did not get.</summary>
     Started = 16,
 
     /// <summary>From the host: it does not; 4 bytes exit code, and text.</summary>
@@ -96,7 +105,9 @@ internal static class ProcessFrame
             ProcessFrameKind.Data => size is > 0 and <= MaxData,
             ProcessFrameKind.Ack or ProcessFrameKind.End or ProcessFrameKind.Forget or ProcessFrameKind.Terminate or ProcessFrameKind.Continued => size == 0,
             ProcessFrameKind.Signal => size == ProcessSignal.Size,
+            ProcessFrameKind.Name => size == Keeper.process.PROCESS_TOKEN_SIZE,
             ProcessFrameKind.Ended or ProcessFrameKind.Stopped => size == sizeof(int),
+            ProcessFrameKind.StandsIn or ProcessFrameKind.LeftBehind => size == ProcessStandIn.Size,
             ProcessFrameKind.Started => size is >= sizeof(int) and <= 1 << 20 && size % sizeof(int) == 0,
             ProcessFrameKind.Start => size <= MaxContent,
             ProcessFrameKind.Refused => size is >= sizeof(int) and <= 64 << 10,

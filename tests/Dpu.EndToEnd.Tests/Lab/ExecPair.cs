@@ -13,9 +13,11 @@ internal sealed class ExecPair : IDisposable
     /// <param name="programs">Paths that may be run, with any arguments and variables; null for those that tests use.</param>
     /// <param name="change">Changes each rule.</param>
     /// <param name="cuts">Whether a <see cref="LinkProxy"/> lies between.</param>
-    public ExecPair(LinkKind kind = LinkKind.Unix, string[]? programs = null, Action<JsonObject>? change = null, bool cuts = false)
+    /// <param name="host">Where the host's processes are; null for here.</param>
+    /// <param name="sockets">Whether sockets of the export can be connected to.</param>
+    public ExecPair(LinkKind kind = LinkKind.Unix, string[]? programs = null, Action<JsonObject>? change = null, bool cuts = false, PidNamespace? host = null, bool sockets = false)
     {
-        Pair = new Pair(kind, keeper: true);
+        Pair = new Pair(kind, keeper: true, host);
         var rules = new JsonArray();
         foreach (string path in programs ?? ["/bin/echo", "/bin/sh", "/bin/cat", "/bin/true", "/usr/bin/tr", "/usr/bin/yes", "/usr/bin/python3", "/bin/sleep", "/usr/bin/env", "/usr/bin/id"])
         {
@@ -25,6 +27,11 @@ internal sealed class ExecPair : IDisposable
         }
 
         Pair.AgentConfiguration["programs"] = rules;
+        if (sockets)
+        {
+            Pair.AgentConfiguration["exports"]![0]!["sockets"] = new JsonObject { ["connect"] = new JsonArray("**") };
+        }
+
         if (cuts)
         {
             Proxy = LinkProxy.Up(Pair, out _);
