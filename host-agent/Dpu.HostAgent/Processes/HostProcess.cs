@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
+using Dpu.HostAgent.Processes.Groups;
 using Dpu.Hosting.Configuration;
 using Dpu.Keeper;
 using Dpu.Link;
@@ -36,7 +37,7 @@ internal sealed class HostProcess : IProcessChannelOwner
     public HostProcess(ProcessService service, Guid token, ProcessNote note, ProcessMemory memory, SafeFileHandle pidfd)
     {
         (_service, Token, Note, _memory, _pidfd) = (service, token, note, memory, pidfd);
-        Cgroup = ProcessCgroup.Find(note.Cgroup);
+        Group = service.Groups.Find(note.Cgroup, note.Scope);
         _downSince = service.Time.GetTimestamp();
     }
 
@@ -44,7 +45,8 @@ internal sealed class HostProcess : IProcessChannelOwner
 
     public ProcessNote Note { get; }
 
-    public ProcessCgroup? Cgroup { get; }
+    /// <summary>What it and all that comes of it is in; null for nothing.</summary>
+    public IProcessGroup? Group { get; }
 
     public int Number => _memory.Number;
 
@@ -179,7 +181,7 @@ internal sealed class HostProcess : IProcessChannelOwner
         _service.Forget(this);
         _channel!.End(() =>
         {
-            Cgroup?.Remove();
+            RemoveGroup();
             _memory.Forget();
             _pidfd.Dispose();
         });
@@ -205,6 +207,12 @@ internal sealed class HostProcess : IProcessChannelOwner
         _memory.Stage = ProcessStage.Ended;
         _marks = _channel!.Marks();
         _service.CountEnd(status);
+        if (Volatile.Read(ref _terminating) != 0)
+        {
+            // It has had its grace; what it leaves behind has none to wait for.
+            KillGroup();
+        }
+
         Log.ProcessEnded(_service.Logger, Number, Note.Command, ProcessStatus.Describe(status));
         if (!_channel.IsConnected)
         {
@@ -260,7 +268,7 @@ internal sealed class HostProcess : IProcessChannelOwner
         }
     });
 
-    /// <summary>SIGTERM now, and SIGKILL to all that came of it after the grace.</summary>
+    /// <summary>SIGTERM now; SIGKILL to all that came of it when it has ended, or after the grace.</summary>
     public void Terminate(string why)
     {
         if (HasEnded || Interlocked.Exchange(ref _terminating, 1) != 0)
@@ -275,9 +283,25 @@ internal sealed class HostProcess : IProcessChannelOwner
             _ =>
             {
                 Send(new ProcessSignal(signal.SIGKILL, 0, 0, 0, 0));
-                Cgroup?.Kill();
+                KillGroup();
             },
             null, Note.Grace, Timeout.InfiniteTimeSpan);
+    }
+
+    private void KillGroup()
+    {
+        if (Group is { } group)
+        {
+            _service.Groups.Kill(group, Number);
+        }
+    }
+
+    private void RemoveGroup()
+    {
+        if (Group is { } group)
+        {
+            _service.Groups.Remove(group);
+        }
     }
 
     private void StopTimers()
