@@ -20,8 +20,10 @@ namespace Dpu.Runtime.Processes;
 /// <param name="StoppedBy">The signal that has stopped it; 0 for none.</param>
 /// <param name="Sent">Bytes to it.</param>
 /// <param name="Received">Bytes from it.</param>
+/// <param name="Group">What it is in at its host; empty where that is not known.</param>
+/// <param name="Events">What has happened to it.</param>
 public sealed record ProcessInfo(
-    Guid Id, string Host, int Process, int Stub, bool HasStub, uint Uid, string Command, string Directory, DateTimeOffset Since, DateTimeOffset? Until, int? Status, bool IsAway, int StoppedBy, ulong Sent, ulong Received)
+    Guid Id, string Host, int Process, int Stub, bool HasStub, uint Uid, string Command, string Directory, DateTimeOffset Since, DateTimeOffset? Until, int? Status, bool IsAway, int StoppedBy, ulong Sent, ulong Received, string Group, Func<IReadOnlyList<ProcessEvent>> Events)
 {
     /// <summary>As the control interface has it.</summary>
     public HostProcess ToMessage()
@@ -40,6 +42,7 @@ public sealed record ProcessInfo(
             EndTime = Until is { } until ? Timestamp.FromDateTimeOffset(until) : null,
             SentBytes = Sent,
             ReceivedBytes = Received,
+            Group = Group,
         };
         if (Status is { } status)
         {
@@ -50,7 +53,20 @@ public sealed record ProcessInfo(
         return message;
     }
 
-    internal static ProcessInfo Of(StubProcess process) => new(
-        process.Token, process.Note.Host, process.Process, process.Stub, process.HasStub, process.Note.Uid, process.Note.Command, process.Note.Directory,
-        process.Since, process.Until, process.Status, process.IsAway, process.StoppedBy, process.Bytes.Sent, process.Bytes.Received);
+    /// <summary>As <see cref="ToMessage"/>, with what has happened to it.</summary>
+    public HostProcess ToWholeMessage()
+    {
+        HostProcess message = ToMessage();
+        message.Events.AddRange(Events().Select(one => new Dpu.Proto.V1.ProcessEvent { Time = Timestamp.FromDateTimeOffset(one.Time), Text = one.Text }));
+        return message;
+    }
+
+    internal static ProcessInfo Of(StubProcess process) 
+    {
+        // Not the process, which ends.
+        ProcessHistory history = process.History;
+        return new(
+            process.Token, process.Note.Host, process.Process, process.Stub, process.HasStub, process.Note.Uid, process.Note.Command, process.Note.Directory,
+            process.Since, process.Until, process.Status, process.IsAway, process.StoppedBy, process.Bytes.Sent, process.Bytes.Received, process.Group, () => history.All);
+    }
 }

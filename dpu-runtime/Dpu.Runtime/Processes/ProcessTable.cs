@@ -195,7 +195,7 @@ public sealed class ProcessTable : IDisposable
     {
         try
         {
-            process.Connect(link.DialExec(new ExecParameters { Token = ByteString.CopyFrom(process.Token.ToByteArray()), Attach = true }));
+            process.Connect(link.DialExec(new ExecParameters { Token = ByteString.CopyFrom(process.Token.ToByteArray()), Attach = true, TakesNotes = true }));
         }
         catch (LinkException e) when (e.Status == HelloStatus.SessionInvalid)
         {
@@ -355,7 +355,7 @@ public sealed class ProcessTable : IDisposable
             LinkConnection? connection = null;
             try
             {
-                connection = link.DialExec(new ExecParameters { Token = ByteString.CopyFrom(token.ToByteArray()) });
+                connection = link.DialExec(new ExecParameters { Token = ByteString.CopyFrom(token.ToByteArray()), TakesNotes = true });
                 if (connection.Reply.Exec is { Known: true } known)
                 {
                     // It was begun by what we said before the link broke.

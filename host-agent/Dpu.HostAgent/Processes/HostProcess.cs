@@ -16,9 +16,17 @@ namespace Dpu.HostAgent.Processes;
 /// </summary>
 internal sealed class HostProcess : IProcessChannelOwner
 {
+    // Of the memory's flags: it has got SIGTERM, and gets SIGKILL.
+    private const int TerminatingFlag = 1;
+
+    // Notes that wait for the link.
+    private const int MostNotes = 16;
+
     private readonly ProcessService _service;
     private readonly ProcessMemory _memory;
     private readonly SafeFileHandle _pidfd;
+    private readonly Queue<string> _notes = new();
+    private bool _takesNotes;
     private ProcessChannel? _channel;
     private ulong[]? _marks;
     private bool _toldEnd;
@@ -36,14 +44,14 @@ internal sealed class HostProcess : IProcessChannelOwner
     /// <param name="pidfd">The process; its own from now on.</param>
     public HostProcess(ProcessService service, Guid token, ProcessNote note, ProcessMemory memory, SafeFileHandle pidfd)
     {
-        (_service, Token, Note, _memory, _pidfd) = (service, token, note, memory, pidfd);
+        (_service, Token, What, _memory, _pidfd) = (service, token, note, memory, pidfd);
         Group = service.Groups.Find(note.Cgroup, note.Scope);
         _downSince = service.Time.GetTimestamp();
     }
 
     public Guid Token { get; }
 
-    public ProcessNote Note { get; }
+    public ProcessNote What { get; }
 
     /// <summary>What it and all that comes of it is in; null for nothing.</summary>
     public IProcessGroup? Group { get; }
@@ -70,10 +78,17 @@ internal sealed class HostProcess : IProcessChannelOwner
     /// <summary>Goes on with a connection, which is the process's from now on.</summary>
     public void Attach(LinkConnection connection)
     {
+        bool takesNotes = connection.Hello.Exec.TakesNotes;
         _channel!.Connect(connection);
         _channel.Post(() =>
         {
-            _toldEnd = false;
+            (_toldEnd, _takesNotes) = (false, takesNotes);
+            if (takesNotes && Group is not null)
+            {
+                _channel.Send(ProcessFrameKind.Note, ProcessFrames.Note(ProcessNoteKind.Group, Group.Name));
+            }
+
+            SendNotes();
             Stop(ref _awayTimer);
             if (_stoppedBy != 0)
             {
@@ -122,7 +137,7 @@ internal sealed class HostProcess : IProcessChannelOwner
                 Forget();
                 break;
             default:
-                Log.ProcessViolation(_service.Logger, Note.Peer, Number, kind.ToString());
+                Log.ProcessViolation(_service.Logger, What.Peer, Number, kind.ToString());
                 _channel!.Disconnect();
                 break;
         }
@@ -133,7 +148,7 @@ internal sealed class HostProcess : IProcessChannelOwner
     {
         if (violation is not null)
         {
-            Log.ProcessViolation(_service.Logger, Note.Peer, Number, violation);
+            Log.ProcessViolation(_service.Logger, What.Peer, Number, violation);
         }
 
         LinkIsAway();
@@ -156,7 +171,7 @@ internal sealed class HostProcess : IProcessChannelOwner
         // Watched only where nobody says how it ended.
         if (!HasEnded && (poll.Now(_pidfd, poll.POLLIN) & poll.POLLIN) != 0)
         {
-            Log.StatusLost(_service.Logger, Number, Note.Command);
+            Log.StatusLost(_service.Logger, Number, What.Command);
             End(ProcessService.UnknownStatus);
         }
     }
@@ -190,6 +205,12 @@ internal sealed class HostProcess : IProcessChannelOwner
     /// <summary>As an earlier life of the agent has left it.</summary>
     public void Restored()
     {
+        Note("another agent has taken it up");
+        if ((_memory.Flags & TerminatingFlag) != 0)
+        {
+            Terminate("an earlier agent has begun to");
+        }
+
         if (HasEnded)
         {
             _channel!.Post(() => _marks = _channel.Marks());
@@ -213,7 +234,7 @@ internal sealed class HostProcess : IProcessChannelOwner
             KillGroup();
         }
 
-        Log.ProcessEnded(_service.Logger, Number, Note.Command, ProcessStatus.Describe(status));
+        Log.ProcessEnded(_service.Logger, Number, What.Command, ProcessStatus.Describe(status));
         if (!_channel.IsConnected)
         {
             LinkIsAway();
@@ -242,7 +263,7 @@ internal sealed class HostProcess : IProcessChannelOwner
     private void LinkIsAway()
     {
         _downSince = _service.Time.GetTimestamp();
-        TimeSpan patience = HasEnded ? ProcessService.StatusKept : Note.OnLinkDown == LinkDownAction.Terminate ? Note.LinkDownFor : TimeSpan.Zero;
+        TimeSpan patience = HasEnded ? ProcessService.StatusKept : What.OnLinkDown == LinkDownAction.Terminate ? What.LinkDownFor : TimeSpan.Zero;
         Stop(ref _awayTimer);
         if (patience > TimeSpan.Zero && !_over)
         {
@@ -259,7 +280,7 @@ internal sealed class HostProcess : IProcessChannelOwner
 
         if (HasEnded)
         {
-            Log.StatusDropped(_service.Logger, Number, Note.Command, Note.Peer);
+            Log.StatusDropped(_service.Logger, Number, What.Command, What.Peer);
             Forget();
         }
         else
@@ -271,12 +292,20 @@ internal sealed class HostProcess : IProcessChannelOwner
     /// <summary>SIGTERM now; SIGKILL to all that came of it when it has ended, or after the grace.</summary>
     public void Terminate(string why)
     {
-        if (HasEnded || Interlocked.Exchange(ref _terminating, 1) != 0)
+        if (Interlocked.Exchange(ref _terminating, 1) != 0)
         {
             return;
         }
 
-        Log.Terminating(_service.Logger, Number, Note.Command, why);
+        if (HasEnded)
+        {
+            KillGroup();
+            return;
+        }
+
+        _memory.Flags |= TerminatingFlag;
+        Note($"it gets SIGTERM, and all that came of it SIGKILL after {What.Grace.TotalSeconds:0.###} s at most, as {why}");
+        Log.Terminating(_service.Logger, Number, What.Command, why);
         Send(new ProcessSignal(signal.SIGTERM, 0, 0, 0, 0));
         Stop(ref _killTimer);
         _killTimer = _service.Time.CreateTimer(
@@ -285,7 +314,26 @@ internal sealed class HostProcess : IProcessChannelOwner
                 Send(new ProcessSignal(signal.SIGKILL, 0, 0, 0, 0));
                 KillGroup();
             },
-            null, Note.Grace, Timeout.InfiniteTimeSpan);
+            null, What.Grace, Timeout.InfiniteTimeSpan);
+    }
+
+    /// <summary>Tells the DPU what has happened, now or when it is there again.</summary>
+    public void Note(string text) => _channel?.Post(() =>
+    {
+        if (_notes.Count < MostNotes)
+        {
+            _notes.Enqueue(text);
+        }
+
+        SendNotes();
+    });
+
+    private void SendNotes()
+    {
+        while (_takesNotes && _channel!.IsConnected && _notes.TryDequeue(out string? note))
+        {
+            _channel.Send(ProcessFrameKind.Note, ProcessFrames.Note(ProcessNoteKind.Event, note));
+        }
     }
 
     private void KillGroup()

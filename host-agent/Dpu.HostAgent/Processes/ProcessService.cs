@@ -94,6 +94,7 @@ public sealed class ProcessService(
             }
         };
         int count = ProcessMemory.All(keeping).Count(Restore);
+        ProcessCgroup.Sweep(time.GetUtcNow());
         if (count > 0)
         {
             Log.ProcessesRestored(logger, count);
@@ -114,7 +115,7 @@ public sealed class ProcessService(
         if (_processes.TryGetValue(token, out HostProcess? known))
         {
             return known is null ? Refuse(HelloStatus.Unavailable, "the process is being begun")
-                : known.Note.Peer != peer.Name ? Refuse(HelloStatus.NotPermitted, "the process is another peer's")
+                : known.What.Peer != peer.Name ? Refuse(HelloStatus.NotPermitted, "the process is another peer's")
                 : new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult { Known = true, Process = known.Number } };
         }
 
@@ -184,7 +185,7 @@ public sealed class ProcessService(
     {
         if (_processes.TryRemove(process.Token, out _))
         {
-            _ = _counts.AddOrUpdate(process.Note.Peer, 0, (_, count) => count - 1);
+            _ = _counts.AddOrUpdate(process.What.Peer, 0, (_, count) => count - 1);
         }
     }
 
@@ -288,6 +289,7 @@ public sealed class ProcessService(
             _ = _counts.AddOrUpdate(peer, 1, (_, count) => count + 1);
             Log.ProcessStarted(logger, peer, definition.Path, memory.Number, uid, note.Command);
             Run(process, streams, connection, missed);
+            process.Note($"begun as user {uid} by the rule for {definition.Path}");
             return true;
         }
         finally

@@ -12,7 +12,23 @@ public static class ProcessFrames
     /// <summary>The longest text of a refusal, bytes.</summary>
     private const int MaxText = 4096;
 
-    /// <summary>A whole frame.</summary>
+    /// <summary>The longest note, bytes.</summary>
+    internal const int MaxNote = 1 + 1024;
+
+    /// <summary>The content of a note.</summary>
+    /// <param name="kind">Of what.</param>
+    /// <param name="text">For people; cut where it is too long.</param>
+    public static byte[] Note(ProcessNoteKind kind, string text)
+    {
+        byte[] bytes = Encoding.UTF8.GetBytes(text);
+        return [(byte)kind, .. bytes.AsSpan(0, Math.Min(bytes.Length, MaxNote - 1))];
+    }
+
+    /// <summary>Reads a note of at least one byte.</summary>
+    public static (ProcessNoteKind Kind, string Text) ReadNote(ReadOnlySpan<byte> content) =>
+        ((ProcessNoteKind)content[0], Link.Printable.Clean(Encoding.UTF8.GetString(content[1..]), MaxNote));
+
+    /// <summary>A whole frame.
     public static byte[] Of(ProcessFrameKind kind, ReadOnlySpan<byte> content)
     {
         byte[] frame = new byte[HeaderSize + content.Length];

@@ -16,6 +16,7 @@ internal sealed class ProcessCgroup(string folder, bool isTwo) : IProcessGroup
 
     // What forks while it is killed one by one is killed in the next round.
     private const int KillRounds = 200;
+    private static readonly TimeSpan Abandoned = TimeSpan.FromHours(1);
     private static readonly TimeSpan KillInterval = TimeSpan.FromMilliseconds(10);
 
     // v1 hierarchies whose groups limit nothing unless they are told to.
@@ -55,6 +56,22 @@ internal sealed class ProcessCgroup(string folder, bool isTwo) : IProcessGroup
     /// <summary>The one that an earlier life has made; null where it is gone.</summary>
     public static ProcessCgroup? Find(string folder) =>
         folder.Length > 0 && Directory.Exists(folder) ? new ProcessCgroup(folder, File.Exists(Path.Combine(folder, "cgroup.kill")) || File.Exists(Path.Combine(folder, "cgroup.type"))) : null;
+
+    /// <summary>Removes those that an agent has left which did not come back, if nothing is in them: a process enters its own within two minutes.</summary>
+    public static void Sweep(DateTimeOffset now)
+    {
+        foreach ((string root, bool isTwo) in Roots())
+        {
+            string parent = Path.Combine(root, Parent);
+            foreach (string folder in Directory.Exists(parent) ? Directory.GetDirectories(parent) : [])
+            {
+                if (now - Directory.GetLastWriteTimeUtc(folder) > Abandoned)
+                {
+                    _ = new ProcessCgroup(folder, isTwo).TryRemove();
+                }
+            }
+        }
+    }
 
     /// <summary>What a process writes "0" into to enter it.</summary>
     public SafeFileHandle? TryOpen()
