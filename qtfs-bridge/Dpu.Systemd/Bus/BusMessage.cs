@@ -8,6 +8,9 @@ namespace Dpu.Systemd.Bus;
 /// <param name="message">sd-bus's own.</param>
 internal readonly unsafe struct BusMessage(nint message)
 {
+    // For logs.
+    private const int MaxError = 512;
+
     /// <summary>Adds a string, path, bool, uint or ulong.</summary>
     public void Write(object value)
     {
@@ -69,7 +72,8 @@ internal readonly unsafe struct BusMessage(nint message)
     public DBusException Error()
     {
         byte** error = LibSystemd.sd_bus_message_get_error(message);
-        return error is null ? new DBusException("?", "") : new DBusException(TextOf(error[0]), TextOf(error[1]));
+        string text = error is null ? "" : TextOf(error[1]).ReplaceLineEndings(" ");
+        return new DBusException(error is null ? "?" : TextOf(error[0]), text.Length > MaxError ? text[..MaxError] : text);
     }
 
     /// <summary>A NUL-terminated copy; D-Bus has no NUL in texts.</summary>

@@ -61,7 +61,7 @@ public sealed class TransientScopes(TransientScopeOptions options, TimeProvider 
     public ScopeResult Start(string unit, int process, string description)
     {
         long since = time.GetTimestamp();
-        bool asked = false;
+        (bool asked, bool mayCome) = (false, false);
         string problem;
         while (true)
         {
@@ -85,13 +85,14 @@ public sealed class TransientScopes(TransientScopeOptions options, TimeProvider 
             try
             {
                 ISystemdManager manager = Manager(left);
-                asked = true;
+                (asked, mayCome) = (true, true);
                 problem = Ask(manager, unit, process, description, options.Limit - time.GetElapsedTime(since));
+                mayCome = false;
                 break;
             }
             catch (DBusException e) when (!s_passing.Contains(e.ErrorName))
             {
-                problem = e.Message;
+                (problem, mayCome) = (e.Message, false);
                 break;
             }
             catch (Exception e) when (e is DBusException or DisconnectedException)
@@ -120,7 +121,7 @@ public sealed class TransientScopes(TransientScopeOptions options, TimeProvider 
             Heard();
         }
 
-        return new ScopeResult(folder, problem.Length > 0 ? problem : "systemd says that it is done, and the process is in another cgroup", asked && folder is null);
+        return new ScopeResult(folder, problem.Length > 0 ? problem : "systemd says that it is done, and the process is in another cgroup", mayCome && folder is null);
     }
 
     /// <summary>Sends a signal to all processes of a scope.</summary>

@@ -13,7 +13,8 @@ internal sealed class ExecPair : IDisposable
     /// <param name="programs">Paths that may be run, with any arguments and variables; null for those that tests use.</param>
     /// <param name="change">Changes each rule.</param>
     /// <param name="cuts">Whether a <see cref="LinkProxy"/> lies between.</param>
-    public ExecPair(LinkKind kind = LinkKind.Unix, string[]? programs = null, Action<JsonObject>? change = null, bool cuts = false)
+    /// <param name="agent">Changes the agent's configuration.</param>
+    public ExecPair(LinkKind kind = LinkKind.Unix, string[]? programs = null, Action<JsonObject>? change = null, bool cuts = false, Action<JsonObject>? agent = null)
     {
         Pair = new Pair(kind, keeper: true);
         var rules = new JsonArray();
@@ -25,6 +26,7 @@ internal sealed class ExecPair : IDisposable
         }
 
         Pair.AgentConfiguration["programs"] = rules;
+        agent?.Invoke(Pair.AgentConfiguration);
         if (cuts)
         {
             Proxy = LinkProxy.Up(Pair, out _);
