@@ -23,6 +23,7 @@ internal sealed class StubProcess : IProcessChannelOwner
     private StubConnection? _stub;
     private bool _toldStub;
     private bool _forgotten;
+    private bool _terminates;
     private bool _over;
     private bool _stubEnded;
     private int _stoppedBy;
@@ -109,6 +110,11 @@ internal sealed class StubProcess : IProcessChannelOwner
 
             IsAway = false;
             SendSignals();
+            if (_terminates && Status is null)
+            {
+                _channel.Send(ProcessFrameKind.Terminate, []);
+            }
+
             if (_forgotten)
             {
                 _channel.Send(ProcessFrameKind.Forget, []);
@@ -138,7 +144,9 @@ internal sealed class StubProcess : IProcessChannelOwner
     /// <summary>Has the host end it: SIGTERM, and after its policy's grace SIGKILL to all of it.</summary>
     public void Terminate() => _channel!.Post(() =>
     {
-        History.Add(IsAway ? "asked to end, which its host, that is away, was not told" : "its host is told to end it");
+        // Told on each connection: the frame may be lost with this one, and the host does it once.
+        History.Add(IsAway ? "its host is told to end it when it is there again" : "its host is told to end it");
+        _terminates = true;
         _channel.Send(ProcessFrameKind.Terminate, []);
     });
 

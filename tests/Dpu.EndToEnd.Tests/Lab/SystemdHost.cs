@@ -26,6 +26,7 @@ internal sealed class SystemdHost : IDisposable
     private readonly TemporaryDirectory _folder = new();
     private readonly List<string> _cgroups = [];
     private readonly RunningProgram _program;
+    private readonly string _init;
 
     /// <summary>Boots it; the services are started by <see cref="StartServices"/>.</summary>
     public SystemdHost(CgroupKind kind)
@@ -59,7 +60,7 @@ internal sealed class SystemdHost : IDisposable
             ? "mount -t cgroup2 cgroup2 /sys/fs/cgroup"
             : "mount -t tmpfs -o mode=755 tmpfs /sys/fs/cgroup; mkdir /sys/fs/cgroup/systemd; mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd"
                 + (kind == CgroupKind.Hybrid ? "; mkdir /sys/fs/cgroup/unified; mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified" : "");
-        string init = _folder.WriteFile(
+        string start = _folder.WriteFile(
             "init.sh",
             $"""
             set -e
@@ -68,10 +69,16 @@ internal sealed class SystemdHost : IDisposable
             umount -R -l /sys/fs/cgroup
             {mounts}
             exec env -i container=lab SYSTEMD_UNIT_PATH={_folder["units"]} SYSTEMD_LOG_TARGET=console PATH=/usr/sbin:/usr/bin:/sbin:/bin \
-                /usr/lib/systemd/systemd --system --unit=default.target
+                /usr/lib/systemd/systemd --system --unit=default.target{(kind == CgroupKind.One ? " systemd.legacy_systemd_cgroup_controller=1" : "")}
             """);
         string enter = string.Concat(_cgroups.Select(folder => $"echo $$ > {folder}/cgroup.procs; "));
-        _program = RunningProgram.Start("bash", ["-c", $"{enter} exec setsid unshare --cgroup --mount --pid --uts --ipc --fork --mount-proc --kill-child bash {init}"]);
+        _program = RunningProgram.Start("bash", ["-c", $"{enter} exec setsid unshare --cgroup --mount --pid --uts --ipc --fork --mount-proc --kill-child bash {start}"]);
+
+        // Once, and never this machine's own: programs there name processes by their numbers there.
+        string own = _program.Id.ToString(CultureInfo.InvariantCulture);
+        string init = "";
+        Assert.IsTrue(Eventually.Within(() => (init = Children(own)).Length > 0 || _program.HasExited, Pair.Limit) && init.Length > 0, "the host did not start: " + Log);
+        _init = init;
         Assert.IsTrue(Eventually.Within(() => Ctl("is-system-running").Output.Trim() == "running", Pair.Limit), "systemd did not start: " + Log);
     }
 
@@ -106,9 +113,8 @@ internal sealed class SystemdHost : IDisposable
     /// <summary>Runs a program there, as root.</summary>
     public ProgramResult Run(string program, params string[] arguments)
     {
-        string own = _program.Id.ToString(CultureInfo.InvariantCulture);
-        string init = Directory.Exists($"/proc/{own}") ? File.ReadAllText($"/proc/{own}/task/{own}/children").Trim() : "";
-        return ExternalProgram.Run("nsenter", ["--target", init.Length > 0 ? init : own, "--mount", "--pid", "--wdns=/", program, .. arguments], Pair.Limit);
+        Assert.IsFalse(_program.HasExited, "the host has ended: " + Log);
+        return ExternalProgram.Run("nsenter", ["--target", _init, "--mount", "--pid", "--wdns=/", program, .. arguments], Pair.Limit);
     }
 
     /// <summary>Runs a shell program there, which must succeed; its output.</summary>
@@ -127,13 +133,26 @@ internal sealed class SystemdHost : IDisposable
         _folder.Dispose();
     }
 
+    private static string Children(string process)
+    {
+        try
+        {
+            return File.ReadAllText($"/proc/{process}/task/{process}/children").Trim();
+        }
+        catch (IOException)
+        {
+            // Expected: it has ended.
+            return "";
+        }
+    }
+
     private void Unit(string name, string unit, string rest = "") => _folder.WriteFile("units/" + name, $"[Unit]\nDefaultDependencies=no\n{unit}\n{rest}\n");
 
     // The unit that packages have, with other paths alone.
     private void Service(string name, string command)
     {
         _folder.WriteFile($"units/{name}.service", File.ReadAllText(Repository.PathOf($"cross-build/systemd/{name}.service")));
-        _folder.WriteFile($"units/{name}.service.d/test.conf", $"[Service]\nExecStart=\nExecStart={command}\nStandardOutput=append:{_folder[name]}\nStandardError=append:{_folder[name]}\n");
+        _folder.WriteFile($"units/{name}.service.d/test.conf", $"[Service]\nExecStart=\nExecStart={command}\nStandardOutput=append:{_folder[name]}\nStandardError=append:{_folder[name]}\nRestartSec=100ms\n");
     }
 
     /// <summary>What a service has logged.</summary>

@@ -15,6 +15,7 @@ internal sealed class ProcessCgroup(string folder, bool isTwo) : IProcessGroup
     private const string Parent = "dpu-host-agent";
 
     // What forks while it is killed one by one is killed in the next round.
+    private const int Tries = 3;
     private const int KillRounds = 200;
     private static readonly TimeSpan Abandoned = TimeSpan.FromHours(1);
     private static readonly TimeSpan KillInterval = TimeSpan.FromMilliseconds(10);
@@ -35,7 +36,7 @@ internal sealed class ProcessCgroup(string folder, bool isTwo) : IProcessGroup
     public static ProcessCgroup? TryMake(Guid token, out string reason)
     {
         reason = "no cgroup hierarchy is mounted";
-        foreach ((string root, bool isTwo) in Roots())
+        foreach ((string root, bool isTwo) in Roots().SelectMany(root => Enumerable.Repeat(root, Tries)))
         {
             string folder = Path.Combine(root, Parent, token.ToString("N", CultureInfo.InvariantCulture));
             try
@@ -45,7 +46,7 @@ internal sealed class ProcessCgroup(string folder, bool isTwo) : IProcessGroup
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
-                // Expected where the hierarchy is read-only, as in a container.
+                // Expected where the hierarchy is read-only, as in a container, or another agent has just removed the parent, which was empty.
                 reason = e.Message;
             }
         }
@@ -144,6 +145,11 @@ internal sealed class ProcessCgroup(string folder, bool isTwo) : IProcessGroup
         try
         {
             Directory.Delete(folder);
+            Directory.Delete(Path.GetDirectoryName(folder)!);
+        }
+        catch (IOException) when (!Directory.Exists(folder))
+        {
+            // Expected where other processes have theirs.
         }
         catch (DirectoryNotFoundException)
         {
