@@ -219,6 +219,20 @@ public sealed class ExecTests
         Assert.AreEqual(4, Ctl("ps", "kill", "12345678").ExitCode, "there is none");
         Assert.AreEqual(2, Ctl("ps", "kill", "--signal", "NONE", "12345678").ExitCode);
 
+        // What has happened to it is known also when it has ended.
+        string id = ((string)running["id"]!)[..8];
+        string logs = Ctl("ps", "logs", id).EnsureSuccess().Output;
+        int at = 0;
+        foreach (string line in (string[])["begun for stub", "its host says: begun as user 0 by the rule for /bin/sh", "signal 19", "stopped by signal 19", "signal 18", "it goes on", "its host is told to end it", "its host says: it gets SIGTERM", "ended, exit 8"])
+        {
+            at = logs.IndexOf(line, at, StringComparison.Ordinal);
+            Assert.IsGreaterThan(-1, at, $"'{line}' is not in, or not in its place: {logs}");
+        }
+
+        Assert.MatchesRegex("group +/.*/dpu-host-agent/", Ctl("ps", "show", id).EnsureSuccess().Output);
+        Assert.AreEqual(8, (int)JsonNode.Parse(Ctl("ps", "show", id, "--json").EnsureSuccess().Output)!["exitCode"]!);
+        Assert.AreEqual(4, Ctl("ps", "logs", "12345678").ExitCode, "there is none");
+
         JsonArray Ps(string options) => (JsonArray)JsonNode.Parse(Ctl(["ps", .. options.Split(' ', StringSplitOptions.RemoveEmptyEntries), "--json"]).EnsureSuccess().Output)!["processes"]!;
 
         ProgramResult Ctl(params string[] arguments) => pair.Pair.Runtime.Ctl(arguments);

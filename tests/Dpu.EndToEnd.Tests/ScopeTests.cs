@@ -70,6 +70,14 @@ public sealed class ScopeTests
         Assert.MatchesRegex($"^/sys/fs/cgroup{(kind == CgroupKind.One ? "/(pids|freezer|perf_event|systemd)" : "")}/dpu-host-agent/{(string)dpu.Listed()[0]["id"]!}$", folder);
         Assert.AreEqual(kind == CgroupKind.Two ? "2" : "1", host.Check($"if [ -e {folder}/cgroup.kill ]; then echo 2; else echo 1; fi"));
         Eventually.True(() => host.Check($"xargs -n1 ps -o args= -p <{folder}/cgroup.procs | sort | paste -sd:") == "sleep 1000:sleep 1001", Pair.Limit, "both in it");
+
+        // Signals of another user get to its process: the agent's unit lets it.
+        File.SetUnixFileMode(pair.Folder, (UnixFileMode)0x1ed);
+        using RunningProgram others = dpu.Start("setpriv --reuid 1234 --regid 1234 --clear-groups $REXEC /bin/sleep 1002");
+        Eventually.True(() => dpu.Listed().Length == 2, Pair.Limit, "another user's process");
+        _ = dpu.Check($"kill -USR1 {others.Id}");
+        Assert.IsTrue(others.WaitForExit(Pair.Limit), "it hung");
+        Assert.AreEqual(128 + 10, others.ExitCode, others.Error);
         host.Check($"kill -9 {host.Show("dpu-host-agent.service", "MainPID")}");
         pair.Runtime.Ctl("ps", "kill", stub.Id.ToString(CultureInfo.InvariantCulture)).EnsureSuccess();
         Assert.IsTrue(stub.WaitForExit(Pair.Limit), "it hung");

@@ -17,6 +17,9 @@ public interface IProcessChannelOwner
     /// <summary>Bytes have gone on, or streams have ended.</summary>
     void Moved();
 
+    /// <summary>A descriptor's local end failed with that errno, as a file on a full disk does: what was on its way is lost, and nothing more goes that way.</summary>
+    void StreamFailed(int number, int error);
+
     /// <summary>What <see cref="ProcessChannel.Watch"/> was given can be read.</summary>
     void Readable();
 }
@@ -50,7 +53,11 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
     private int _dataStream;
     private ulong _dataPosition;
 
-    internal ProcessChannel(RelayLoop loop, IProcessChannelOwner owner, List<ProcessStream> streams) => (_loop, _owner, _streams) = (loop, owner, streams);
+    internal ProcessChannel(RelayLoop loop, IProcessChannelOwner owner, List<ProcessStream> streams)
+    {
+        (_loop, _owner, _streams) = (loop, owner, streams);
+        streams.ForEach(stream => stream.Failed = (failed, error) => owner.StreamFailed(failed.Number, error));
+    }
 
     /// <summary>Whether all streams are over. On the loop's thread.</summary>
     public bool AreStreamsOver => _streams.TrueForAll(stream => stream.IsOver);

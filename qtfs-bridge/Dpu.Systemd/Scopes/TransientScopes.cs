@@ -19,8 +19,9 @@ public sealed record TransientScopeOptions(IReadOnlyList<string> Addresses, stri
 /// <summary>What became of a scope.</summary>
 /// <param name="Folder">Its cgroup's directory; null where the process is not in it.</param>
 /// <param name="Problem">Why it is not.</param>
+/// <param name="Asked">Whether systemd was asked at all; where it was not, it did not answer a moment ago, or was not there.</param>
 /// <param name="MayCome">Whether systemd, which was asked and did not answer, may make it later.</param>
-public readonly record struct ScopeResult(string? Folder, string Problem, bool MayCome);
+public readonly record struct ScopeResult(string? Folder, string Problem, bool Asked, bool MayCome);
 
 /// <summary>
 /// Has systemd put processes into scopes: units that it makes for what others have begun. Nothing here waits longer than the limit; one that does
@@ -121,7 +122,7 @@ public sealed class TransientScopes(TransientScopeOptions options, TimeProvider 
             Heard();
         }
 
-        return new ScopeResult(folder, problem.Length > 0 ? problem : "systemd says that it is done, and the process is in another cgroup", mayCome && folder is null);
+        return new ScopeResult(folder, problem.Length > 0 ? problem : "systemd says that it is done, and the process is in another cgroup", asked, mayCome && folder is null);
     }
 
     /// <summary>Sends a signal to all processes of a scope.</summary>

@@ -78,7 +78,10 @@ public sealed class ProcessGroups : IDisposable
                 return new ScopeGroup(_scopes, unit, folder, null);
             }
 
-            Log.NoScope(_logger, process, scope.Problem);
+            if (scope.Asked)
+            {
+                Log.NoScope(_logger, process, scope.Problem);
+            }
         }
 
         ProcessCgroup? own = ProcessCgroup.TryMake(token, out string problem);
