@@ -61,7 +61,7 @@ public sealed record ProcessInfo(
         return message;
     }
 
-    internal static ProcessInfo Of(StubProcess process) 
+    internal static ProcessInfo Of(StubProcess process)
     {
         // Not the process, which ends.
         ProcessHistory history = process.History;
