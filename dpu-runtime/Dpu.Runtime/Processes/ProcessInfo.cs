@@ -25,8 +25,11 @@ namespace Dpu.Runtime.Processes;
 /// <param name="Own">Its stub's number in its own pid namespace; 0 where that is not known.</param>
 /// <param name="NumberError">The errno of why the process has another one; 0 where it has not, or nobody knows.</param>
 /// <param name="IsStandIn">Whether it was left running by a process that has ended.</param>
+/// <param name="Group">What it is in at its host; empty where that is not known.</param>
+/// <param name="Events">What has happened to it.</param>
 public sealed record ProcessInfo(
-    Guid Id, string Host, int Process, int Stub, bool HasStub, uint Uid, string Command, string Directory, DateTimeOffset Since, DateTimeOffset? Until, int? Status, bool IsAway, int StoppedBy, ulong Sent, ulong Received, int Own, int NumberError, bool IsStandIn)
+    Guid Id, string Host, int Process, int Stub, bool HasStub, uint Uid, string Command, string Directory, DateTimeOffset Since, DateTimeOffset? Until, int? Status, bool IsAway, int StoppedBy, ulong Sent, ulong Received, int Own, int NumberError, bool IsStandIn,
+    string Group, Func<IReadOnlyList<ProcessEvent>> Events)
 {
     /// <summary>As the control interface has it.</summary>
     public HostProcess ToMessage()
@@ -48,6 +51,7 @@ public sealed record ProcessInfo(
             OwnPid = Own,
             NumberMapping = Own == 0 ? NumberMapping.Unspecified : Own == Process ? NumberMapping.Identity : NumberMapping.Mapped,
             NumberMappingReason = Own == 0 || Own == Process ? "" : Reason,
+            Group = Group,
         };
         if (Status is { } status)
         {
@@ -69,8 +73,21 @@ public sealed record ProcessInfo(
         _ => "the host chooses none",
     };
 
-    internal static ProcessInfo Of(StubProcess process) => new(
-        process.Token, process.Note.Host, process.Process, process.Stub, process.HasStub, process.Note.Uid, process.Note.Command, process.Note.Directory,
-        process.Since, process.Until, process.Status, process.IsAway, process.StoppedBy, process.Bytes.Sent, process.Bytes.Received,
-        process.Note.Own, process.NumberError, process.Note.IsStandIn);
+    /// <summary>As <see cref="ToMessage"/>, with what has happened to it.</summary>
+    public HostProcess ToWholeMessage()
+    {
+        HostProcess message = ToMessage();
+        message.Events.AddRange(Events().Select(one => new Dpu.Proto.V1.ProcessEvent { Time = Timestamp.FromDateTimeOffset(one.Time), Text = one.Text }));
+        return message;
+    }
+
+    internal static ProcessInfo Of(StubProcess process)
+    {
+        // Not the process, which ends.
+        ProcessHistory history = process.History;
+        return new(
+            process.Token, process.Note.Host, process.Process, process.Stub, process.HasStub, process.Note.Uid, process.Note.Command, process.Note.Directory,
+            process.Since, process.Until, process.Status, process.IsAway, process.StoppedBy, process.Bytes.Sent, process.Bytes.Received,
+            process.Note.Own, process.NumberError, process.Note.IsStandIn, process.Group, () => history.All);
+    }
 }

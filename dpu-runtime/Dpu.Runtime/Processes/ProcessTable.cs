@@ -203,7 +203,7 @@ public sealed partial class ProcessTable : IDisposable
     {
         try
         {
-            process.Connect(link.DialExec(new ExecParameters { Token = ByteString.CopyFrom(process.Token.ToByteArray()), Attach = true, StandsIn = true }));
+            process.Connect(link.DialExec(new ExecParameters { Token = ByteString.CopyFrom(process.Token.ToByteArray()), Attach = true, StandsIn = true, TakesNotes = true }));
         }
         catch (LinkException e) when (e.Status == HelloStatus.SessionInvalid)
         {
@@ -369,7 +369,7 @@ public sealed partial class ProcessTable : IDisposable
             {
                 bool isSpare = connection is not null;
                 spare = null;
-                connection ??= link.DialExec(new ExecParameters { Token = ByteString.CopyFrom(token.ToByteArray()), StandsIn = true });
+                connection ??= link.DialExec(new ExecParameters { Token = ByteString.CopyFrom(token.ToByteArray()), StandsIn = true, TakesNotes = true });
                 if (isSpare)
                 {
                     connection.SetTimeouts(AnswerLimit, AnswerLimit);

@@ -113,7 +113,7 @@ internal sealed class SpareConnections(Action<Action> run, TimeProvider time) : 
         bool refused = false;
         try
         {
-            made = link.DialExec(new ExecParameters { Spare = true, StandsIn = true });
+            made = link.DialExec(new ExecParameters { Spare = true, StandsIn = true, TakesNotes = true });
         }
         catch (LinkException e)
         {

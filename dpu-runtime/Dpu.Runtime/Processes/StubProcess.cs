@@ -24,6 +24,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     private StubConnection? _stub;
     private bool _toldStub;
     private bool _forgotten;
+    private bool _terminates;
     private bool _over;
     private bool _stubEnded;
     private int _stoppedBy;
@@ -31,12 +32,19 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     public StubProcess(ProcessTable table, Guid token, StubNote note, ProcessMemory memory)
     {
         (_table, Token, Note, _memory) = (table, token, note, memory);
+        History = new ProcessHistory(table.Time);
         (Stub, Process, Since) = (memory.Number, memory.Flags, new DateTimeOffset(memory.Since, TimeSpan.Zero));
     }
 
     public Guid Token { get; }
 
     public StubNote Note { get; private set; }
+
+    /// <summary>What has happened to it.</summary>
+    public ProcessHistory History { get; }
+
+    /// <summary>What it and all that comes of it is in at its host; empty where that is not known.</summary>
+    public string Group { get; private set; } = "";
 
     /// <summary>The stub's number here; 0 where a stand-in has not come yet.</summary>
     public int Stub { get; private set; }
@@ -65,6 +73,9 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     /// <summary>Begins to carry its streams.</summary>
     public void Begin(ProcessStreams streams, LinkConnection? connection, StubConnection? stub)
     {
+        History.Add(connection is null
+            ? $"taken up from an earlier runtime, with what happened before that; begun {Since:u} for stub {Stub} (uid {Note.Uid}) as process {Process} of host '{Note.Host}': {Note.Command}"
+            : $"begun for stub {Stub} (uid {Note.Uid}) as process {Process} of host '{Note.Host}': {Note.Command}");
         if (_memory.Stage == ProcessStage.Ended)
         {
             (Status, Until) = (_memory.Status, new DateTimeOffset(_memory.Until, TimeSpan.Zero));
@@ -96,8 +107,18 @@ internal sealed partial class StubProcess : IProcessChannelOwner
         _channel!.Connect(connection);
         _channel.Post(() =>
         {
+            if (IsAway)
+            {
+                History.Add("its host is there again");
+            }
+
             IsAway = false;
             SendSignals();
+            if (_terminates && Status is null)
+            {
+                _channel.Send(ProcessFrameKind.Terminate, []);
+            }
+
             if (_forgotten)
             {
                 _channel.Send(ProcessFrameKind.Forget, []);
@@ -117,6 +138,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
             _stub?.Dispose();
             (_stub, _stubEnded) = (stub, false);
             _toldStub = false;
+            History.Add("its stub has connected again");
             _channel.Watch(stub.Socket);
             if (_stoppedBy != 0)
             {
@@ -131,7 +153,13 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     public void Send(ProcessSignal asked) => _channel!.Post(() => Forward(asked));
 
     /// <summary>Has the host end it: SIGTERM, and after its policy's grace SIGKILL to all of it.</summary>
-    public void Terminate() => _channel!.Post(() => _channel.Send(ProcessFrameKind.Terminate, []));
+    public void Terminate() => _channel!.Post(() =>
+    {
+        // Told on each connection: the frame may be lost with this one, and the host does it once.
+        History.Add(IsAway ? "its host is told to end it when it is there again" : "its host is told to end it");
+        _terminates = true;
+        _channel.Send(ProcessFrameKind.Terminate, []);
+    });
 
     /// <summary>The host knows nothing of it any more.</summary>
     public void Lost() => _channel!.Post(() =>
@@ -139,6 +167,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
         if (!_forgotten)
         {
             Log.ProcessLost(_table.Logger, Note.Host, Process, Note.Command);
+            History.Add("its host knows nothing of it any more");
             End(LostCode << 8);
             _ = _stub?.Tell(StubFrame.Ended, LostCode << 8);
         }
@@ -172,10 +201,12 @@ internal sealed partial class StubProcess : IProcessChannelOwner
                 break;
             case ProcessFrameKind.Stopped:
                 _stoppedBy = BinaryPrimitives.ReadInt32LittleEndian(content);
+                History.Add($"stopped by signal {_stoppedBy}");
                 _ = _stub?.Tell(StubFrame.Stopped, _stoppedBy);
                 break;
             case ProcessFrameKind.Continued:
                 _stoppedBy = 0;
+                History.Add("it goes on");
                 if (StartOf(Stub) == _memory.Began)
                 {
                     _ = LibC.kill(Stub, signal.SIGCONT);
@@ -184,6 +215,9 @@ internal sealed partial class StubProcess : IProcessChannelOwner
                 break;
             case ProcessFrameKind.LeftBehind when ProcessStandIn.TryRead(content, out ProcessStandIn left):
                 LeftBehind(left);
+                break;
+            case ProcessFrameKind.Note:
+                Noted(content);
                 break;
             case ProcessFrameKind.Forget when _forgotten:
                 Finish();
@@ -205,6 +239,11 @@ internal sealed partial class StubProcess : IProcessChannelOwner
 
         if (!_over)
         {
+            if (!IsAway && Status is null)
+            {
+                History.Add(violation is null ? "its host is away" : $"its host is asked again: {violation}");
+            }
+
             IsAway = true;
             _table.Redial(this);
         }
@@ -294,7 +333,9 @@ internal sealed partial class StubProcess : IProcessChannelOwner
 
     private void Forward(ProcessSignal asked)
     {
-        if (_signals.Count < MostSignals)
+        bool fits = _signals.Count < MostSignals;
+        History.Add($"signal {asked.Number}{(asked.Pid > 0 ? $" of process {asked.Pid}, uid {asked.Uid}," : "")} {(fits ? "goes to it" : "is lost: too many wait")}{(IsAway ? " when its host is there again" : "")}");
+        if (fits)
         {
             _signals.Enqueue(asked);
         }
@@ -315,6 +356,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     private void StubGone()
     {
         Log.StubGone(_table.Logger, Stub, Process, Note.Host, Note.Command);
+        History.Add("its stub has gone, so it is killed");
         Forward(new ProcessSignal(signal.SIGKILL, 0, 0, 0, 0));
     }
 
@@ -325,7 +367,26 @@ internal sealed partial class StubProcess : IProcessChannelOwner
             (_memory.Status, _memory.Until) = (status, _table.Time.GetUtcNow().UtcTicks);
             _memory.Stage = ProcessStage.Ended;
             (Status, Until) = (status, _table.Time.GetUtcNow());
+            History.Add($"ended, {ProcessStatus.Describe(status)}");
             Log.ProcessEnded(_table.Logger, Process, Note.Host, Note.Command, ProcessStatus.Describe(status));
+        }
+    }
+
+    private void Noted(ReadOnlySpan<byte> content)
+    {
+        (ProcessNoteKind kind, string text) = ProcessFrames.ReadNote(content);
+        if (kind == ProcessNoteKind.Group)
+        {
+            if (Group != text)
+            {
+                History.Add($"in {text} of its host");
+            }
+
+            Group = text;
+        }
+        else if (kind == ProcessNoteKind.Event)
+        {
+            History.Add($"its host says: {text}");
         }
     }
 

@@ -34,7 +34,7 @@ internal sealed partial class HostProcess
             return;
         }
 
-        if (_memory.Flags == (int)Behind.Seen || !_standsIn || Volatile.Read(ref _terminating) != 0 || Cgroup is null || !LeftProcesses.Any(Cgroup, Number))
+        if ((_memory.Flags & (int)Behind.Seen) != 0 || !_standsIn || Volatile.Read(ref _terminating) != 0 || Group is null || !LeftProcesses.Any(Group, Number))
         {
             Seen();
         }
@@ -73,7 +73,7 @@ internal sealed partial class HostProcess
     {
         if (_behind is Behind.Told or Behind.Written && _channel!.IsConnected)
         {
-            Log.NoStandIn(_service.Logger, Number, _left!.Number, Note.Peer, "it does not answer, or the pid file cannot be written");
+            Log.NoStandIn(_service.Logger, Number, _left!.Number, What.Peer, "it does not answer, or the pid file cannot be written");
             Seen();
         }
     }
@@ -87,15 +87,15 @@ internal sealed partial class HostProcess
 
         if (standIn.Number == 0)
         {
-            Log.NoStandIn(_service.Logger, Number, left.Number, Note.Peer, "its stub is gone, or cannot fork");
+            Log.NoStandIn(_service.Logger, Number, left.Number, What.Peer, "its stub is gone, or cannot fork");
             _left = null;
             left.Drop();
             Seen();
             return;
         }
 
-        Log.Daemonised(_service.Logger, left.Number, Number, Note.Peer, standIn.Number);
-        if (standIn.Number == left.Number || Note.PidFiles.Count == 0)
+        Log.Daemonised(_service.Logger, left.Number, Number, What.Peer, standIn.Number);
+        if (standIn.Number == left.Number || What.PidFiles.Count == 0)
         {
             Seen();
             return;
@@ -116,7 +116,7 @@ internal sealed partial class HostProcess
     private void Seen()
     {
         Stop(ref _answerTimer);
-        _memory.Flags = (int)(_behind = Behind.Seen);
+        _memory.Flags |= (int)(_behind = Behind.Seen);
         Moved();
     }
 

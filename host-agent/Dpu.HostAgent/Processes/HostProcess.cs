@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
+using Dpu.HostAgent.Processes.Groups;
 using Dpu.Hosting.Configuration;
 using Dpu.Keeper;
 using Dpu.Link;
@@ -15,9 +16,17 @@ namespace Dpu.HostAgent.Processes;
 /// </summary>
 internal sealed partial class HostProcess : IProcessChannelOwner
 {
+    // Of the memory's flags: it has got SIGTERM, and gets SIGKILL.
+    private const int TerminatingFlag = 1;
+
+    // Notes that wait for the link.
+    private const int MostNotes = 16;
+
     private readonly ProcessService _service;
     private readonly ProcessMemory _memory;
     private readonly SafeFileHandle _pidfd;
+    private readonly Queue<string> _notes = new();
+    private bool _takesNotes;
     private ProcessChannel? _channel;
     private ulong[]? _marks;
     private bool _toldEnd;
@@ -35,16 +44,17 @@ internal sealed partial class HostProcess : IProcessChannelOwner
     /// <param name="pidfd">The process; its own from now on.</param>
     public HostProcess(ProcessService service, Guid token, ProcessNote note, ProcessMemory memory, SafeFileHandle pidfd)
     {
-        (_service, Token, Note, _memory, _pidfd) = (service, token, note, memory, pidfd);
-        Cgroup = ProcessCgroup.Find(note.Cgroup);
+        (_service, Token, What, _memory, _pidfd) = (service, token, note, memory, pidfd);
+        Group = service.Groups.Find(note.Cgroup, note.Scope);
         _downSince = service.Time.GetTimestamp();
     }
 
     public Guid Token { get; }
 
-    public ProcessNote Note { get; }
+    public ProcessNote What { get; }
 
-    public ProcessCgroup? Cgroup { get; }
+    /// <summary>What it and all that comes of it is in; null for nothing.</summary>
+    public IProcessGroup? Group { get; }
 
     public int Number => _memory.Number;
 
@@ -71,10 +81,17 @@ internal sealed partial class HostProcess : IProcessChannelOwner
     /// <summary>Goes on with a connection, which is the process's from now on.</summary>
     public void Attach(LinkConnection connection)
     {
+        bool takesNotes = connection.Hello.Exec.TakesNotes;
         _channel!.Connect(connection);
         _channel.Post(() =>
         {
-            _toldEnd = false;
+            (_toldEnd, _takesNotes) = (false, takesNotes);
+            if (takesNotes && Group is not null)
+            {
+                _channel.Send(ProcessFrameKind.Note, ProcessFrames.Note(ProcessNoteKind.Group, Group.Name));
+            }
+
+            SendNotes();
             Stop(ref _awayTimer);
             _standsIn = connection.Hello.Exec.StandsIn;
             LookBehind();
@@ -128,7 +145,7 @@ internal sealed partial class HostProcess : IProcessChannelOwner
                 Forget();
                 break;
             default:
-                Log.ProcessViolation(_service.Logger, Note.Peer, Number, kind.ToString());
+                Log.ProcessViolation(_service.Logger, What.Peer, Number, kind.ToString());
                 _channel!.Disconnect();
                 break;
         }
@@ -139,7 +156,7 @@ internal sealed partial class HostProcess : IProcessChannelOwner
     {
         if (violation is not null)
         {
-            Log.ProcessViolation(_service.Logger, Note.Peer, Number, violation);
+            Log.ProcessViolation(_service.Logger, What.Peer, Number, violation);
         }
 
         LinkIsAway();
@@ -165,14 +182,14 @@ internal sealed partial class HostProcess : IProcessChannelOwner
         // Watched only where nobody says how it ended.
         if (!HasEnded && (poll.Now(_pidfd, poll.POLLIN) & poll.POLLIN) != 0)
         {
-            if (Note.LeftBy.Length > 0)
+            if (What.LeftBy.Length > 0)
             {
                 // Nobody's child: nobody is told how it ended.
                 End(0);
                 return;
             }
 
-            Log.StatusLost(_service.Logger, Number, Note.Command);
+            Log.StatusLost(_service.Logger, Number, What.Command);
             End(ProcessService.UnknownStatus);
         }
     }
@@ -198,7 +215,7 @@ internal sealed partial class HostProcess : IProcessChannelOwner
         _service.Forget(this);
         _channel!.End(() =>
         {
-            Cgroup?.Remove();
+            RemoveGroup();
             _memory.Forget();
             _pidfd.Dispose();
         });
@@ -207,6 +224,12 @@ internal sealed partial class HostProcess : IProcessChannelOwner
     /// <summary>As an earlier life of the agent has left it.</summary>
     public void Restored()
     {
+        Note("another agent has taken it up");
+        if ((_memory.Flags & TerminatingFlag) != 0)
+        {
+            Terminate("an earlier agent has begun to");
+        }
+
         if (HasEnded)
         {
             _channel!.Post(() => _marks = _channel.Marks());
@@ -225,7 +248,13 @@ internal sealed partial class HostProcess : IProcessChannelOwner
         _marks = _channel!.Marks();
         _service.CountEnd(status);
         LookBehind();
-        Log.ProcessEnded(_service.Logger, Number, Note.Command, ProcessStatus.Describe(status));
+        if (Volatile.Read(ref _terminating) != 0)
+        {
+            // It has had its grace; what it leaves behind has none to wait for.
+            KillGroup();
+        }
+
+        Log.ProcessEnded(_service.Logger, Number, What.Command, ProcessStatus.Describe(status));
         if (!_channel.IsConnected)
         {
             LinkIsAway();
@@ -254,7 +283,7 @@ internal sealed partial class HostProcess : IProcessChannelOwner
     private void LinkIsAway()
     {
         _downSince = _service.Time.GetTimestamp();
-        TimeSpan patience = HasEnded ? ProcessService.StatusKept : Note.OnLinkDown == LinkDownAction.Terminate ? Note.LinkDownFor : TimeSpan.Zero;
+        TimeSpan patience = HasEnded ? ProcessService.StatusKept : What.OnLinkDown == LinkDownAction.Terminate ? What.LinkDownFor : TimeSpan.Zero;
         Stop(ref _awayTimer);
         if (patience > TimeSpan.Zero && !_over)
         {
@@ -271,7 +300,7 @@ internal sealed partial class HostProcess : IProcessChannelOwner
 
         if (HasEnded)
         {
-            Log.StatusDropped(_service.Logger, Number, Note.Command, Note.Peer);
+            Log.StatusDropped(_service.Logger, Number, What.Command, What.Peer);
             Forget();
         }
         else
@@ -280,24 +309,67 @@ internal sealed partial class HostProcess : IProcessChannelOwner
         }
     });
 
-    /// <summary>SIGTERM now, and SIGKILL to all that came of it after the grace.</summary>
+    /// <summary>SIGTERM now; SIGKILL to all that came of it when it has ended, or after the grace.</summary>
     public void Terminate(string why)
     {
-        if (HasEnded || Interlocked.Exchange(ref _terminating, 1) != 0)
+        if (Interlocked.Exchange(ref _terminating, 1) != 0)
         {
             return;
         }
 
-        Log.Terminating(_service.Logger, Number, Note.Command, why);
+        if (HasEnded)
+        {
+            KillGroup();
+            return;
+        }
+
+        _memory.Flags |= TerminatingFlag;
+        Note($"it gets SIGTERM, and all that came of it SIGKILL after {What.Grace.TotalSeconds:0.###} s at most, as {why}");
+        Log.Terminating(_service.Logger, Number, What.Command, why);
         Send(new ProcessSignal(signal.SIGTERM, 0, 0, 0, 0));
         Stop(ref _killTimer);
         _killTimer = _service.Time.CreateTimer(
             _ =>
             {
                 Send(new ProcessSignal(signal.SIGKILL, 0, 0, 0, 0));
-                Cgroup?.Kill();
+                KillGroup();
             },
-            null, Note.Grace, Timeout.InfiniteTimeSpan);
+            null, What.Grace, Timeout.InfiniteTimeSpan);
+    }
+
+    /// <summary>Tells the DPU what has happened, now or when it is there again.</summary>
+    public void Note(string text) => _channel?.Post(() =>
+    {
+        if (_notes.Count < MostNotes)
+        {
+            _notes.Enqueue(text);
+        }
+
+        SendNotes();
+    });
+
+    private void SendNotes()
+    {
+        while (_takesNotes && _channel!.IsConnected && _notes.TryDequeue(out string? note))
+        {
+            _channel.Send(ProcessFrameKind.Note, ProcessFrames.Note(ProcessNoteKind.Event, note));
+        }
+    }
+
+    private void KillGroup()
+    {
+        if (Group is { } group)
+        {
+            _service.Groups.Kill(group, Number);
+        }
+    }
+
+    private void RemoveGroup()
+    {
+        if (Group is { } group)
+        {
+            _service.Groups.Remove(group);
+        }
     }
 
     private void StopTimers()

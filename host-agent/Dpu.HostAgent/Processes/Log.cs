@@ -1,6 +1,6 @@
 namespace Dpu.HostAgent.Processes;
 
-/// <summary>Events 2300-2319 and 2335-2339: processes that DPUs have run.</summary>
+/// <summary>Events 2299-2329 and 2335-2339: processes that DPUs have run.</summary>
 internal static partial class Log
 {
     [LoggerMessage(2300, LogLevel.Information, "'{Peer}' runs {Path} as process {Process}, uid {Uid}: {Command}")]
@@ -50,4 +50,16 @@ internal static partial class Log
 
     [LoggerMessage(2299, LogLevel.Warning, "process {Process}: its descriptor {Number} fails ({Reason}), and what was on its way through it is lost")]
     public static partial void StreamFailed(ILogger logger, int process, int number, string reason);
+
+    [LoggerMessage(2320, LogLevel.Information, "processes live in {What} of systemd")]
+    public static partial void ScopesThere(ILogger logger, string what);
+
+    [LoggerMessage(2321, LogLevel.Warning, "systemd makes no scopes for processes, so they get cgroups of this agent's own; it is asked again in a while: {Reason}")]
+    public static partial void ScopesGone(ILogger logger, string reason);
+
+    [LoggerMessage(2322, LogLevel.Warning, "process {Process} gets a cgroup of this agent's own and no scope: {Reason}")]
+    public static partial void NoScope(ILogger logger, int process, string reason);
+
+    [LoggerMessage(2323, LogLevel.Warning, "systemd could not kill what is in {Group}, so the agent has killed it itself, as far as it could, with process {Process}: {Reason}")]
+    public static partial void ScopeNotKilled(ILogger logger, string group, int process, string reason);
 }

@@ -29,7 +29,7 @@ public sealed partial class ProcessService
     {
         long since = Stopwatch.GetTimestamp();
         string? written;
-        while ((written = process.Note.PidFiles.FirstOrDefault(file => PidFile.TryReplace(file, process.Note.Uid, process.Number, number))) is null && Stopwatch.GetElapsedTime(since) < FileLimit && !process.HasEnded)
+        while ((written = process.What.PidFiles.FirstOrDefault(file => PidFile.TryReplace(file, process.What.Uid, process.Number, number))) is null && Stopwatch.GetElapsedTime(since) < FileLimit && !process.HasEnded)
         {
             _ = _never.Wait(Pause);
         }
@@ -40,7 +40,7 @@ public sealed partial class ProcessService
     private HostProcess? FindLeft(HostProcess ended)
     {
         string token = ended.Token.ToString("N");
-        if (_processes.Values.FirstOrDefault(process => process?.Note.LeftBy == token) is { } known)
+        if (_processes.Values.FirstOrDefault(process => process?.What.LeftBy == token) is { } known)
         {
             // An earlier life of this agent has found it.
             return known;
@@ -49,7 +49,7 @@ public sealed partial class ProcessService
         int last = 0;
         for (int looks = 0, steady = 0; looks < MostLooks && steady < SteadyLooks; looks++)
         {
-            int number = LeftProcesses.Topmost(ended.Cgroup!, ended.Number, ended.Note.PidFiles, ended.Note.Uid, out bool named);
+            int number = LeftProcesses.Topmost(ended.Group!, ended.Number, ended.What.PidFiles, ended.What.Uid, out bool named);
             steady = number == last ? steady + 1 : 0;
             last = number;
             if (named || number == 0)
@@ -77,7 +77,7 @@ public sealed partial class ProcessService
         try
         {
             // One of that number is there now: the descriptor is no stranger's.
-            if (!ended.Cgroup!.Processes().Contains(number))
+            if (!ended.Group!.Processes().Contains(number))
             {
                 pidfd.Dispose();
                 return null;
@@ -88,11 +88,11 @@ public sealed partial class ProcessService
         catch (KeeperException e)
         {
             pidfd.Dispose();
-            Log.NoStandIn(logger, ended.Number, number, ended.Note.Peer, e.Message);
+            Log.NoStandIn(logger, ended.Number, number, ended.What.Peer, e.Message);
             return null;
         }
 
-        ProcessNote note = ended.Note with { LeftBy = ended.Token.ToString("N") };
+        ProcessNote note = ended.What with { LeftBy = ended.Token.ToString("N") };
         (memory.Number, memory.Since) = (number, time.GetUtcNow().UtcTicks);
         memory.Hold("what", null, note.ToBytes());
         memory.Hold("pidfd", pidfd);

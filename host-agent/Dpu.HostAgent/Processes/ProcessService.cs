@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using System.Text;
+using Dpu.HostAgent.Processes.Groups;
 using Dpu.HostAgent.Sockets;
 using Dpu.Hosting.Configuration;
 using Dpu.Keeper;
@@ -22,10 +23,11 @@ namespace Dpu.HostAgent.Processes;
 /// <param name="hub">Moves their bytes.</param>
 /// <param name="exports">The files that they are given.</param>
 /// <param name="sockets">Other descriptors that they are given.</param>
+/// <param name="groups">What each of them is put into.</param>
 /// <param name="time">The clock.</param>
 /// <param name="logger">The log.</param>
 public sealed partial class ProcessService(
-    ProgramPolicy policy, [FromKeyedServices(ProcessService.KeptAs)] Keeping keeping, RelayHub hub, ExportService exports, SocketTargets sockets, TimeProvider time, ILogger<ProcessService> logger) : ILinkService, IDisposable
+    ProgramPolicy policy, [FromKeyedServices(ProcessService.KeptAs)] Keeping keeping, RelayHub hub, ExportService exports, SocketTargets sockets, ProcessGroups groups, TimeProvider time, ILogger<ProcessService> logger) : ILinkService, IDisposable
 {
     /// <summary>Which of the agent's keepings is the processes'.</summary>
     public const string KeptAs = "processes";
@@ -66,6 +68,8 @@ public sealed partial class ProcessService(
     /// <summary>Ended processes, by how.</summary>
     public IReadOnlyDictionary<string, long> Ends => _ends;
 
+    internal ProcessGroups Groups => groups;
+
     internal RelayHub Hub => hub;
 
     internal TimeProvider Time => time;
@@ -90,6 +94,7 @@ public sealed partial class ProcessService(
             }
         };
         int count = ProcessMemory.All(keeping).Count(Restore);
+        ProcessCgroup.Sweep(time.GetUtcNow());
         if (count > 0)
         {
             Log.ProcessesRestored(logger, count);
@@ -115,7 +120,7 @@ public sealed partial class ProcessService(
         if (_processes.TryGetValue(token, out HostProcess? known))
         {
             return known is null ? Refuse(HelloStatus.Unavailable, "the process is being begun")
-                : known.Note.Peer != peer.Name ? Refuse(HelloStatus.NotPermitted, "the process is another peer's")
+                : known.What.Peer != peer.Name ? Refuse(HelloStatus.NotPermitted, "the process is another peer's")
                 : new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult { Known = true, Process = known.Number, NumberError = known.NumberError } };
         }
 
@@ -208,7 +213,7 @@ public sealed partial class ProcessService(
     {
         if (_processes.TryRemove(process.Token, out _))
         {
-            _ = _counts.AddOrUpdate(process.Note.Peer, 0, (_, count) => count - 1);
+            _ = _counts.AddOrUpdate(process.What.Peer, 0, (_, count) => count - 1);
         }
     }
 
@@ -262,9 +267,8 @@ public sealed partial class ProcessService(
         }
 
         ProcessSpec spec = Permitted.Of(asked, rule, uid, gid);
-        ProcessCgroup? cgroup = ProcessCgroup.TryMake(token, out string noCgroup);
         ProgramConfiguration definition = rule.Definition;
-        var note = new ProcessNote(peer, definition.Path, asked.Command(1024), uid, cgroup?.Folder ?? "", definition.OnLinkDown, definition.LinkDownFor, definition.Grace, "", PidFile.NamedBy(asked, definition.PidFiles));
+        var note = new ProcessNote(peer, definition.Path, asked.Command(1024), uid, "", "", definition.OnLinkDown, definition.LinkDownFor, definition.Grace, "", PidFile.NamedBy(asked, definition.PidFiles));
         ProcessMemory memory;
         try
         {
@@ -272,34 +276,37 @@ public sealed partial class ProcessService(
         }
         catch (KeeperException e)
         {
-            cgroup?.Remove();
             return Fail(connection, note, e.Message, Launcher.NotExecutable);
         }
 
         memory.Hold("what", null, note.ToBytes());
         var streams = new ProcessStreams(memory);
         var given = new ProcessDescriptors();
+        IProcessGroup? group = null;
         try
         {
             string? problem = given.Make(asked, streams, PassingOf(connection, asked), out IReadOnlyList<int> missed);
-            if (problem is null && cgroup?.TryOpen() is { } door)
-            {
-                spec.Cgroups.Add(given.Add(door));
-            }
-
             int code = Launcher.NotExecutable;
             SafeFileHandle? pidfd = null;
             problem ??= Launcher.Run(keeping, memory, note.ToBytes(), spec, given.All, asked.Session?.Pid ?? 0, process =>
             {
                 Permitted.Confine(spec, process);
                 Confine(process, definition);
+                group = groups.Make(token, process, note.Command, out SafeFileHandle? door);
+                if (door is not null)
+                {
+                    spec.Cgroups.Add(given.Add(door));
+                }
+
+                note = note with { Cgroup = group?.Folder ?? "", Scope = group?.Unit ?? "" };
+                memory.Hold("what", null, note.ToBytes());
             }, out pidfd, out code);
             if (problem is not null)
             {
                 pidfd?.Dispose();
                 streams.Dispose();
                 memory.Forget();
-                cgroup?.Remove();
+                Remove(group);
                 return Fail(connection, note, problem, code);
             }
 
@@ -309,17 +316,21 @@ public sealed partial class ProcessService(
             Interlocked.Increment(ref _started);
             _ = _counts.AddOrUpdate(peer, 1, (_, count) => count + 1);
             Log.ProcessStarted(logger, peer, definition.Path, memory.Number, uid, note.Command);
-            if (cgroup is null)
-            {
-                Log.NoCgroup(logger, memory.Number, noCgroup);
-            }
-
             Run(process, streams, connection, missed);
+            process.Note($"begun as user {uid} by the rule for {definition.Path}");
             return true;
         }
         finally
         {
             given.Dispose();
+        }
+    }
+
+    private void Remove(IProcessGroup? group)
+    {
+        if (group is not null)
+        {
+            groups.Remove(group);
         }
     }
 
@@ -418,6 +429,7 @@ public sealed partial class ProcessService(
             // It was never told what to become, and has ended with the agent; or nothing is known of it.
             pidfd?.Dispose();
             memory.Forget();
+            Remove(note is null ? null : groups.Find(note.Cgroup, note.Scope));
             return false;
         }
 

@@ -52,6 +52,19 @@ public enum ProcessFrameKind : byte
 
     /// <summary>From the host: it goes on.</summary>
     Continued = 20,
+
+    /// <summary>From the host, to who takes it (ExecParameters.takes_notes): 1 byte <see cref="ProcessNoteKind"/>, and text.</summary>
+    Note = 40,
+}
+
+/// <summary>What a <see cref="ProcessFrameKind.Note"/> is of; the numbers are the wire's.</summary>
+public enum ProcessNoteKind : byte
+{
+    /// <summary>What the process and all that comes of it is in: a scope, or the directory of a cgroup.</summary>
+    Group = 0,
+
+    /// <summary>What has happened to it at the host.</summary>
+    Event = 1,
 }
 
 /// <summary>Flags of <see cref="ProcessFrameKind.Ack"/>.</summary>
@@ -110,6 +123,7 @@ internal static class ProcessFrame
             ProcessFrameKind.StandsIn or ProcessFrameKind.LeftBehind => size == ProcessStandIn.Size,
             ProcessFrameKind.Started => size is >= sizeof(int) and <= 1 << 20 && size % sizeof(int) == 0,
             ProcessFrameKind.Start => size <= MaxContent,
+            ProcessFrameKind.Note => size is >= 1 and <= ProcessFrames.MaxNote,
             ProcessFrameKind.Refused => size is >= sizeof(int) and <= 64 << 10,
             _ => false,
         };

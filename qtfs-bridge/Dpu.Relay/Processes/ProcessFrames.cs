@@ -15,6 +15,22 @@ public static class ProcessFrames
     // MAX_ERRNO of the kernel.
     private const ulong MaxError = 4095;
 
+    /// <summary>The longest note, bytes.</summary>
+    internal const int MaxNote = 1 + 1024;
+
+    /// <summary>The content of a note.</summary>
+    /// <param name="kind">Of what.</param>
+    /// <param name="text">For people; cut where it is too long.</param>
+    public static byte[] Note(ProcessNoteKind kind, string text)
+    {
+        byte[] bytes = Encoding.UTF8.GetBytes(text);
+        return [(byte)kind, .. bytes.AsSpan(0, Math.Min(bytes.Length, MaxNote - 1))];
+    }
+
+    /// <summary>Reads a note of at least one byte.</summary>
+    public static (ProcessNoteKind Kind, string Text) ReadNote(ReadOnlySpan<byte> content) =>
+        ((ProcessNoteKind)content[0], Link.Printable.Clean(Encoding.UTF8.GetString(content[1..]), MaxNote));
+
     /// <summary>A whole frame.</summary>
     /// <param name="kind">What it says.</param>
     /// <param name="content">Of what.</param>

@@ -15,7 +15,9 @@ internal sealed class ExecPair : IDisposable
     /// <param name="cuts">Whether a <see cref="LinkProxy"/> lies between.</param>
     /// <param name="host">Where the host's processes are; null for here.</param>
     /// <param name="sockets">Whether sockets of the export can be connected to.</param>
-    public ExecPair(LinkKind kind = LinkKind.Unix, string[]? programs = null, Action<JsonObject>? change = null, bool cuts = false, PidNamespace? host = null, bool sockets = false)
+    /// <param name="agent">Changes the agent's configuration.</param>
+    public ExecPair(
+        LinkKind kind = LinkKind.Unix, string[]? programs = null, Action<JsonObject>? change = null, bool cuts = false, PidNamespace? host = null, bool sockets = false, Action<JsonObject>? agent = null)
     {
         Pair = new Pair(kind, keeper: true, host);
         var rules = new JsonArray();
@@ -32,6 +34,7 @@ internal sealed class ExecPair : IDisposable
             Pair.AgentConfiguration["exports"]![0]!["sockets"] = new JsonObject { ["connect"] = new JsonArray("**") };
         }
 
+        agent?.Invoke(Pair.AgentConfiguration);
         if (cuts)
         {
             Proxy = LinkProxy.Up(Pair, out _);

@@ -197,6 +197,9 @@ public sealed class Pair : IDisposable
         return target;
     }
 
+    /// <summary>Starts the runtime of <see cref="Up"/> without mounts, for an agent that runs elsewhere.</summary>
+    public Daemon StartRuntimeAlone() => Runtime = StartRuntime();
+
     /// <summary>As <see cref="Up"/>, and the mount asks the host each time: what is changed there is seen at once, not after its notification.</summary>
     public string UpUncached() => Up(entry => entry["cache"] = "none");
 
