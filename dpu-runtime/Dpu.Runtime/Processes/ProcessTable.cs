@@ -113,6 +113,26 @@ public sealed class ProcessTable : IDisposable
         }
     }
 
+    /// <summary>Has stubs of a view connect there too.</summary>
+    /// <param name="path">Where.</param>
+    /// <param name="hostOf">Which host a program is of; null for none.</param>
+    /// <param name="reason">Why they cannot.</param>
+    /// <returns>What ends it; null where they cannot.</returns>
+    internal IDisposable? ListenAlso(string path, Func<string, string?> hostOf, out string reason) =>
+        BoundStubSocket.TryMake(path, Hub, socket => Accept(new StubConnection(socket, hostOf)), out reason);
+
+    /// <summary>What runs, with its stub.</summary>
+    internal IEnumerable<StubProcess> Live => _processes.Values.Where(process => process.Status is null);
+
+    /// <summary>The end of some stubs means nothing from now on: what they stand for goes on without them.</summary>
+    internal void Detach(Func<int, bool> isMeant)
+    {
+        foreach (StubProcess process in Live.Where(process => isMeant(process.Stub)))
+        {
+            process.Detach();
+        }
+    }
+
     /// <summary>Sends a signal to a process; false where there is none of that name.</summary>
     /// <param name="id">Its name.</param>
     /// <param name="number">The signal; 0 to end it as its policy says.</param>
@@ -290,6 +310,7 @@ public sealed class ProcessTable : IDisposable
     {
         long since = Time.GetTimestamp();
         string what = Printable.Clean(spec.Program, 256);
+        spec.Host = spec.Host.Length > 0 ? spec.Host : stub.HostOf(spec.Program) ?? "";
         HostLink? link = spec.Host.Length > 0 ? _hosts.Find(spec.Host) : _hosts.All is [{ } only] ? only : null;
         if (link is null)
         {

@@ -25,7 +25,7 @@ internal enum StubFrame : ushort
 }
 
 /// <summary>The connection of a stub: a local program that is not trusted. Used by one thread at a time.</summary>
-internal sealed class StubConnection(SafeHandle socket) : IDisposable
+internal sealed class StubConnection(SafeHandle socket, Func<string, string?>? hostOf = null) : IDisposable
 {
     private const int HeaderSize = 8;
     private const int MostWaiting = ProcessSpec.MostDescriptors;
@@ -39,6 +39,9 @@ internal sealed class StubConnection(SafeHandle socket) : IDisposable
     private bool _ended;
 
     public SafeHandle Socket => socket;
+
+    /// <summary>Which host a program is of where the stub says none, as the view has it that the stub is in; null for none.</summary>
+    public string? HostOf(string program) => hostOf?.Invoke(program);
 
     /// <summary>Its descriptors, by the numbers that they have there.</summary>
     public List<(int Number, SafeFileHandle What)> Descriptors => _descriptors;

@@ -15,6 +15,7 @@ internal sealed class StubProcess : IProcessChannelOwner
     private const int MostSignals = 1024;
     private const int MostUnsent = 512 << 10;
     private const int LostCode = 255;
+    private const string DetachedEntry = "detached";
 
     private readonly ProcessTable _table;
     private readonly ProcessMemory _memory;
@@ -26,6 +27,8 @@ internal sealed class StubProcess : IProcessChannelOwner
     private bool _over;
     private bool _stubEnded;
     private int _stoppedBy;
+    private readonly StubCalls _calls = new();
+    private volatile bool _detached;
 
     public StubProcess(ProcessTable table, Guid token, StubNote note, ProcessMemory memory)
     {
@@ -93,6 +96,7 @@ internal sealed class StubProcess : IProcessChannelOwner
         _channel.Post(() =>
         {
             IsAway = false;
+            _calls.IsTaken = connection.Reply.Exec is { TakesCalls: true };
             SendSignals();
             if (_forgotten)
             {
@@ -135,6 +139,19 @@ internal sealed class StubProcess : IProcessChannelOwner
         Finish();
     });
 
+    /// <summary>Its stub's end means nothing: where its view is ended, it goes on.</summary>
+    public void Detach()
+    {
+        _detached = true;
+        _memory.Hold(DetachedEntry, null);
+    }
+
+    /// <summary>Asks the host's kernel something of the process.</summary>
+    /// <param name="call">What.</param>
+    /// <param name="answered">Told once, on a thread that must not be kept.</param>
+    public void Call(ProcessCall call, Action<ProcessCallAnswer> answered) =>
+        _channel!.Post(() => _calls.Ask(_channel, call, answered), () => answered(new(0, -errno.ESRCH, [])));
+
     /// <summary>Looks whether its stub is there still, where it has not come again.</summary>
     public void CheckStub() => _channel!.Post(() =>
     {
@@ -171,6 +188,8 @@ internal sealed class StubProcess : IProcessChannelOwner
                 }
 
                 break;
+            case ProcessFrameKind.Called when _calls.Answer(content):
+                break;
             case ProcessFrameKind.Forget when _forgotten:
                 Finish();
                 break;
@@ -189,6 +208,7 @@ internal sealed class StubProcess : IProcessChannelOwner
             Log.Violation(_table.Logger, Note.Host, Process, violation);
         }
 
+        _calls.Lose(errno.EHOSTUNREACH);
         if (!_over)
         {
             IsAway = true;
@@ -292,6 +312,12 @@ internal sealed class StubProcess : IProcessChannelOwner
     // What kills a stub cannot be caught: so it is with its process.
     private void StubGone()
     {
+        using Dpu.Keeper.Kept? noted = _detached ? null : _memory.Get(DetachedEntry);
+        if (_detached || noted is not null)
+        {
+            return;
+        }
+
         Log.StubGone(_table.Logger, Stub, Process, Note.Host, Note.Command);
         Forward(new ProcessSignal(signal.SIGKILL, 0, 0, 0, 0));
     }
@@ -312,6 +338,7 @@ internal sealed class StubProcess : IProcessChannelOwner
         if (!_over)
         {
             _over = true;
+            _calls.Lose(errno.ESRCH);
             _table.Finished(this);
             _channel!.End(() =>
             {

@@ -115,6 +115,9 @@ internal sealed class HostProcess : IProcessChannelOwner
             case ProcessFrameKind.Terminate:
                 Terminate("its DPU asks for it");
                 break;
+            case ProcessFrameKind.Call when ProcessCall.Read(content) is { } call:
+                Do(call);
+                break;
             case ProcessFrameKind.Forget when HasEnded:
                 _channel!.Send(ProcessFrameKind.Forget, []);
                 Forget();
@@ -222,6 +225,22 @@ internal sealed class HostProcess : IProcessChannelOwner
         {
             Log.SignalFailed(_service.Logger, asked.Number, Number, Marshal.GetPInvokeErrorMessage(-sent));
         }
+    }
+
+    private void Do(ProcessCall call)
+    {
+        bool isThere = !HasEnded && (poll.Now(_pidfd, poll.POLLIN) & poll.POLLIN) == 0;
+        ProcessCallAnswer answer = isThere ? HostCalls.Do(Number, call, _service.Policy.Of(Note.Peer, Note.Path)) : new(call.Id, -errno.ESRCH, []);
+        if (answer.Result < 0)
+        {
+            Log.CallFailed(_service.Logger, call.Kind.ToString(), Number, Note.Peer, Marshal.GetPInvokeErrorMessage((int)-answer.Result));
+        }
+        else
+        {
+            Log.CallDone(_service.Logger, call.Kind.ToString(), Number, Note.Peer);
+        }
+
+        _channel!.Send(ProcessFrameKind.Called, answer.ToBytes());
     }
 
     private void Tell(ProcessFrameKind kind, int number)

@@ -38,4 +38,10 @@ internal static partial class Log
 
     [LoggerMessage(2311, LogLevel.Warning, "process {Process} has no cgroup, so that what it leaves behind cannot be killed with it: {Reason}")]
     public static partial void NoCgroup(ILogger logger, int process, string reason);
+
+    [LoggerMessage(2330, LogLevel.Debug, "{Call} was done for process {Process}, as '{Peer}' asked")]
+    public static partial void CallDone(ILogger logger, string call, int process, string peer);
+
+    [LoggerMessage(2331, LogLevel.Warning, "{Call} for process {Process}, as '{Peer}' asked, failed: {Reason}")]
+    public static partial void CallFailed(ILogger logger, string call, int process, string peer, string reason);
 }

@@ -72,6 +72,9 @@ public sealed class ProcessService(
 
     internal ILogger Logger => logger;
 
+    /// <summary>What is permitted now.</summary>
+    internal ProgramPolicy Policy => policy;
+
     /// <summary>Takes up the processes of an earlier life of the agent; before DPUs may connect.</summary>
     public void Restore()
     {
@@ -111,7 +114,7 @@ public sealed class ProcessService(
         {
             return known is null ? Refuse(HelloStatus.Unavailable, "the process is being begun")
                 : known.Note.Peer != peer.Name ? Refuse(HelloStatus.NotPermitted, "the process is another peer's")
-                : new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult { Known = true, Process = known.Number } };
+                : new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult { Known = true, Process = known.Number, TakesCalls = true } };
         }
 
         if (hello.Exec.Attach)
@@ -124,7 +127,7 @@ public sealed class ProcessService(
             return Refuse(HelloStatus.Limit, $"'{peer.Name}' has {MaxPerPeer} processes already, which is the most");
         }
 
-        return _processes.TryAdd(token, null) ? new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult() } : Refuse(HelloStatus.Unavailable, "the process is being begun");
+        return _processes.TryAdd(token, null) ? new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult { TakesCalls = true } } : Refuse(HelloStatus.Unavailable, "the process is being begun");
     }
 
     /// <inheritdoc/>

@@ -12,6 +12,12 @@ public static class seccomp
     public const uint SECCOMP_IOCTL_NOTIF_RECV = 0xc0502100;
     public const uint SECCOMP_IOCTL_NOTIF_SEND = 0xc0182101;
     public const uint SECCOMP_IOCTL_NOTIF_ID_VALID = 0x40082102;
+
+    [CName(Since = "6.6")]
+    public const uint SECCOMP_IOCTL_NOTIF_SET_FLAGS = 0x40082104;
+
+    [CName(Since = "6.6")]
+    public const ulong SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP = 1;
 }
 
 /// <summary>A call as a filter sees it.</summary>

@@ -29,6 +29,9 @@ public enum ProcessFrameKind : byte
     /// <summary>From the DPU: the process is to end, as its policy says (SIGTERM, and SIGKILL after a while).</summary>
     Terminate = 7,
 
+    /// <summary>From the DPU, where the host has said that it takes them (ExecResult.takes_calls): a <see cref="ProcessCall"/>.</summary>
+    Call = 8,
+
     /// <summary>From the host: it runs; 4 bytes number, and the numbers (4 bytes each) of descriptors that it did not get.</summary>
     Started = 16,
 
@@ -43,6 +46,9 @@ public enum ProcessFrameKind : byte
 
     /// <summary>From the host: it goes on.</summary>
     Continued = 20,
+
+    /// <summary>From the host: a <see cref="ProcessCallAnswer"/>.</summary>
+    Called = 21,
 }
 
 /// <summary>Flags of <see cref="ProcessFrameKind.Ack"/>.</summary>
@@ -96,6 +102,8 @@ internal static class ProcessFrame
             ProcessFrameKind.Data => size is > 0 and <= MaxData,
             ProcessFrameKind.Ack or ProcessFrameKind.End or ProcessFrameKind.Forget or ProcessFrameKind.Terminate or ProcessFrameKind.Continued => size == 0,
             ProcessFrameKind.Signal => size == ProcessSignal.Size,
+            ProcessFrameKind.Call => size is >= ProcessCall.HeaderSize and <= ProcessCall.HeaderSize + ProcessCall.MaxContent,
+            ProcessFrameKind.Called => size is >= ProcessCallAnswer.HeaderSize and <= ProcessCallAnswer.HeaderSize + ProcessCall.MaxContent,
             ProcessFrameKind.Ended or ProcessFrameKind.Stopped => size == sizeof(int),
             ProcessFrameKind.Started => size is >= sizeof(int) and <= 1 << 20 && size % sizeof(int) == 0,
             ProcessFrameKind.Start => size <= MaxContent,
