@@ -17,7 +17,7 @@ internal static unsafe class ViewLauncher
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
     private const int MostText = 8192;
 
-    private static string Program => Path.Combine(AppContext.BaseDirectory, "dpu-view");
+    private static string Program => NativeProgram.PathOf("dpu-view");
 
     /// <summary>Begins.</summary>
     /// <param name="keeping">The keeper.</param>

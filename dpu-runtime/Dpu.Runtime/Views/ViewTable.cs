@@ -227,7 +227,7 @@ public sealed partial class ViewTable : IDisposable
         try
         {
             Prepare(paths, file);
-            IReadOnlyList<string> arguments = ViewPlan.Arguments(configuration, paths, _mounts.All, Secret, Path.Combine(AppContext.BaseDirectory, "dpu-stub"));
+            IReadOnlyList<string> arguments = ViewPlan.Arguments(configuration, paths, _mounts.All, Secret, NativeProgram.PathOf("dpu-stub"));
             ViewLauncher.Run(_keeping, EntryOf(name), arguments, () => MountProcesses(configuration, paths));
             ViewInit init = ViewInit.Find(paths.Init) ?? throw new ViewException(StatusCode.Internal, $"view '{name}' ended as soon as it was made; see dpu-keeper's log. Do the keeper and the runtime see the same processes?");
             RuntimeView view = Add(configuration, paths, init, _time.GetUtcNow());

@@ -13,7 +13,9 @@ internal sealed class ExecPair : IDisposable
     /// <param name="programs">Paths that may be run, with any arguments and variables; null for those that tests use.</param>
     /// <param name="change">Changes each rule.</param>
     /// <param name="cuts">Whether a <see cref="LinkProxy"/> lies between.</param>
-    public ExecPair(LinkKind kind = LinkKind.Unix, string[]? programs = null, Action<JsonObject>? change = null, bool cuts = false)
+    /// <param name="prepare">Called before anything starts.</param>
+    /// <param name="runtime">Changes the runtime's configuration, where nothing lies between.</param>
+    public ExecPair(LinkKind kind = LinkKind.Unix, string[]? programs = null, Action<JsonObject>? change = null, bool cuts = false, Action<Pair>? prepare = null, Action<JsonObject, string>? runtime = null)
     {
         Pair = new Pair(kind, keeper: true);
         var rules = new JsonArray();
@@ -25,13 +27,14 @@ internal sealed class ExecPair : IDisposable
         }
 
         Pair.AgentConfiguration["programs"] = rules;
+        prepare?.Invoke(Pair);
         if (cuts)
         {
             Proxy = LinkProxy.Up(Pair, out _);
         }
         else
         {
-            _ = Pair.Up();
+            _ = Pair.Up(changeRuntime: configuration => runtime?.Invoke(configuration, Pair.Folder));
         }
 
         Environment = new Dictionary<string, string?> { ["DPU_STUB_SOCKET"] = Pair.StubSocket, ["REXEC"] = $"{Pair.Folder}/rexec --" };
