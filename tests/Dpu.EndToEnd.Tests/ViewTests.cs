@@ -163,7 +163,8 @@ public sealed class ViewTests
         lab.Pair.RestartRuntime();
         File.AppendAllText(orders, "go\n");
         Eventually.True(() => daemon.Output.Split('\n').Count(line => line == "vax") == 3, Pair.Limit, "the third call");
-        lab.Pair.Keeper!.Kill();
+        ExternalProgram.Check("kill", ["-KILL", lab.Pair.Keeper!.Running.Id.ToString(CultureInfo.InvariantCulture)], Pair.Limit);
+        Assert.IsTrue(lab.Pair.Keeper.Running.WaitForExit(Pair.Limit));
         Assert.AreEqual("1", lab.Check("d1", "ls /proc | grep -x 1"));
         lab.Pair.Keeper.Start();
         Eventually.True(() => lab.Pair.Runtime.Log.Contains("holds what this daemon has", StringComparison.Ordinal), Pair.Limit, "the keeper's return");

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Dpu.Linux;
+using Dpu.Relay.Descriptors;
 using Microsoft.Win32.SafeHandles;
 
 namespace Dpu.Runtime.Views;
@@ -13,7 +14,8 @@ internal sealed record ViewInit(int Process, SafeFileHandle Pidfd) : IDisposable
     /// <summary>The one that has a state file locked; null where none has, or it has just ended.</summary>
     public static unsafe ViewInit? Find(string file)
     {
-        using SafeFileHandle? state = TryOpen(file);
+        // Not as .NET opens files: that would lock it.
+        using SafeFileHandle? state = Descriptor.TryOpen(file, fcntl.O_RDONLY | fcntl.O_CLOEXEC, out _);
         if (state is null || !IsLocked(state))
         {
             return null;
@@ -89,20 +91,6 @@ internal sealed record ViewInit(int Process, SafeFileHandle Pidfd) : IDisposable
     /// <inheritdoc/>
     public void Dispose() => Pidfd.Dispose();
 
-    private static SafeFileHandle? TryOpen(string file)
-    {
-        try
-        {
-            return File.OpenHandle(file, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            // Expected: there is no such view.
-            return null;
-        }
-    }
-
-    // .NET locks files too, with flock(2): only where it opens them without sharing.
     private static bool IsLocked(SafeFileHandle state)
     {
         int result = LibC.Result(LibC.flock((int)state.DangerousGetHandle(), sys_file.LOCK_SH | sys_file.LOCK_NB));

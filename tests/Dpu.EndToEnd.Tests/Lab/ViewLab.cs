@@ -30,8 +30,11 @@ internal sealed class ViewLab : IDisposable
         {
             configuration["viewsFolder"] = $"{folder}/views.d";
             configuration["viewSocket"] = $"{folder}/state/view.sock";
+            configuration["metrics"] = new JsonObject { ["listen"] = $"127.0.0.1:{_port}" };
         });
     }
+
+    private readonly int _port = FreePort.Take();
 
     public ExecPair Exec { get; }
 
@@ -86,6 +89,22 @@ internal sealed class ViewLab : IDisposable
     /// <summary>How often a call was intercepted, and done in the kernel's place.</summary>
     public (long Intercepted, long Done) Calls(string view, string call) =>
         Show(view)["calls"]!.AsArray().FirstOrDefault(one => one!["name"]!.GetValue<string>() == call) is { } found ? (found["intercepted"]!.GetValue<long>(), found["done"]!.GetValue<long>()) : (0, 0);
+
+    /// <summary>The one process of the host that runs, and its stub, by their numbers here.</summary>
+    public (int Host, int Stub) StandIn()
+    {
+        JsonNode? found = null;
+        Eventually.True(
+            () => (found = JsonNode.Parse(Pair.Runtime.Ctl("ps", "--json").EnsureSuccess().Output)!["processes"]!.AsArray().FirstOrDefault()) is not null, Pair.Limit, "a process of the host");
+        return (found!["hostPid"]!.GetValue<int>(), found["pid"]!.GetValue<int>());
+    }
+
+    /// <summary>The runtime's metrics.</summary>
+    public string Metrics()
+    {
+        using var client = new HttpClient();
+        return client.GetStringAsync(new Uri($"http://127.0.0.1:{_port}/metrics")).GetAwaiter().GetResult();
+    }
 
     public void Dispose()
     {
