@@ -139,7 +139,7 @@ static void put(int step, int mount)
     if (target < 0)
         fail("there is no '%s' to mount on: %s%s", target_of(step), why(errno), errno == ENOENT ? "; make it on this DPU, or a private part around it" : "");
     if (move_mount(mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
-        fail("nothing can be mounted on '%s': %s%s", target_of(step), strerror(errno), errno == ENOTDIR ? "; one of it and its source is a file, the other a directory" : "");
+        fail("nothing can be mounted on '%s': %s%s", target_of(step), strerror(errno), errno == ENOTDIR || errno == EINVAL ? "; one of it and its source is a file, the other a directory" : "");
     close(target);
 }
 
@@ -243,6 +243,12 @@ static _Noreturn void begin(const char *hostname)
     (void)prctl(PR_SET_NAME, "dpu-view");
     (void)setsid();
     (void)umask(0);
+    // Its end is the end of all in it. Without CAP_SYS_RESOURCE it stays as it is.
+    int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (score >= 0) {
+        (void)!write(score, "-900", 4);
+        close(score);
+    }
     int procfs = make_file_system("proc", "", "/proc");
     last_number = openat(procfs, "sys/kernel/ns_last_pid", O_RDWR | O_CLOEXEC);
     most_numbers = openat(procfs, "sys/kernel/pid_max", O_RDONLY | O_CLOEXEC);

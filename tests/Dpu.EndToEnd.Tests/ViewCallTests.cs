@@ -49,7 +49,7 @@ public sealed class ViewCallTests
 
         // Of other processes they are what they are, and of itself they are not even asked for.
         long before = lab.Calls("d1", "setpriority").Done;
-        Assert.AreEqual("3", lab.Check("d1", $"{Sleep}.absent 2>/dev/null; cat & child=$!; renice -n 3 -p $child >&2; ps -o ni= -p $child; kill $child").Trim());
+        Assert.AreEqual("3", lab.Check("d1", "tail -f /dev/null & child=$!; renice -n 3 -p $child >&2; ps -o ni= -p $child; kill $child").Trim());
         Assert.AreEqual(before, lab.Calls("d1", "setpriority").Done);
         Assert.IsGreaterThan(before, lab.Calls("d1", "setpriority").Intercepted);
         long asked = lab.Calls("d1", "prlimit64").Intercepted;

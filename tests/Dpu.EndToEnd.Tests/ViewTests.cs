@@ -171,4 +171,69 @@ public sealed class ViewTests
         lab.Ctl("delete", "--force", "d1").EnsureSuccess();
         Assert.IsTrue(daemon.WaitForExit(Pair.Limit));
     }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void Processes_OfTheHostAndTheView_AreInOneProc()
+    {
+        using var lab = new ViewLab(agent: (agent, _) => agent["exports"]!.AsArray().Add(Pair.Export("proc", "/proc").With("kind", "proc")));
+        lab.Describe("d1", new JsonObject { ["mounts"] = new JsonArray(ViewLab.Part("/proc", "processes", new JsonObject { ["host"] = "host1", ["export"] = "proc" })) });
+        Assert.AreEqual("bash", lab.Check("d1", "cat /proc/self/comm /proc/$$/comm | sort -u | grep -v cat"));
+        Assert.AreEqual("dpu-view", lab.Check("d1", "cat /proc/1/comm"), "the view's first process");
+        Assert.AreEqual(File.ReadAllText($"/proc/{Environment.ProcessId}/comm").TrimEnd('\n'), lab.Check("d1", $"cat /proc/{Environment.ProcessId}/comm"), "a process of the host");
+        lab.Pair.Runtime.Kill();
+        lab.Pair.RestartRuntime();
+        Assert.AreEqual("dpu-view", lab.Check("d1", "cat /proc/1/comm"));
+        Assert.AreEqual("ready", lab.Show("d1")["state"]!.GetValue<string>());
+        lab.Ctl("delete", "d1").EnsureSuccess();
+        Assert.IsFalse(Directory.Exists($"{lab.Folder}/state/views/d1"));
+        Assert.IsEmpty(MountTable.Targets().Where(target => target.StartsWith($"{lab.Folder}/state/", StringComparison.Ordinal)));
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void View_ThatWouldShowOrHideTooMuch_IsRefusedWithWhatToDo()
+    {
+        using var lab = new ViewLab();
+        string mount = $"{lab.Pair.MountRoot}/data";
+        string own = lab.Made("own");
+        Directory.CreateDirectory($"{lab.Pair.ExportRoot}/real/deep");
+        File.CreateSymbolicLink($"{lab.Pair.ExportRoot}/to-secrets", "/etc");
+        File.CreateSymbolicLink($"{own}/to-secrets", "/etc");
+        foreach ((JsonObject part, string said) in ((JsonObject, string)[])
+            [
+                (ViewLab.Part("/mnt", "folder", "/etc/dpu"), "is in /etc/dpu, which is the DPU's own"),
+                (ViewLab.Part("/mnt", "folder", "/"), "holds /etc/dpu"),
+                (ViewLab.Part("/mnt", "folder", lab.Folder), "which is the DPU's own and in no view"),
+                (ViewLab.Part("/mnt", "file", $"{lab.Folder}/dpu1.json"), "which is the DPU's own and in no view"),
+                (ViewLab.Part("/etc/dpu", "folder", own), "is in /etc/dpu, which a view has for itself"),
+                (ViewLab.Part("/mnt", "mount", own), $"no mount of a host is at \"{own}\"; there are: {mount}"),
+                (ViewLab.Part("/mnt", "mount", mount).With("path", "absent"), "No such file"),
+                (ViewLab.Part("/mnt", "mount", mount).With("path", "../real"), "is no plain relative path"),
+
+                // A host names what lies in its trees: none of its links is followed.
+                (ViewLab.Part("/mnt", "mount", mount).With("path", "to-secrets/dpu"), "a symbolic link is on the way"),
+                (ViewLab.Part("/mnt", "folder", $"{own}/to-secrets"), "a symbolic link is on the way"),
+                (ViewLab.Part("/no/such/place", "folder", own), "make it on this DPU"),
+                (ViewLab.Part("/etc/passwd", "folder", own), "one of it and its source is a file"),
+            ])
+        {
+            lab.Describe("d1", new JsonObject { ["mounts"] = new JsonArray(part) });
+            ProgramResult refused = lab.Run("d1", "true");
+            Assert.AreEqual(126, refused.ExitCode, part.ToJsonString());
+            Assert.Contains(said, refused.Error, part.ToJsonString());
+        }
+
+        // Nor is one of them where something is to be mounted in its tree.
+        lab.Describe("d1", new JsonObject { ["mounts"] = new JsonArray(ViewLab.Part("/mnt", "mount", mount), ViewLab.Part("/mnt/to-secrets/ssl", "folder", own)) });
+        Assert.Contains("a symbolic link is on the way", lab.Run("d1", "true").Error);
+        Assert.AreEqual("absent", lab.Show("d1")["state"]!.GetValue<string>());
+        lab.Describe("d1", new JsonObject { ["mounts"] = new JsonArray(ViewLab.Part("/mnt", "mount", mount), ViewLab.Part("/mnt/real/deep", "memory", 8192)) });
+        Assert.AreEqual("tmpfs", lab.Check("d1", "stat -f -c %T /mnt/real/deep"));
+
+        // One that its runtime has lost since is said to be stale.
+        lab.Pair.Runtime.Ctl("umount", "--lazy", mount).EnsureSuccess();
+        Assert.AreEqual("stale", lab.Show("d1")["state"]!.GetValue<string>());
+        Assert.Contains("nothing is mounted at", lab.Ctl("show", "d1").EnsureSuccess().Output);
+    }
 }

@@ -154,15 +154,16 @@ public sealed partial class ViewTable
         _ => part.Path.Length > 0 ? $"{part.Source}/{part.Path}" : part.Source,
     };
 
-    // proc(5): what is mounted where, by device; the last of a target counts.
+    // proc(5): what can be seen where, by device: of several mounts on a target that which no other one is mounted on. Their order says nothing.
     private static Dictionary<string, string> Devices(int process)
     {
         Dictionary<string, string> found = new(StringComparer.Ordinal);
         try
         {
-            foreach (string[] parts in File.ReadLines($"/proc/{process}/mountinfo").Select(line => line.Split(' ')).Where(parts => parts.Length > 4))
+            foreach (IGrouping<string, string[]> mounts in File.ReadLines($"/proc/{process}/mountinfo").Select(line => line.Split(' ')).Where(parts => parts.Length > 4).GroupBy(parts => parts[4]))
             {
-                found[parts[4].Replace("\\040", " ", StringComparison.Ordinal)] = parts[2];
+                string[] top = mounts.FirstOrDefault(one => !mounts.Any(other => other[1] == one[0])) ?? mounts.Last();
+                found[mounts.Key.Replace("\\040", " ", StringComparison.Ordinal)] = top[2];
             }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
