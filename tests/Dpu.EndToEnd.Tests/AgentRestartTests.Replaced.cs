@@ -167,4 +167,50 @@ public sealed partial class AgentRestartTests
             Shell.Run($"umount -l below; umount -l {pair.Folder}/o", pair.ExportRoot);
         }
     }
+
+    // The kernel passes over the attributes that come while it is told to forget a file, and reads no further than it knew: so it is not told twice.
+    [TestMethod]
+    [TestCategory("root")]
+    [DataRow("fuse")]
+    [DataRow("io_uring")]
+    public void AgentAwayForLong_WhoReadsMeanwhileSeesWhatTheHostHasAppended(string transport)
+    {
+        const int Files = 64;
+        using var pair = new Pair(keeper: true);
+        Directory.CreateDirectory(Path.Combine(pair.ExportRoot, "d"));
+        foreach (int i in Enumerable.Range(0, Files))
+        {
+            File.WriteAllText(Path.Combine(pair.ExportRoot, $"d/f{i}"), "old");
+        }
+
+        string mount = pair.Up(entry => (entry["cache"], entry["transport"]) = (ThreeMounts.Coherent, transport));
+        using RunningProgram program = Shell.StartPython(
+            $$"""
+            import threading
+            files = [os.open('f%d' % i, os.O_RDONLY) for i in range({{Files}})]
+            for f in files: assert os.pread(f, 100, 0) == b'old'
+            say('read')
+            wait('{{pair.Folder}}/go')
+            # For so long what is cached is believed (staleAfter), and no longer.
+            select.select([], [], [], 2)
+            seen = []
+            threads = [threading.Thread(target=lambda f=f: seen.append(os.pread(f, 100, 0))) for f in files]
+            for each in threads: each.start()
+            say('reading')
+            for each in threads: each.join()
+            say(seen.count(b'old and new'), {each for each in seen if each != b'old and new'} or '')
+            """,
+            Path.Combine(mount, "d"));
+        Said(program, "read");
+        pair.Agent.Kill();
+        foreach (int i in Enumerable.Range(0, Files))
+        {
+            File.AppendAllText(Path.Combine(pair.ExportRoot, $"d/f{i}"), " and new");
+        }
+
+        File.WriteAllText(Path.Combine(pair.Folder, "go"), "");
+        Said(program, "reading");
+        pair.StartAgent();
+        Assert.AreEqual($"read reading {Files}", string.Join(' ', Shell.End(program)).Trim());
+    }
 }

@@ -30,9 +30,12 @@ internal static partial class Log
     [LoggerMessage(2348, LogLevel.Error, "stubs cannot connect at {Path}: {Reason}")]
     public static partial void NoStubSocket(ILogger logger, string path, string reason);
 
-    [LoggerMessage(2349, LogLevel.Warning, "process {Process} of host '{Host}': what it last wrote to descriptor {Numbers}, a file that is appended to, may be there twice: the runtime was killed meanwhile")]
+    [LoggerMessage(2349, LogLevel.Warning, "process {Process} of host '{Host}': what went last through descriptor {Numbers}, a file that knows no splice(2), may be there twice or be lost: the runtime was killed meanwhile")]
     public static partial void MayBeDoubled(ILogger logger, int process, string host, string numbers);
 
     [LoggerMessage(2350, LogLevel.Error, "process {Process} of host '{Host}' cannot go on, as the keeper has lost its streams: {Command}")]
     public static partial void StreamsLost(ILogger logger, int process, string host, string command);
+
+    [LoggerMessage(2351, LogLevel.Warning, "process {Process} of host '{Host}': its descriptor {Number} goes to a file here that fails ({Reason}): what it wrote last is lost, and it gets EPIPE; or, where it reads, an end")]
+    public static partial void StreamFailed(ILogger logger, int process, string host, int number, string reason);
 }

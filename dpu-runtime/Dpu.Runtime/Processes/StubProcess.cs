@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.InteropServices;
 using Dpu.Link;
 using Dpu.Linux;
 using Dpu.Relay.Processes;
@@ -215,6 +216,9 @@ internal sealed class StubProcess : IProcessChannelOwner
             _table.Redial(this);
         }
     }
+
+    /// <inheritdoc/>
+    public void StreamFailed(int number, int error) => Log.StreamFailed(_table.Logger, Process, Note.Host, number, Marshal.GetPInvokeErrorMessage(error));
 
     /// <inheritdoc/>
     public void Moved()

@@ -141,6 +141,9 @@ internal sealed class HostProcess : IProcessChannelOwner
     }
 
     /// <inheritdoc/>
+    public void StreamFailed(int number, int error) => Log.StreamFailed(_service.Logger, Number, number, Marshal.GetPInvokeErrorMessage(error));
+
+    /// <inheritdoc/>
     public void Moved()
     {
         // What it had written before its end comes before that.

@@ -39,6 +39,9 @@ internal static partial class Log
     [LoggerMessage(2311, LogLevel.Warning, "process {Process} has no cgroup, so that what it leaves behind cannot be killed with it: {Reason}")]
     public static partial void NoCgroup(ILogger logger, int process, string reason);
 
+    [LoggerMessage(2299, LogLevel.Warning, "process {Process}: its descriptor {Number} fails ({Reason}), and what was on its way through it is lost")]
+    public static partial void StreamFailed(ILogger logger, int process, int number, string reason);
+
     [LoggerMessage(2330, LogLevel.Debug, "{Call} was done for process {Process}, as '{Peer}' asked")]
     public static partial void CallDone(ILogger logger, string call, int process, string peer);
 

@@ -24,6 +24,7 @@ internal static unsafe class AnswersHere
         mount.Held.Sending(request, length);
         if (mount.Cache is { } cache)
         {
+            cache.Sending((Fuse.Wire.fuse_in_header*)request);
             cache.Fresh.Sending(request);
             cache.Directories.Sending(request, length);
             if (mount.AsksAhead)

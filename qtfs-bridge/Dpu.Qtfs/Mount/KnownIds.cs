@@ -61,13 +61,8 @@ internal sealed unsafe class KnownIds
     }
 
     /// <summary>Forgets it.</summary>
-    public void Remove(ulong id)
-    {
-        if (Contains(id))
-        {
-            Interlocked.CompareExchange(ref *Place((uint)id, make: false), 0, id);
-        }
-    }
+    /// <returns>Whether it was known.</returns>
+    public bool Remove(ulong id) => Contains(id) && Interlocked.CompareExchange(ref *Place((uint)id, make: false), 0, id) == id;
 
     /// <summary>All of them; those that come meanwhile may be missing.</summary>
     public IEnumerable<ulong> All()

@@ -58,6 +58,7 @@ internal sealed unsafe partial class MountLane
                 return false;
             }
 
+            cache.Granting(header->nodeid);
             byte* reply = stackalloc byte[sizeof(fuse_out_header) + sizeof(fuse_attr_out)];
             *(fuse_attr_out*)(reply + sizeof(fuse_out_header)) = attributes;
             AnswerAhead(device, header, reply, sizeof(fuse_attr_out));
@@ -86,6 +87,7 @@ internal sealed unsafe partial class MountLane
             int content = cache.Gate.IsOpen ? cache.Contents.Take(header->nodeid, size, reply + sizeof(fuse_out_header)) : 0;
             if (content != 0)
             {
+                cache.Granting(header->nodeid);
                 AnswerAhead(device, header, reply, content);
             }
 

@@ -17,6 +17,9 @@ public interface IProcessChannelOwner
     /// <summary>Bytes have gone on, or streams have ended.</summary>
     void Moved();
 
+    /// <summary>A descriptor's local end failed with that errno, as a file on a full disk does: what was on its way is lost, and nothing more goes that way.</summary>
+    void StreamFailed(int number, int error);
+
     /// <summary>What <see cref="ProcessChannel.Watch"/> was given can be read.</summary>
     void Readable();
 }
@@ -50,7 +53,11 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
     private int _dataStream;
     private ulong _dataPosition;
 
-    internal ProcessChannel(RelayLoop loop, IProcessChannelOwner owner, List<ProcessStream> streams) => (_loop, _owner, _streams) = (loop, owner, streams);
+    internal ProcessChannel(RelayLoop loop, IProcessChannelOwner owner, List<ProcessStream> streams)
+    {
+        (_loop, _owner, _streams) = (loop, owner, streams);
+        streams.ForEach(stream => stream.Failed = (failed, error) => owner.StreamFailed(failed.Number, error));
+    }
 
     /// <summary>Whether all streams are over. On the loop's thread.</summary>
     public bool AreStreamsOver => _streams.TrueForAll(stream => stream.IsOver);
@@ -284,7 +291,7 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
         for (int i = 0; i < Budget && _link is not null && _linkReadable; i++)
         {
             // SAFETY: the loop's scratch, of that size.
-            long got = LibC.Result(LibC.read(_link.Descriptor, scratch, RelayLoop.ScratchSize));
+            long got = _link.Receive(scratch, RelayLoop.ScratchSize);
             if (got == -errno.EAGAIN)
             {
                 _linkReadable = false;
@@ -431,17 +438,22 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
     /// <summary>Writes what waits; whether all is gone.</summary>
     private bool Flush()
     {
-        while (_out.Length > 0)
+        while (_out.Length > 0 || _link!.IsFull)
         {
             fixed (byte* bytes = _out.Bytes)
             {
                 // SAFETY: pinned, with its length.
-                long gone = LibC.Result(sys_socket.send(_link!.Descriptor, bytes, (nuint)_out.Length, msg_flags.MSG_NOSIGNAL | msg_flags.MSG_DONTWAIT));
+                long gone = !_link!.TryFlush() ? -errno.EAGAIN : _out.Length == 0 ? 0 : _link.Send(bytes, _out.Length);
                 if (gone == -errno.EAGAIN)
                 {
                     _linkWritable = false;
                     _loop.Change(_link.Descriptor, LinkEvents | epoll.EPOLLOUT, _slot, LinkSide);
                     return false;
+                }
+
+                if (_out.Length == 0)
+                {
+                    break;
                 }
 
                 if (gone is <= 0 and not -errno.EINTR)

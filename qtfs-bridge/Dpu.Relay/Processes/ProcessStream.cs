@@ -24,7 +24,7 @@ internal enum ProcessStreamState : uint
     /// <summary>All is done, and the local end is closed.</summary>
     Over = 16,
 
-    /// <summary>Bytes were being given to a file that cannot take them from a pipe: after a kill they may be there twice.</summary>
+    /// <summary>Bytes went between the pipe and a file that knows no splice(2): after a kill some may be there twice, or be missing.</summary>
     Unsure = 32,
 }
 
@@ -52,6 +52,7 @@ internal sealed unsafe class ProcessStream : IDisposable
     private ulong _told;
     private ProcessAckFlags _toldFlags;
     private bool _owesAck;
+    private bool _isFull;
     private bool _endSent;
 
     /// <param name="index">Its number in frames.</param>
@@ -85,7 +86,7 @@ internal sealed unsafe class ProcessStream : IDisposable
 
     public JournaledPipe Pipe { get; }
 
-    /// <summary>Whether a killed daemon may have given some bytes twice.</summary>
+    /// <summary>Whether a killed daemon may have given some bytes twice, or lost some.</summary>
     public bool WasUnsure { get; }
 
     public bool Sends => (State & ProcessStreamState.Sends) != 0;
@@ -198,6 +199,8 @@ internal sealed unsafe class ProcessStream : IDisposable
             int put = Pipe.Write(bytes + at, size - at);
             if (put <= 0)
             {
+                // Small pieces may take up all of it long before there are as many bytes as it holds.
+                _isFull = true;
                 break;
             }
 
@@ -263,7 +266,7 @@ internal sealed unsafe class ProcessStream : IDisposable
         }
 
         ProcessAckFlags flags = ((State & ProcessStreamState.AtEnd) != 0 ? ProcessAckFlags.End : 0) | ((State & ProcessStreamState.Broken) != 0 ? ProcessAckFlags.Broken : 0);
-        bool hasRoom = Pipe.Size - Pipe.Count >= Math.Min(ProcessFrame.MaxData, Pipe.Size / 2);
+        bool hasRoom = !_isFull && Pipe.Size - Pipe.Count >= Math.Min(ProcessFrame.MaxData, Pipe.Size / 2);
         if ((_owesAck || flags != _toldFlags || _told != Pipe.End) && (hasRoom || flags != _toldFlags || flags != 0 || _told == ulong.MaxValue))
         {
             (_owesAck, _told, _toldFlags) = (false, Pipe.End, flags);
@@ -311,6 +314,11 @@ internal sealed unsafe class ProcessStream : IDisposable
         }
 
         int got = Pipe.Fill(_local, room);
+        if (got == -errno.EINVAL)
+        {
+            got = Read();
+        }
+
         switch (got)
         {
             case > 0:
@@ -325,9 +333,39 @@ internal sealed unsafe class ProcessStream : IDisposable
             case -errno.EINTR:
                 return true;
             default:
-                // A terminal that hung up (EIO), a socket that broke off: nothing more comes.
+                // Nothing more comes. A terminal that hung up says EIO.
+                if (got is not (-errno.EIO or -errno.ECONNRESET))
+                {
+                    Failed?.Invoke(this, -got);
+                }
+
                 Set(ProcessStreamState.AtEnd);
                 return false;
+        }
+    }
+
+    // Many files of /proc know no splice(2), and some devices.
+    private int Read()
+    {
+        if ((poll.Now(Pipe.Handle, poll.POLLOUT) & poll.POLLOUT) == 0)
+        {
+            return -errno.EAGAIN;
+        }
+
+        // As many as there is room for in any case: a pipe that can be written to takes a page.
+        Span<byte> bytes = stackalloc byte[4096];
+        Set(ProcessStreamState.Unsure);
+        fixed (byte* at = bytes)
+        {
+            // SAFETY: as many bytes as there are.
+            int got = (int)LibC.Result(LibC.read(_local, at, (nuint)bytes.Length));
+            if (got > 0 && Pipe.Write(at, got) != got)
+            {
+                throw new IOException($"a pipe that had room for a page has not taken {got} bytes");
+            }
+
+            *_state &= ~(uint)ProcessStreamState.Unsure;
+            return got;
         }
     }
 
@@ -367,6 +405,7 @@ internal sealed unsafe class ProcessStream : IDisposable
             given = Append();
         }
 
+        _isFull &= given <= 0;
         switch (given)
         {
             case > 0:
@@ -377,6 +416,11 @@ internal sealed unsafe class ProcessStream : IDisposable
             case -errno.EINTR:
                 return true;
             default:
+                if (given is not (-errno.EPIPE or -errno.ECONNRESET))
+                {
+                    Failed?.Invoke(this, -given);
+                }
+
                 Set(ProcessStreamState.Broken);
                 Pipe.Drop(Pipe.End);
                 Close();
@@ -415,6 +459,9 @@ internal sealed unsafe class ProcessStream : IDisposable
         LetGo();
         Closed?.Invoke(this);
     }
+
+    /// <summary>The local end cannot be read or written to any more, for that errno: what is on its way to it is lost.</summary>
+    public Action<ProcessStream, int>? Failed { get; set; }
 
     /// <summary>The local end is closed.</summary>
     public Action<ProcessStream>? Closed { get; set; }

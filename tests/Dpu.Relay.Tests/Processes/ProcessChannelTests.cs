@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net.Sockets;
+using System.Text;
 using Dpu.Keeper;
 using Dpu.Linux;
 using Dpu.Relay.Descriptors;
@@ -82,6 +83,39 @@ public sealed class ProcessChannelTests : IDisposable
         long carried = await JoinAsync(dpu, host, int.MaxValue, int.MaxValue, all, piece: 1448).WaitAsync(Limit);
         CollectionAssert.AreEqual(input, await taken.WaitAsync(Limit));
         Assert.IsLessThan(Size + (Size / 10), carried, "bytes are sent once while the link holds");
+        Assert.IsEmpty(_bugs);
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
+    public async Task FilesThatKnowNoSplice_AreReadWhole()
+    {
+        const string File = "/proc/self/maps";
+        (SafeFileHandle takenReads, SafeFileHandle takenWrites) = MakePipe();
+        using SafeFileHandle file = System.IO.File.OpenHandle(File);
+        End dpu = Make((0, Descriptor.TryOpenAgain(file, fcntl.O_RDONLY, out _)!, true));
+        End host = Make((0, takenWrites, false));
+        Task<byte[]> taken = ReadAsync(takenReads);
+        _ = await JoinAsync(dpu, host, int.MaxValue, int.MaxValue, taken).WaitAsync(Limit);
+        string text = Encoding.UTF8.GetString(await taken);
+        Assert.IsGreaterThan(8192, text.Length, "more than two pages of it");
+        Assert.Contains("[stack]", text);
+        Assert.IsEmpty(dpu.Owner.Failures);
+        Assert.IsEmpty(_bugs);
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
+    public async Task FileThatFails_IsSaid()
+    {
+        (SafeFileHandle inputReads, SafeFileHandle inputWrites) = MakePipe();
+        End dpu = Make((1, System.IO.File.OpenHandle("/dev/full", FileMode.Open, FileAccess.Write, FileShare.ReadWrite), false));
+        End host = Make((1, inputReads, true));
+        Task writes = WriteAsync(inputWrites, Some(new Random(6), 1000));
+        Task said = Task.Run(() => Eventually.True(() => !dpu.Owner.Failures.IsEmpty, Limit, "that no more can be written"));
+        _ = await JoinAsync(dpu, host, int.MaxValue, int.MaxValue, said).WaitAsync(Limit);
+        await writes.WaitAsync(Limit);
+        CollectionAssert.AreEqual(new[] { (1, errno.ENOSPC) }, dpu.Owner.Failures.ToArray());
         Assert.IsEmpty(_bugs);
     }
 
@@ -301,6 +335,8 @@ public sealed class ProcessChannelTests : IDisposable
     {
         public ConcurrentQueue<string> Violations { get; } = new();
 
+        public ConcurrentQueue<(int Number, int Error)> Failures { get; } = new();
+
         public void FrameCame(ProcessFrameKind kind, ReadOnlySpan<byte> content) => Violations.Enqueue($"a frame {kind}");
 
         public void LinkLost(string? violation)
@@ -315,6 +351,8 @@ public sealed class ProcessChannelTests : IDisposable
         {
             // Nobody waits for it.
         }
+
+        public void StreamFailed(int number, int error) => Failures.Enqueue((number, error));
 
         public void Readable()
         {

@@ -11,9 +11,12 @@ namespace Dpu.Qtfs.Mount.Coherence;
 /// gives them to the kernel. Where that connection is missing nothing new is cached, and after a while all is forgotten.
 /// </summary>
 /// <remarks>
-/// A thread of its own, the keeper: telling the kernel may wait for a request that a lane is serving. Where the host
-/// does not answer that request, another thread becomes the keeper (<see cref="KernelTeller"/>), so that one file that hangs
-/// leaves the caches of the others right.
+/// - A thread of its own, the keeper: telling the kernel may wait for a request that a lane is serving. Where the host
+///   does not answer that request, another thread becomes the keeper (<see cref="KernelTeller"/>), so that one file that hangs
+///   leaves the caches of the others right.
+/// - The kernel is told only of nodes of which it may have something. Told of one while a FUSE_GETATTR of it is under way, it passes over the
+///   attributes that come (fuse_change_attributes), and who asked reads no further than the old size: a file that changes often, or one
+///   that was forgotten long ago when the host returns, would be read as it was once.
 /// </remarks>
 internal sealed unsafe class CacheKeeper : IDisposable
 {
@@ -28,6 +31,9 @@ internal sealed unsafe class CacheKeeper : IDisposable
     private readonly KnownNames _names;
     private readonly ManualResetEventSlim _stop = new();
     private readonly KernelTeller _teller;
+
+    // The node of which the kernel is being told, for a runtime that takes the place of this one.
+    private readonly ulong* _telling;
     private LinkConnection? _connection;
 
     // The keeper's alone, whichever thread that is.
@@ -49,6 +55,11 @@ internal sealed unsafe class CacheKeeper : IDisposable
         _logger = logger;
         _nodes = new KnownIds(mount.State, "nodes");
         _names = new KnownNames(mount.State);
+        _telling = mount.State.Words("telling", 0, 1);
+        if (*_telling != 0)
+        {
+            _nodes.Add(*_telling);
+        }
         _teller = new KernelTeller(mount, logger, Keep);
 
         // What an earlier runtime's mount told the kernel, and the host has changed since.
@@ -73,6 +84,20 @@ internal sealed unsafe class CacheKeeper : IDisposable
     /// <summary>How often all was forgotten.</summary>
     public long Flushes => Interlocked.Read(ref _flushes);
 
+    /// <summary>A request is about to be sent by whose answer the kernel will have something of its node, whatever the host grants; call it before.</summary>
+    public void Sending(fuse_in_header* request)
+    {
+        if ((fuse_opcode)request->opcode is fuse_opcode.FUSE_READ or fuse_opcode.FUSE_WRITE or fuse_opcode.FUSE_READLINK or fuse_opcode.FUSE_GETXATTR)
+        {
+            // Not as it was seen before the kernel asked.
+            Interlocked.MemoryBarrier();
+            _nodes.Add(request->nodeid);
+        }
+    }
+
+    /// <summary>What the kernel asks of a node is answered here, with a grant; call it inside the gate, before the kernel is answered.</summary>
+    public void Granting(ulong node) => _nodes.Add(node);
+
     /// <summary>Takes away from a reply what must not be cached; call it inside the gate.</summary>
     /// <param name="request">A whole request of the kernel.</param>
     /// <param name="requestLength">Its length in bytes.</param>
@@ -94,12 +119,14 @@ internal sealed unsafe class CacheKeeper : IDisposable
             return;
         }
 
-        GrantedReply.Remember(opcode, reply, length, _nodes);
         if (!Gate.Holds(since, request->nodeid, GrantedReply.NodeOf(opcode, reply, length), opcode == (uint)fuse_opcode.FUSE_READDIRPLUS))
         {
             GrantedReply.Bound(opcode, reply, length, 0);
+            return;
         }
-        else if (!GrantedReply.Remember(request, requestLength, reply, length, _names))
+
+        GrantedReply.Remember(request, reply, length, _nodes);
+        if (!GrantedReply.Remember(request, requestLength, reply, length, _names))
         {
             GrantedReply.Bound(opcode, reply, length, BoundedNameSeconds);
             Volatile.Write(ref _noRoom, 1);
@@ -228,7 +255,20 @@ internal sealed unsafe class CacheKeeper : IDisposable
         bool isName = invalidation.Code == (int)fuse_notify_code.FUSE_NOTIFY_INVAL_ENTRY;
         Gate.Record(isName ? 0 : invalidation.Node, isName ? invalidation.Node : 0);
         Changed(invalidation.Node);
-        return turn.Tell(invalidation, number);
+        if (isName || Take(invalidation.Node))
+        {
+            return turn.Tell(invalidation, number);
+        }
+
+        _teller.Told(number);
+        return true;
+    }
+
+    /// <summary>Whether the kernel may have something of a node. It is told then, and has nothing until it asks again.</summary>
+    private bool Take(ulong node)
+    {
+        Volatile.Write(ref *_telling, node);
+        return _nodes.Remove(node) || !KnownIds.CanHold(node) || node == FuseConstants.FUSE_ROOT_ID;
     }
 
     private bool Connect()
@@ -320,7 +360,10 @@ internal sealed unsafe class CacheKeeper : IDisposable
         yield return Invalidation.Content(FuseConstants.FUSE_ROOT_ID);
         foreach (ulong node in _nodes.All())
         {
-            yield return Invalidation.Content(node);
+            if (Take(node))
+            {
+                yield return Invalidation.Content(node);
+            }
         }
 
         _taken.AddRange(_names.Take(onlyFull: false));

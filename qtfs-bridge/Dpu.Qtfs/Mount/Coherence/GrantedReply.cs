@@ -17,12 +17,17 @@ internal static unsafe class GrantedReply
     /// <summary>The node that the reply names; 0 where there is none or they are many.</summary>
     public static ulong NodeOf(uint opcode, byte* reply, int length) => HasEntry(opcode, length) ? ((fuse_entry_out*)(reply + sizeof(fuse_out_header)))->nodeid : 0;
 
-    /// <summary>Tells the set each node that the reply names.</summary>
-    public static void Remember(uint opcode, byte* reply, int length, KnownIds nodes)
+    /// <summary>Tells the set each node of which the kernel has something by the reply.</summary>
+    public static void Remember(fuse_in_header* request, byte* reply, int length, KnownIds nodes)
     {
+        uint opcode = request->opcode;
         if (HasEntry(opcode, length))
         {
             nodes.Add(NodeOf(opcode, reply, length));
+        }
+        else if ((fuse_opcode)opcode is FUSE_GETATTR or FUSE_SETATTR or FUSE_STATX or FUSE_OPEN)
+        {
+            nodes.Add(request->nodeid);
         }
         else if (opcode == (uint)FUSE_READDIRPLUS)
         {

@@ -52,7 +52,8 @@ public sealed unsafe class GrantedReplyTests
             byte[] guarded = [.. reply, .. Enumerable.Repeat((byte)0xa5, 256)];
             fixed (byte* bytes = guarded)
             {
-                GrantedReply.Remember((uint)opcode, bytes, reply.Length, new KnownIds());
+                var request = new fuse_in_header { opcode = (uint)opcode, nodeid = 2 };
+                GrantedReply.Remember(&request, bytes, reply.Length, new KnownIds());
                 GrantedReply.Bound((uint)opcode, bytes, reply.Length, 0);
             }
 
