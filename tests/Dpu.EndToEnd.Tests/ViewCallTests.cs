@@ -79,6 +79,20 @@ public sealed class ViewCallTests
         Assert.AreEqual("9", NiceOf(host));
         lab.Pair.Runtime.Ctl("ps", "kill", Text(stub)).EnsureSuccess();
         Eventually.True(() => !Directory.Exists($"/proc/{host}"), Pair.Limit, "its end");
+
+        // Nor is the end of its first process, while one that is killed alone ends what it stands for.
+        using RunningProgram killed = lab.Start("d1", $"{Sleep} 1000 & {Sleep} 2000 & echo $!; wait");
+        number = killed.WaitForLine(line => line.Length > 0, Pair.Limit);
+        Eventually.True(() => lab.HostProcesses().Count == 2, Pair.Limit, "both");
+        lab.Check("d1", $"kill -KILL {number}");
+        Eventually.True(() => lab.HostProcesses().Count == 1, Pair.Limit, "the end of one");
+        ExternalProgram.Check("kill", ["-KILL", Text(lab.InitOf("d1"))], Pair.Limit);
+        Assert.IsTrue(killed.WaitForExit(Pair.Limit));
+        Eventually.True(() => lab.Show("d1")["state"]!.GetValue<string>() == "absent", Pair.Limit, "the view's end");
+        (host, stub) = lab.StandIn();
+        Assert.IsTrue(Directory.Exists($"/proc/{host}"));
+        lab.Pair.Runtime.Ctl("ps", "kill", Text(stub)).EnsureSuccess();
+        Eventually.True(() => !Directory.Exists($"/proc/{host}"), Pair.Limit, "its end");
     }
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);

@@ -115,11 +115,11 @@ public sealed class ProcessTable : IDisposable
 
     /// <summary>Has stubs of a view connect there too.</summary>
     /// <param name="path">Where.</param>
-    /// <param name="hostOf">Which host a program is of; null for none.</param>
+    /// <param name="view">It.</param>
     /// <param name="reason">Why they cannot.</param>
     /// <returns>What ends it; null where they cannot.</returns>
-    internal IDisposable? ListenAlso(string path, Func<string, string?> hostOf, out string reason) =>
-        BoundStubSocket.TryMake(path, Hub, socket => Accept(new StubConnection(socket, hostOf)), out reason);
+    internal IDisposable? ListenAlso(string path, IStubView view, out string reason) =>
+        BoundStubSocket.TryMake(path, Hub, socket => Accept(new StubConnection(socket, view)), out reason);
 
     /// <summary>What runs, with its stub.</summary>
     internal IEnumerable<StubProcess> Live => _processes.Values.Where(process => process.Status is null);
@@ -310,7 +310,7 @@ public sealed class ProcessTable : IDisposable
     {
         long since = Time.GetTimestamp();
         string what = Printable.Clean(spec.Program, 256);
-        spec.Host = spec.Host.Length > 0 ? spec.Host : stub.HostOf(spec.Program) ?? "";
+        spec.Host = spec.Host.Length > 0 ? spec.Host : stub.View?.HostOf(spec.Program) ?? "";
         HostLink? link = spec.Host.Length > 0 ? _hosts.Find(spec.Host) : _hosts.All is [{ } only] ? only : null;
         if (link is null)
         {

@@ -25,7 +25,7 @@ internal enum StubFrame : ushort
 }
 
 /// <summary>The connection of a stub: a local program that is not trusted. Used by one thread at a time.</summary>
-internal sealed class StubConnection(SafeHandle socket, Func<string, string?>? hostOf = null) : IDisposable
+internal sealed class StubConnection(SafeHandle socket, IStubView? view = null) : IDisposable
 {
     private const int HeaderSize = 8;
     private const int MostWaiting = ProcessSpec.MostDescriptors;
@@ -40,8 +40,8 @@ internal sealed class StubConnection(SafeHandle socket, Func<string, string?>? h
 
     public SafeHandle Socket => socket;
 
-    /// <summary>Which host a program is of where the stub says none, as the view has it that the stub is in; null for none.</summary>
-    public string? HostOf(string program) => hostOf?.Invoke(program);
+    /// <summary>The view by whose socket it came; null for none.</summary>
+    public IStubView? View => view;
 
     /// <summary>Its descriptors, by the numbers that they have there.</summary>
     public List<(int Number, SafeFileHandle What)> Descriptors => _descriptors;

@@ -30,6 +30,7 @@ internal sealed class StubProcess : IProcessChannelOwner
     private int _stoppedBy;
     private readonly StubCalls _calls = new();
     private volatile bool _detached;
+    private IStubView? _view;
 
     public StubProcess(ProcessTable table, Guid token, StubNote note, ProcessMemory memory)
     {
@@ -73,7 +74,7 @@ internal sealed class StubProcess : IProcessChannelOwner
         _channel = _table.Hub.Carry(streams, this);
 
         // Before anything can come: without a stub an end is nobody's to be told.
-        _stub = stub;
+        (_stub, _view) = (stub, stub?.View);
         _channel.Begin();
         if (connection is not null)
         {
@@ -111,7 +112,7 @@ internal sealed class StubProcess : IProcessChannelOwner
         () =>
         {
             _stub?.Dispose();
-            (_stub, _stubEnded) = (stub, false);
+            (_stub, _stubEnded, _view) = (stub, false, stub.View);
             _toldStub = false;
             _channel.Watch(stub.Socket);
             if (_stoppedBy != 0)
@@ -319,6 +320,14 @@ internal sealed class StubProcess : IProcessChannelOwner
         using Dpu.Keeper.Kept? noted = _detached ? null : _memory.Get(DetachedEntry);
         if (_detached || noted is not null)
         {
+            _detached = true;
+            return;
+        }
+
+        // The end of a view's first process takes all others along: that is not the end of what they stand for.
+        if (_view is { HasEnded: true })
+        {
+            Detach();
             return;
         }
 

@@ -1,14 +1,16 @@
 using Dpu.Hosting.Configuration;
+using Dpu.Runtime.Processes;
 using Dpu.Runtime.Views.Calls;
 
 namespace Dpu.Runtime.Views;
 
 /// <summary>A view that is there. Thread-safe.</summary>
-internal sealed class RuntimeView : IDisposable
+internal sealed class RuntimeView : IStubView, IDisposable
 {
     private readonly Lock _lock = new();
     private readonly List<CallListener> _listeners = [];
     private bool _disposed;
+    private volatile bool _ended;
 
     /// <param name="configuration">What it was made of.</param>
     /// <param name="paths">Where its state is.</param>
@@ -58,8 +60,18 @@ internal sealed class RuntimeView : IDisposable
         }
     }
 
-    /// <summary>The host of one of its programs; null where its file names none.</summary>
+    /// <inheritdoc/>
+    public bool HasEnded => _ended || Init.IsEnding;
+
+    /// <inheritdoc/>
     public string? HostOf(string program) => Configuration.Stubs.FirstOrDefault(stub => stub.Program == program)?.Host;
+
+    /// <summary>Its first process has ended.</summary>
+    public void End()
+    {
+        _ended = true;
+        Dispose();
+    }
 
     /// <summary>Lets go of it here; it goes on.</summary>
     public void Dispose()

@@ -48,6 +48,9 @@ internal sealed record ViewInit(int Process, SafeFileHandle Pidfd) : IDisposable
     /// <summary>Whether it has not ended.</summary>
     public bool IsAlive => (poll.Now(Pidfd, poll.POLLIN) & poll.POLLIN) == 0;
 
+    /// <summary>Whether it has begun to end: a process gives up its namespaces before it ends those in its own.</summary>
+    public bool IsEnding => Namespace("mnt").Length == 0;
+
     /// <summary>Ends it and all that runs in its view; false where that takes longer.</summary>
     public unsafe bool Kill(TimeSpan limit)
     {

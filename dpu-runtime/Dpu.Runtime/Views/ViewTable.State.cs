@@ -64,7 +64,7 @@ public sealed partial class ViewTable
     private void End(RuntimeView view)
     {
         _ = _views.TryRemove(KeyValuePair.Create(view.Configuration.Name, view));
-        view.Dispose();
+        view.End();
         Clean(view.Paths);
         Log.ViewEnded(_logger, view.Configuration.Name);
     }

@@ -251,7 +251,7 @@ public sealed partial class ViewTable : IDisposable
     private RuntimeView Add(ViewConfiguration configuration, ViewPaths paths, ViewInit init, DateTimeOffset since)
     {
         var view = new RuntimeView(configuration, paths, init, since);
-        view.Stubs = _processes.ListenAlso(paths.StubSocket, view.HostOf, out string reason);
+        view.Stubs = _processes.ListenAlso(paths.StubSocket, view, out string reason);
         if (view.Stubs is null)
         {
             Log.NoStubs(_logger, configuration.Name, reason);

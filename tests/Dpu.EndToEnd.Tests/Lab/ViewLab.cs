@@ -94,10 +94,12 @@ internal sealed class ViewLab : IDisposable
     public (int Host, int Stub) StandIn()
     {
         JsonNode? found = null;
-        Eventually.True(
-            () => (found = JsonNode.Parse(Pair.Runtime.Ctl("ps", "--json").EnsureSuccess().Output)!["processes"]!.AsArray().FirstOrDefault()) is not null, Pair.Limit, "a process of the host");
+        Eventually.True(() => (found = HostProcesses().FirstOrDefault()) is not null, Pair.Limit, "a process of the host");
         return (found!["hostPid"]!.GetValue<int>(), found["pid"]!.GetValue<int>());
     }
+
+    /// <summary>Processes of the host that run.</summary>
+    public JsonArray HostProcesses() => JsonNode.Parse(Pair.Runtime.Ctl("ps", "--json").EnsureSuccess().Output)!["processes"]!.AsArray();
 
     /// <summary>The runtime's metrics.</summary>
     public string Metrics()
