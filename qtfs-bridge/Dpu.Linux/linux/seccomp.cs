@@ -2,7 +2,7 @@
 namespace Dpu.Linux;
 
 /// <summary>seccomp(2): what a filter answers, and what its listener is asked.</summary>
-[CConstants("linux/seccomp.h")]
+[CConstants("sys/ioctl.h linux/types.h linux/seccomp.h")]
 public static class seccomp
 {
     public const uint SECCOMP_RET_ERRNO = 0x00050000;
