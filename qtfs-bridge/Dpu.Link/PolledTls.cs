@@ -29,6 +29,8 @@ public sealed class PolledTls : IDisposable
     private int _plainEnd;
     private bool _isAhead;
     private bool _ended;
+    private bool _disposed;
+    private bool _takesNoMore;
     private int _error;
 
     internal PolledTls(LinkConnection connection, SslStream tls, PolledTransport transport) => (_connection, _tls, _transport) = (connection, tls, transport);
@@ -61,9 +63,9 @@ public sealed class PolledTls : IDisposable
     /// <summary>As send(2): how many bytes were taken, or a negated errno; EAGAIN while it <see cref="IsFull"/>.</summary>
     public unsafe int Send(byte* bytes, int size)
     {
-        if (!TryFlush())
+        if (_takesNoMore || !TryFlush())
         {
-            return -errno.EAGAIN;
+            return _takesNoMore ? -errno.EPIPE : -errno.EAGAIN;
         }
 
         int some = Math.Min(size, MostSent);
@@ -82,8 +84,9 @@ public sealed class PolledTls : IDisposable
         }
         catch (Exception e) when (IsEnd(e))
         {
-            // Expected: that is how connections end.
-            return -errno.EPIPE;
+            // Expected: that is how connections end. Some records may have gone: they were taken, and what comes next is not.
+            _takesNoMore = true;
+            return some;
         }
         finally
         {
@@ -97,6 +100,12 @@ public sealed class PolledTls : IDisposable
     /// <summary>Sends what is left, where the other end takes it within some seconds, and ends the connection.</summary>
     public void Dispose()
     {
+        if (_disposed)
+        {
+            return;
+        }
+
+        _disposed = true;
         _transport.End();
         if (_reading is { IsCompleted: true })
         {

@@ -112,12 +112,11 @@ static void send_frame(uint16_t kind, const void *content, size_t size, const in
 // --- What the runtime says -------------------------------------------------------------------------------------------
 
 static char received[FRAME_ROOM] __attribute__((aligned(8)));
-static size_t received_size;
+static size_t received_size, taken;
 
 // The next frame that is whole, its content in 'received' behind its head; NULL where there is none yet. False where the connection has ended.
 static bool receive(const struct process_frame **frame)
 {
-    static size_t taken;
     memmove(received, received + taken, received_size -= taken);
     taken = 0;
     *frame = NULL;
@@ -222,9 +221,16 @@ static void start(const struct wish *wish)
 // A signal that the runtime has not got whole; of the others the kernel's queue takes care.
 static struct {
     struct process_frame head;
-    struct process_signal signal;
+    union {
+        struct process_signal signal;
+        struct stood {
+            char token[PROCESS_TOKEN_SIZE];
+            int32_t number, error;
+        } stood;
+    };
 } told;
 static size_t told_done = sizeof told;
+_Static_assert(sizeof(struct stood) == sizeof(struct process_signal), "what is told has one size");
 
 static void take_signal(void)
 {
@@ -235,6 +241,44 @@ static void take_signal(void)
     told.signal = (struct process_signal){.signal = (int32_t)info.ssi_signo, .code = info.ssi_code, .pid = (int32_t)info.ssi_pid,
         .uid = info.ssi_uid, .value = (int64_t)info.ssi_ptr};
     told_done = 0;
+}
+
+// Who stands for what the program has left.
+static struct stood stand_in;
+static bool stand_in_due;
+
+static void leave_behind(const struct process_frame *frame)
+{
+    struct stood asked;
+    if (frame->size < sizeof asked)
+        return;
+    memcpy(&asked, frame + 1, sizeof asked);
+    stand_in_due = true;
+    if (stand_in.number > 0 && memcmp(asked.token, stand_in.token, sizeof asked.token) == 0)
+        return;
+    stand_in = asked;
+    stand_in.number = fork_as(asked.number, &stand_in.error, signals);
+    if (stand_in.number < 0)
+        stand_in.number = 0;
+    else if (stand_in.number == 0) {
+        // The child: a stub that has lost its runtime, and looks for it under another token.
+        memcpy(token, asked.token, sizeof token);
+        connection = -1;
+        received_size = taken = 0;
+        told_done = sizeof told;
+        stand_in_due = false;
+        memset(&stand_in, 0, sizeof stand_in);
+    }
+}
+
+static void tell_stand_in(void)
+{
+    if (!stand_in_due || told_done < sizeof told)
+        return;
+    told.head = (struct process_frame){.kind = PROCESS_STOOD, .size = sizeof told.stood};
+    told.stood = stand_in;
+    told_done = 0;
+    stand_in_due = false;
 }
 
 static void attach_again(int *pause)
@@ -275,9 +319,11 @@ static _Noreturn void live(void)
             case PROCESS_STOPPED: stop(number_in(frame, 0)); break;
             case PROCESS_REFUSED: refuse(frame);
             case PROCESS_ATTACHED: attached = true; pause = TICK; break;
+            case PROCESS_STAND_IN: leave_behind(frame); break;
             }
             continue;
         }
+        tell_stand_in();
         struct pollfd polled[] = {{.fd = connection, .events = POLLIN | (attached && told_done < sizeof told ? POLLOUT : 0)},
             {.fd = signals, .events = attached && told_done == sizeof told ? POLLIN : 0}};
         if (poll(polled, 2, -1) <= 0)

@@ -48,6 +48,10 @@ int *list_descriptors(size_t *count);
 // NULL where there is no memory, or no working directory.
 const char *absolute(const char *path);
 
+// standin.c: fork(2), with that number where it may be (0: any): the child's number, 0 in the child, -1 where there is none; 'error' says why it is
+// another one. The child leads a session of its own, stands in /, and has no descriptor but one.
+pid_t fork_as(int32_t number, int32_t *error, int kept);
+
 // die.c: ends as wait(2) is to tell, or stops.
 _Noreturn void die(int status);
 void stop(int number);

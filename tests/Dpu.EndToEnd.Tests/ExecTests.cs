@@ -232,6 +232,14 @@ public sealed class ExecTests
         _ = pair.Check("for i in $(seq 5); do $REXEC /bin/true; done");
         int[] before = Counts();
         Assert.AreEqual("200", pair.Check("for i in $(seq 200); do $REXEC /bin/echo $i & done | sort -n | uniq | wc -l; wait"));
+
+        // One open file of all: nothing is written over.
+        string lines = Path.Combine(pair.Pair.Folder, "lines");
+        for (int i = 0; i < 3; i++)
+        {
+            Assert.AreEqual("200", pair.Check($"for i in $(seq 200); do $REXEC /bin/echo $i & done > {lines}; wait; sort -u {lines} | wc -l"));
+        }
+
         Eventually.True(() => Counts().Zip(before).All(pair => pair.First <= pair.Second + 8), Pair.Limit, $"as few descriptors as before ({string.Join(", ", before)})");
 
         int[] Counts() => [.. new[] { pair.Pair.Agent.Id, pair.Pair.Runtime.Id, pair.Pair.Keeper!.Running.Id }.Select(process => Directory.GetFileSystemEntries($"/proc/{process}/fd").Length)];

@@ -70,14 +70,17 @@ internal static class ProcessCommands
             return ExitCodes.Success;
         }
 
-        var table = new Table("ID", "HOST", "HOST PID", "PID", "UID", "STATE", "AGE", "SENT", "RECEIVED", "COMMAND");
+        var table = new Table("ID", "HOST", "HOST PID", "PID", "PIDS", "UID", "STATE", "AGE", "SENT", "RECEIVED", "COMMAND");
         foreach (HostProcess process in processes)
         {
             table.Add(
                 States.Id(process.Name)[..ShortId],
                 States.Id(process.Host),
                 process.HostPid.ToString(CultureInfo.InvariantCulture),
-                process.Pid.ToString(CultureInfo.InvariantCulture),
+                process.OwnPid is 0 || process.OwnPid == process.Pid
+                    ? process.Pid.ToString(CultureInfo.InvariantCulture)
+                    : $"{process.Pid.ToString(CultureInfo.InvariantCulture)} ({process.OwnPid.ToString(CultureInfo.InvariantCulture)})",
+                process.NumberMapping == NumberMapping.Mapped ? $"mapped: {process.NumberMappingReason}" : MappingOf(process),
                 process.Uid.ToString(CultureInfo.InvariantCulture),
                 StateOf(process),
                 Human.Age(process.StartTime, context.Now),
@@ -90,11 +93,19 @@ internal static class ProcessCommands
         return ExitCodes.Success;
     }
 
+    private static string MappingOf(HostProcess process) => process.NumberMapping switch
+    {
+        NumberMapping.Identity => "identity",
+        NumberMapping.Mapped => "mapped",
+        _ => "-",
+    };
+
     private static string StateOf(HostProcess process) => process.State switch
     {
         ProcessState.Running => "running",
         ProcessState.Stopped => "stopped",
         ProcessState.Away => "away",
+        ProcessState.Daemonised => "daemonised",
         ProcessState.Ended => process.Signal != 0
             ? $"signal {process.Signal.ToString(CultureInfo.InvariantCulture)}{(process.DumpedCore ? ", core" : "")}"
             : $"exit {process.ExitCode.ToString(CultureInfo.InvariantCulture)}",
@@ -107,6 +118,13 @@ internal static class ProcessCommands
         writer.WriteString("host", States.Id(process.Host));
         writer.WriteNumber("hostPid", process.HostPid);
         writer.WriteNumber("pid", process.Pid);
+        writer.WriteNumber("ownPid", process.OwnPid);
+        writer.WriteString("pids", MappingOf(process));
+        if (process.NumberMappingReason.Length > 0)
+        {
+            writer.WriteString("pidsReason", process.NumberMappingReason);
+        }
+
         writer.WriteNumber("uid", process.Uid);
         writer.WriteString("command", process.Command);
         writer.WriteString("directory", process.Directory);
@@ -128,7 +146,7 @@ internal static class ProcessCommands
     {
         List<HostProcess> processes = await Pages.ProcessesAsync(context.Connection, cancellation).ConfigureAwait(false);
         HostProcess[] found = [.. processes.Where(process => process.State != ProcessState.Ended
-            && (process.Pid.ToString(CultureInfo.InvariantCulture) == which || (which.Length >= ShortId && States.Id(process.Name).StartsWith(which, StringComparison.Ordinal))))];
+            && (process.Pid.ToString(CultureInfo.InvariantCulture) == which || process.OwnPid.ToString(CultureInfo.InvariantCulture) == which || (which.Length >= ShortId && States.Id(process.Name).StartsWith(which, StringComparison.Ordinal))))];
         if (found.Length != 1)
         {
             throw new CtlException(ExitCodes.NotFound, found.Length == 0 ? $"no process '{which}' runs; 'dpuctl ps' lists them" : $"'{which}' means several processes: name more digits of the id");

@@ -17,11 +17,13 @@ internal enum StubFrame : ushort
     Start = process.PROCESS_START,
     Attach = process.PROCESS_ATTACH,
     Signal = process.PROCESS_SIGNAL,
+    Stood = process.PROCESS_STOOD,
     Started = process.PROCESS_STARTED,
     Refused = process.PROCESS_REFUSED,
     Ended = process.PROCESS_ENDED,
     Stopped = process.PROCESS_STOPPED,
     Attached = process.PROCESS_ATTACHED,
+    StandIn = process.PROCESS_STAND_IN,
 }
 
 /// <summary>The connection of a stub: a local program that is not trusted. Used by one thread at a time.</summary>
@@ -151,7 +153,7 @@ internal sealed class StubConnection(SafeHandle socket, IStubView? view = null) 
 
         int size = BinaryPrimitives.ReadInt32LittleEndian(_bytes);
         var kind = (StubFrame)BinaryPrimitives.ReadUInt16LittleEndian(_bytes.AsSpan(4));
-        if (size is < 0 or > process.PROCESS_FRAME_MAX || kind is not (StubFrame.Descriptors or StubFrame.Start or StubFrame.Attach or StubFrame.Signal))
+        if (size is < 0 or > process.PROCESS_FRAME_MAX || kind is not (StubFrame.Descriptors or StubFrame.Start or StubFrame.Attach or StubFrame.Signal or StubFrame.Stood))
         {
             ended = true;
             return StubFrame.None;
@@ -194,6 +196,9 @@ internal sealed class StubConnection(SafeHandle socket, IStubView? view = null) 
 
         return true;
     }
+
+    /// <summary>Has it fork somebody who stands for what its process has left running.</summary>
+    public bool TellStandIn(ProcessStandIn wanted) => Tell(StubFrame.StandIn, wanted.ToBytes());
 
     // It takes little, and reads nothing but this: what has no room is as if it were gone.
     private bool Tell(StubFrame kind, byte[] content)

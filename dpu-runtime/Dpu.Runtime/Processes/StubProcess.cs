@@ -10,7 +10,7 @@ namespace Dpu.Runtime.Processes;
 /// A process of a host, with the stub that stands for it here: from its start until nothing of it is needed any more. It goes on without the link,
 /// and without this runtime. Callbacks are the channel's thread's; the rest is thread-safe.
 /// </summary>
-internal sealed class StubProcess : IProcessChannelOwner
+internal sealed partial class StubProcess : IProcessChannelOwner
 {
     // A stub gets no more before the host has had them: its own kernel would queue as many (RLIMIT_SIGPENDING).
     private const int MostSignals = 1024;
@@ -40,10 +40,13 @@ internal sealed class StubProcess : IProcessChannelOwner
 
     public Guid Token { get; }
 
-    public StubNote Note { get; }
+    public StubNote Note { get; private set; }
 
-    /// <summary>The stub's number here.</summary>
-    public int Stub { get; }
+    /// <summary>The stub's number here; 0 where a stand-in has not come yet.</summary>
+    public int Stub { get; private set; }
+
+    /// <summary>The errno of why the process's number is not its stub's; 0 where it is.</summary>
+    public int NumberError => _memory.NumberError;
 
     /// <summary>The process's number on the host.</summary>
     public int Process { get; }
@@ -108,9 +111,14 @@ internal sealed class StubProcess : IProcessChannelOwner
     }
 
     /// <summary>Its stub is there again.</summary>
-    public void Attach(StubConnection stub) => _channel!.Post(
+    public void Attach(StubConnection stub, int number) => _channel!.Post(
         () =>
         {
+            if (Stub == 0)
+            {
+                (Stub, _memory.Number, _memory.Began) = (number, number, StartOf(number));
+            }
+
             _stub?.Dispose();
             (_stub, _stubEnded, _view) = (stub, false, stub.View);
             _toldStub = false;
@@ -119,6 +127,8 @@ internal sealed class StubProcess : IProcessChannelOwner
             {
                 _ = stub.Tell(StubFrame.Stopped, _stoppedBy);
             }
+
+            AskStandIn();
         },
         stub.Dispose);
 
@@ -157,7 +167,7 @@ internal sealed class StubProcess : IProcessChannelOwner
     /// <summary>Looks whether its stub is there still, where it has not come again.</summary>
     public void CheckStub() => _channel!.Post(() =>
     {
-        if (_stub is null && Status is null && !_over && StartOf(Stub) != _memory.Began)
+        if (_stub is null && Status is null && !_over && (Stub == 0 ? _table.Time.GetUtcNow() - Since > s_standInLimit : StartOf(Stub) != _memory.Began))
         {
             StubGone();
         }
@@ -191,6 +201,9 @@ internal sealed class StubProcess : IProcessChannelOwner
 
                 break;
             case ProcessFrameKind.Called when _calls.Answer(content):
+                break;
+            case ProcessFrameKind.LeftBehind when ProcessStandIn.TryRead(content, out ProcessStandIn left):
+                LeftBehind(left);
                 break;
             case ProcessFrameKind.Forget when _forgotten:
                 Finish();
@@ -256,11 +269,16 @@ internal sealed class StubProcess : IProcessChannelOwner
             {
                 Forward(asked);
             }
+            else if (kind == StubFrame.Stood && ProcessStandIn.TryRead(content, out ProcessStandIn stood))
+            {
+                Stood(stood);
+            }
             else if (ended || kind != StubFrame.None)
             {
                 stub.Dispose();
                 _stub = null;
                 _stubEnded = true;
+                AskStandIn();
                 if (Status is null)
                 {
                     StubGone();
@@ -293,7 +311,7 @@ internal sealed class StubProcess : IProcessChannelOwner
     }
 
     // Of an earlier runtime, and on its way to this one.
-    private bool MayAttach => !_stubEnded && StartOf(Stub) == _memory.Began;
+    private bool MayAttach => !_stubEnded && (Stub == 0 ? _table.Time.GetUtcNow() - Since <= s_standInLimit : StartOf(Stub) == _memory.Began);
 
     private void Forward(ProcessSignal asked)
     {

@@ -13,7 +13,7 @@ namespace Dpu.HostAgent.Processes;
 /// A process of this machine that a program on a DPU stands for: from its start until the DPU needs nothing of it any more. It goes on without the
 /// link, and without this agent. Callbacks are the channel's thread's; the rest is thread-safe.
 /// </summary>
-internal sealed class HostProcess : IProcessChannelOwner
+internal sealed partial class HostProcess : IProcessChannelOwner
 {
     private readonly ProcessService _service;
     private readonly ProcessMemory _memory;
@@ -48,6 +48,9 @@ internal sealed class HostProcess : IProcessChannelOwner
 
     public int Number => _memory.Number;
 
+    /// <summary>The errno of why that is not the one that the DPU wanted; 0 where it is.</summary>
+    public int NumberError => _memory.NumberError;
+
     public bool HasEnded => _memory.Stage == ProcessStage.Ended;
 
     /// <summary>Carries its streams from now on.</summary>
@@ -73,6 +76,8 @@ internal sealed class HostProcess : IProcessChannelOwner
         {
             _toldEnd = false;
             Stop(ref _awayTimer);
+            _standsIn = connection.Hello.Exec.StandsIn;
+            LookBehind();
             if (_stoppedBy != 0)
             {
                 Tell(ProcessFrameKind.Stopped, _stoppedBy);
@@ -118,6 +123,9 @@ internal sealed class HostProcess : IProcessChannelOwner
             case ProcessFrameKind.Call when ProcessCall.Read(content) is { } call:
                 Do(call);
                 break;
+            case ProcessFrameKind.StandsIn when ProcessStandIn.TryRead(content, out ProcessStandIn standIn):
+                StoodFor(standIn);
+                break;
             case ProcessFrameKind.Forget when HasEnded:
                 _channel!.Send(ProcessFrameKind.Forget, []);
                 Forget();
@@ -147,7 +155,7 @@ internal sealed class HostProcess : IProcessChannelOwner
     public void Moved()
     {
         // What it had written before its end comes before that.
-        if (_marks is not null && !_toldEnd && _channel!.IsConnected && _channel.HasSent(_marks))
+        if (_marks is not null && !_toldEnd && _behind == Behind.Seen && _channel!.IsConnected && _channel.HasSent(_marks))
         {
             _toldEnd = true;
             Tell(ProcessFrameKind.Ended, _memory.Status);
@@ -160,6 +168,13 @@ internal sealed class HostProcess : IProcessChannelOwner
         // Watched only where nobody says how it ended.
         if (!HasEnded && (poll.Now(_pidfd, poll.POLLIN) & poll.POLLIN) != 0)
         {
+            if (Note.LeftBy.Length > 0)
+            {
+                // Nobody's child: nobody is told how it ended.
+                End(0);
+                return;
+            }
+
             Log.StatusLost(_service.Logger, Number, Note.Command);
             End(ProcessService.UnknownStatus);
         }
@@ -182,6 +197,7 @@ internal sealed class HostProcess : IProcessChannelOwner
 
         _over = true;
         StopTimers();
+        ForgetLeft();
         _service.Forget(this);
         _channel!.End(() =>
         {
@@ -211,6 +227,7 @@ internal sealed class HostProcess : IProcessChannelOwner
         _memory.Stage = ProcessStage.Ended;
         _marks = _channel!.Marks();
         _service.CountEnd(status);
+        LookBehind();
         Log.ProcessEnded(_service.Logger, Number, Note.Command, ProcessStatus.Describe(status));
         if (!_channel.IsConnected)
         {
@@ -306,6 +323,7 @@ internal sealed class HostProcess : IProcessChannelOwner
     {
         Stop(ref _awayTimer);
         Stop(ref _killTimer);
+        Stop(ref _answerTimer);
     }
 
     private static void Stop(ref ITimer? timer) => Interlocked.Exchange(ref timer, null)?.Dispose();

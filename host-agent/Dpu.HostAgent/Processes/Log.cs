@@ -1,6 +1,6 @@
 namespace Dpu.HostAgent.Processes;
 
-/// <summary>Events 2300-2319: processes that DPUs have run.</summary>
+/// <summary>Events 2300-2319 and 2335-2339: processes that DPUs have run.</summary>
 internal static partial class Log
 {
     [LoggerMessage(2300, LogLevel.Information, "'{Peer}' runs {Path} as process {Process}, uid {Uid}: {Command}")]
@@ -38,6 +38,15 @@ internal static partial class Log
 
     [LoggerMessage(2311, LogLevel.Warning, "process {Process} has no cgroup, so that what it leaves behind cannot be killed with it: {Reason}")]
     public static partial void NoCgroup(ILogger logger, int process, string reason);
+
+    [LoggerMessage(2335, LogLevel.Information, "process {Process}, which process {Parent} has left running, goes on as a daemon; '{Peer}' has process {StandIn} stand for it")]
+    public static partial void Daemonised(ILogger logger, int process, int parent, string peer, int standIn);
+
+    [LoggerMessage(2336, LogLevel.Warning, "process {Parent} has left process {Process} running, and nobody on '{Peer}' stands for it: {Reason}. It can only be ended here")]
+    public static partial void NoStandIn(ILogger logger, int parent, int process, string peer, string reason);
+
+    [LoggerMessage(2337, LogLevel.Information, "the pid file of process {Process}, {File}, says {Number} from now on, by which its DPU finds it")]
+    public static partial void PidFileWritten(ILogger logger, int process, string file, int number);
 
     [LoggerMessage(2299, LogLevel.Warning, "process {Process}: its descriptor {Number} fails ({Reason}), and what was on its way through it is lost")]
     public static partial void StreamFailed(ILogger logger, int process, int number, string reason);

@@ -24,7 +24,7 @@ namespace Dpu.HostAgent.Processes;
 /// <param name="sockets">Other descriptors that they are given.</param>
 /// <param name="time">The clock.</param>
 /// <param name="logger">The log.</param>
-public sealed class ProcessService(
+public sealed partial class ProcessService(
     ProgramPolicy policy, [FromKeyedServices(ProcessService.KeptAs)] Keeping keeping, RelayHub hub, ExportService exports, SocketTargets sockets, TimeProvider time, ILogger<ProcessService> logger) : ILinkService, IDisposable
 {
     /// <summary>Which of the agent's keepings is the processes'.</summary>
@@ -104,6 +104,11 @@ public sealed class ProcessService(
     {
         ArgumentNullException.ThrowIfNull(peer);
         ArgumentNullException.ThrowIfNull(hello);
+        if (hello.ParametersCase == Hello.ParametersOneofCase.Exec && hello.Exec.Spare && hello.Exec.Token.IsEmpty)
+        {
+            return AdmitSpare(peer);
+        }
+
         if (hello.ParametersCase != Hello.ParametersOneofCase.Exec || hello.Exec.Token.Length != process.PROCESS_TOKEN_SIZE)
         {
             return Refuse(HelloStatus.Malformed, "a hello for service exec must name a process by 16 bytes");
@@ -114,7 +119,7 @@ public sealed class ProcessService(
         {
             return known is null ? Refuse(HelloStatus.Unavailable, "the process is being begun")
                 : known.Note.Peer != peer.Name ? Refuse(HelloStatus.NotPermitted, "the process is another peer's")
-                : new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult { Known = true, Process = known.Number, TakesCalls = true } };
+                : new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult { Known = true, Process = known.Number, NumberError = known.NumberError, TakesCalls = true } };
         }
 
         if (hello.Exec.Attach)
@@ -133,7 +138,14 @@ public sealed class ProcessService(
     /// <inheritdoc/>
     public void Abandon(LinkPeer peer, Hello hello)
     {
+        ArgumentNullException.ThrowIfNull(peer);
         ArgumentNullException.ThrowIfNull(hello);
+        if (hello.Exec.Spare)
+        {
+            SpareGone(peer.Name);
+            return;
+        }
+
         _ = _processes.TryRemove(KeyValuePair.Create(new Guid(hello.Exec.Token.Span), (HostProcess?)null));
     }
 
@@ -141,6 +153,16 @@ public sealed class ProcessService(
     public void Serve(LinkConnection connection, CancellationToken stopping)
     {
         ArgumentNullException.ThrowIfNull(connection);
+        if (connection.Hello.Exec.Spare)
+        {
+            if (AwaitName(connection) is { } name)
+            {
+                Serve(connection, name);
+            }
+
+            return;
+        }
+
         var token = new Guid(connection.Hello.Exec.Token.Span);
         if (connection.Reply.Exec.Known)
         {
@@ -153,6 +175,11 @@ public sealed class ProcessService(
             return;
         }
 
+        Serve(connection, token);
+    }
+
+    private void Serve(LinkConnection connection, Guid token)
+    {
         bool runs = false;
         try
         {
@@ -173,6 +200,7 @@ public sealed class ProcessService(
     /// <inheritdoc/>
     public void Dispose()
     {
+        _looks.Dispose();
         foreach (HostProcess? process in _processes.Values)
         {
             process?.Leave();
@@ -219,9 +247,9 @@ public sealed class ProcessService(
         return null;
     }
 
-    private static void Answer(LinkConnection connection, ProcessFrameKind kind, byte[] content)
+    private static void Answer(LinkConnection connection, ProcessFrameKind kind, byte[] content, int error = 0)
     {
-        connection.Stream.Write(ProcessFrames.Of(kind, content));
+        connection.Stream.Write(ProcessFrames.Of(kind, content, error));
         connection.Stream.Flush();
     }
 
@@ -239,7 +267,7 @@ public sealed class ProcessService(
         ProcessSpec spec = Permitted.Of(asked, rule, uid, gid);
         ProcessCgroup? cgroup = ProcessCgroup.TryMake(token, out string noCgroup);
         ProgramConfiguration definition = rule.Definition;
-        var note = new ProcessNote(peer, definition.Path, asked.Command(1024), uid, cgroup?.Folder ?? "", definition.OnLinkDown, definition.LinkDownFor, definition.Grace);
+        var note = new ProcessNote(peer, definition.Path, asked.Command(1024), uid, cgroup?.Folder ?? "", definition.OnLinkDown, definition.LinkDownFor, definition.Grace, "", PidFile.NamedBy(asked, definition.PidFiles));
         ProcessMemory memory;
         try
         {
@@ -264,7 +292,7 @@ public sealed class ProcessService(
 
             int code = Launcher.NotExecutable;
             SafeFileHandle? pidfd = null;
-            problem ??= Launcher.Run(keeping, memory, note.ToBytes(), spec, given.All, process =>
+            problem ??= Launcher.Run(keeping, memory, note.ToBytes(), spec, given.All, asked.Session?.Pid ?? 0, process =>
             {
                 Permitted.Confine(spec, process);
                 Confine(process, definition);
@@ -304,7 +332,7 @@ public sealed class ProcessService(
         bool answered = false;
         try
         {
-            Answer(connection, ProcessFrameKind.Started, MemoryMarshal.AsBytes<int>([process.Number, .. missed]).ToArray());
+            Answer(connection, ProcessFrameKind.Started, MemoryMarshal.AsBytes<int>([process.Number, .. missed]).ToArray(), process.NumberError);
             answered = true;
         }
         catch (IOException)

@@ -32,7 +32,16 @@ public enum ProcessFrameKind : byte
     /// <summary>From the DPU, where the host has said that it takes them (ExecResult.takes_calls): a <see cref="ProcessCall"/>.</summary>
     Call = 8,
 
-    /// <summary>From the host: it runs; 4 bytes number, and the numbers (4 bytes each) of descriptors that it did not get.</summary>
+    /// <summary>From the DPU: who stands for what the process has left; 16 bytes its token, 4 the stand-in's number there (0: nobody does), 4 zero.</summary>
+    StandsIn = 10,
+
+    /// <summary>From the DPU, first on a connection that named no process: 16 bytes its token. <see cref="Start"/> follows.</summary>
+    Name = 11,
+
+    /// <summary>From the host, before the end is told: the process has left one running; 16 bytes its token, 4 its number, 4 zero.</summary>
+    LeftBehind = 24,
+
+    /// <summary>From the host: it runs, and the header's position is the errno of why it has not the number that was wanted; 4 bytes number, and the numbers (4 bytes each) of descriptors that it did not get.</summary>
     Started = 16,
 
     /// <summary>From the host: it does not; 4 bytes exit code, and text.</summary>
@@ -104,7 +113,9 @@ internal static class ProcessFrame
             ProcessFrameKind.Signal => size == ProcessSignal.Size,
             ProcessFrameKind.Call => size is >= ProcessCall.HeaderSize and <= ProcessCall.HeaderSize + ProcessCall.MaxContent,
             ProcessFrameKind.Called => size is >= ProcessCallAnswer.HeaderSize and <= ProcessCallAnswer.HeaderSize + ProcessCall.MaxContent,
+            ProcessFrameKind.Name => size == Keeper.process.PROCESS_TOKEN_SIZE,
             ProcessFrameKind.Ended or ProcessFrameKind.Stopped => size == sizeof(int),
+            ProcessFrameKind.StandsIn or ProcessFrameKind.LeftBehind => size == ProcessStandIn.Size,
             ProcessFrameKind.Started => size is >= sizeof(int) and <= 1 << 20 && size % sizeof(int) == 0,
             ProcessFrameKind.Start => size <= MaxContent,
             ProcessFrameKind.Refused => size is >= sizeof(int) and <= 64 << 10,

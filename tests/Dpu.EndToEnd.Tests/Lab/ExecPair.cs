@@ -15,9 +15,11 @@ internal sealed class ExecPair : IDisposable
     /// <param name="cuts">Whether a <see cref="LinkProxy"/> lies between.</param>
     /// <param name="prepare">Called before anything starts.</param>
     /// <param name="runtime">Changes the runtime's configuration, where nothing lies between.</param>
-    public ExecPair(LinkKind kind = LinkKind.Unix, string[]? programs = null, Action<JsonObject>? change = null, bool cuts = false, Action<Pair>? prepare = null, Action<JsonObject, string>? runtime = null)
+    /// <param name="host">Where the host's processes are; null for here.</param>
+    /// <param name="sockets">Whether sockets of the export can be connected to.</param>
+    public ExecPair(LinkKind kind = LinkKind.Unix, string[]? programs = null, Action<JsonObject>? change = null, bool cuts = false, Action<Pair>? prepare = null, Action<JsonObject, string>? runtime = null, PidNamespace? host = null, bool sockets = false)
     {
-        Pair = new Pair(kind, keeper: true);
+        Pair = new Pair(kind, keeper: true, host);
         var rules = new JsonArray();
         foreach (string path in programs ?? ["/bin/echo", "/bin/sh", "/bin/cat", "/bin/true", "/usr/bin/tr", "/usr/bin/yes", "/usr/bin/python3", "/bin/sleep", "/usr/bin/env", "/usr/bin/id"])
         {
@@ -27,6 +29,11 @@ internal sealed class ExecPair : IDisposable
         }
 
         Pair.AgentConfiguration["programs"] = rules;
+        if (sockets)
+        {
+            Pair.AgentConfiguration["exports"]![0]!["sockets"] = new JsonObject { ["connect"] = new JsonArray("**") };
+        }
+
         prepare?.Invoke(Pair);
         if (cuts)
         {

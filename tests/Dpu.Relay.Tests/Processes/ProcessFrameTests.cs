@@ -134,4 +134,20 @@ public sealed class ProcessFrameTests
             CollectionAssert.AreEqual(header, again);
         }
     }
+
+    [TestMethod]
+    [TestCategory("unit")]
+    public void StandIn_IsReadAsItWasWritten_AndNothingElse()
+    {
+        var written = new ProcessStandIn(Guid.NewGuid(), 4711, 17);
+        Assert.IsTrue(ProcessStandIn.TryRead(written.ToBytes(), out ProcessStandIn read));
+        Assert.AreEqual(written, read);
+        Assert.IsFalse(ProcessStandIn.TryRead(written.ToBytes().AsSpan(1), out _));
+        Assert.IsFalse(ProcessStandIn.TryRead([.. written.ToBytes(), 0], out _));
+        Assert.IsFalse(ProcessStandIn.TryRead((written with { Number = -1 }).ToBytes(), out _));
+        Assert.IsTrue(ProcessFrames.TryReadName(ProcessFrames.Of(ProcessFrameKind.Name, new byte[16])));
+        Assert.IsFalse(ProcessFrames.TryReadName(ProcessFrames.Of(ProcessFrameKind.Name, new byte[15])));
+        Assert.IsTrue(ProcessFrames.TryReadAnswer(ProcessFrames.Of(ProcessFrameKind.Started, new byte[4], 17), out _, out _, out int error));
+        Assert.AreEqual(17, error);
+    }
 }
