@@ -156,7 +156,7 @@ public sealed class LifeTests
             Assert.AreEqual(machine, File.ReadAllBytes(folder[program])[18], program);
         }
 
-        foreach (string[] parts in (string[][])[["keeper.c", "keeper.h", "parts.h", "held.c", "runs.c", "requests.c"], ["stub.c", "stub.h", "gather.c", "standin.c", "die.c"], ["launch.c"], ["view.c", "view.h"], ["run.c", "view.h"]])
+        foreach (string[] parts in (string[][])[["keeper.c", "keeper.h", "parts.h", "held.c", "runs.c", "requests.c"], ["stub.c", "stub.h", "gather.c", "standin.c", "terminal.c", "die.c"], ["launch.c", "jobs.c", "jobs.h"], ["view.c", "view.h"], ["run.c", "view.h"]])
         {
             Assert.IsLessThan(1000, parts.Sum(part => File.ReadLines(Repository.PathOf($"qtfs-bridge/native/{part}")).Count()), "one program that one can read");
         }

@@ -336,16 +336,19 @@ public sealed partial class ProcessTable : IDisposable
         (memory.Number, memory.Began, memory.Since) = (program.Pid, StubProcess.StartOf(program.Pid), Time.GetUtcNow().UtcTicks);
         var streams = new ProcessStreams(memory);
         LinkConnection? connection = null;
+        StubTerminal? terminal = null;
         try
         {
             RuntimePassing passing = _relays.PassingOf(link.HostName, () => _mounts().Find(link.HostName, _ => true)?.Id ?? 0, program, what, _passedRelays);
             var descriptors = new StubDescriptors(_files, passing, link.HostName, Logger);
-            descriptors.Decide(stub.Descriptors, spec, streams);
+            terminal = descriptors.Decide(stub.Descriptors, spec, streams);
+            terminal?.Keep(memory);
             memory.Stage = ProcessStage.Told;
             (connection, int process, int error, int[] missed, (int Code, string Text)? refusal) = Ask(link, token, spec);
             if (connection is null)
             {
                 streams.Dispose();
+                terminal?.Dispose();
                 memory.Forget();
                 return Refuse(stub, program, what, link.HostName, refusal!.Value.Code, refusal.Value.Text);
             }
@@ -354,7 +357,7 @@ public sealed partial class ProcessTable : IDisposable
             Interlocked.Increment(ref _started);
             _ = Interlocked.Add(ref _startTicks, Time.GetElapsedTime(since).Ticks);
             Log.ProcessStarted(Logger, link.HostName, process, program.Pid, program.Uid, note.Command);
-            var begun = new StubProcess(this, token, note, memory);
+            var begun = new StubProcess(this, token, note, memory, terminal);
             _processes[token] = begun;
 
             // Where it is gone already, the process is killed as its stub was.
@@ -369,6 +372,7 @@ public sealed partial class ProcessTable : IDisposable
             if (memory.Stage != ProcessStage.Running)
             {
                 streams.Dispose();
+                terminal?.Dispose();
                 memory.Forget();
             }
 
@@ -462,7 +466,7 @@ public sealed partial class ProcessTable : IDisposable
 
         memory.Hold("what", null, note.ToBytes());
         var streams = new ProcessStreams(memory);
-        var process = new StubProcess(this, token, note, memory);
+        var process = new StubProcess(this, token, note, memory, StubTerminal.Find(memory));
         IReadOnlyList<int>? unsure = streams.Restore();
         if (unsure is null)
         {

@@ -17,6 +17,7 @@ internal enum StubFrame : ushort
     Start = process.PROCESS_START,
     Attach = process.PROCESS_ATTACH,
     Signal = process.PROCESS_SIGNAL,
+    Job = process.PROCESS_JOB,
     Stood = process.PROCESS_STOOD,
     Started = process.PROCESS_STARTED,
     Refused = process.PROCESS_REFUSED,
@@ -153,7 +154,7 @@ internal sealed class StubConnection(SafeHandle socket, IStubView? view = null) 
 
         int size = BinaryPrimitives.ReadInt32LittleEndian(_bytes);
         var kind = (StubFrame)BinaryPrimitives.ReadUInt16LittleEndian(_bytes.AsSpan(4));
-        if (size is < 0 or > process.PROCESS_FRAME_MAX || kind is not (StubFrame.Descriptors or StubFrame.Start or StubFrame.Attach or StubFrame.Signal or StubFrame.Stood))
+        if (size is < 0 or > process.PROCESS_FRAME_MAX || kind is not (StubFrame.Descriptors or StubFrame.Start or StubFrame.Attach or StubFrame.Signal or StubFrame.Stood or StubFrame.Job))
         {
             ended = true;
             return StubFrame.None;

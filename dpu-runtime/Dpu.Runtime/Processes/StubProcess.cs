@@ -31,10 +31,18 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     private readonly StubCalls _calls = new();
     private volatile bool _detached;
     private IStubView? _view;
+    private readonly StubTerminal? _terminal;
+    private ProcessJob? _job;
+    private bool _mayRead;
+    private bool _gaveBack;
+    private bool _goesOn;
+    private bool _heard;
+    private ulong[]? _endArrivals;
+    private ulong[]? _stopArrivals;
 
-    public StubProcess(ProcessTable table, Guid token, StubNote note, ProcessMemory memory)
+    public StubProcess(ProcessTable table, Guid token, StubNote note, ProcessMemory memory, StubTerminal? terminal)
     {
-        (_table, Token, Note, _memory) = (table, token, note, memory);
+        (_table, Token, Note, _memory, _terminal) = (table, token, note, memory, terminal);
         (Stub, Process, Since) = (memory.Number, memory.Flags, new DateTimeOffset(memory.Since, TimeSpan.Zero));
     }
 
@@ -74,10 +82,12 @@ internal sealed partial class StubProcess : IProcessChannelOwner
             (Status, Until) = (_memory.Status, new DateTimeOffset(_memory.Until, TimeSpan.Zero));
         }
 
+        // What the stub's group does not have in its foreground is another one's to read.
+        streams.Gate(() => _mayRead && _stub is not null && StubTerminal.IsInForeground(Stub));
         _channel = _table.Hub.Carry(streams, this);
 
         // Before anything can come: without a stub an end is nobody's to be told.
-        (_stub, _view) = (stub, stub?.View);
+        (_stub, _view) = (stub, stub?.View ?? _view);
         _channel.Begin();
         if (connection is not null)
         {
@@ -100,8 +110,13 @@ internal sealed partial class StubProcess : IProcessChannelOwner
         _channel!.Connect(connection);
         _channel.Post(() =>
         {
-            IsAway = false;
+            (IsAway, _goesOn, _heard) = (false, false, false);
             _calls.IsTaken = connection.Reply.Exec is { TakesCalls: true };
+            if (_job is { } job)
+            {
+                _channel.Send(ProcessFrameKind.Job, job.ToBytes());
+            }
+
             SendSignals();
             if (_forgotten)
             {
@@ -121,7 +136,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
 
             _stub?.Dispose();
             (_stub, _stubEnded, _view) = (stub, false, stub.View);
-            _toldStub = false;
+            (_toldStub, _mayRead) = (false, false);
             _channel.Watch(stub.Socket);
             if (_stoppedBy != 0)
             {
@@ -178,6 +193,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     {
         _over = true;
         _stub?.Dispose();
+        _terminal?.Dispose();
     });
 
     /// <inheritdoc/>
@@ -189,16 +205,10 @@ internal sealed partial class StubProcess : IProcessChannelOwner
                 End(BinaryPrimitives.ReadInt32LittleEndian(content));
                 break;
             case ProcessFrameKind.Stopped:
-                _stoppedBy = BinaryPrimitives.ReadInt32LittleEndian(content);
-                _ = _stub?.Tell(StubFrame.Stopped, _stoppedBy);
+                Stopped(BinaryPrimitives.ReadInt32LittleEndian(content));
                 break;
             case ProcessFrameKind.Continued:
-                _stoppedBy = 0;
-                if (StartOf(Stub) == _memory.Began)
-                {
-                    _ = LibC.kill(Stub, signal.SIGCONT);
-                }
-
+                Continued();
                 break;
             case ProcessFrameKind.Called when _calls.Answer(content):
                 break;
@@ -239,13 +249,22 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     {
         Bytes = _channel!.Bytes;
         SendSignals();
+
+        // What it wrote to its terminal before comes before the shell's own words.
+        if (_stopArrivals is not null && _channel.HasDelivered(_stopArrivals))
+        {
+            _stopArrivals = null;
+            _ = _stub?.Tell(StubFrame.Stopped, _stoppedBy);
+        }
+
         if (Status is not { } status || _over)
         {
             return;
         }
 
         // What it wrote before its end is with who reads it before that one is told.
-        if (!_toldStub && _stub is not null && _channel.IsDelivered)
+        _endArrivals ??= _channel.Arrivals();
+        if (!_toldStub && _stub is not null && _channel.HasDelivered(_endArrivals))
         {
             _toldStub = true;
             _ = _stub.Tell(StubFrame.Ended, status);
@@ -272,6 +291,11 @@ internal sealed partial class StubProcess : IProcessChannelOwner
             else if (kind == StubFrame.Stood && ProcessStandIn.TryRead(content, out ProcessStandIn stood))
             {
                 Stood(stood);
+            }
+            else if (kind == StubFrame.Job && content.Length == ProcessJob.Size && ProcessJob.TryRead(content, out ProcessJob job))
+            {
+                (_job, _mayRead) = (job, job.IsForeground);
+                _channel!.Send(ProcessFrameKind.Job, content);
             }
             else if (ended || kind != StubFrame.None)
             {
@@ -310,6 +334,30 @@ internal sealed partial class StubProcess : IProcessChannelOwner
         }
     }
 
+    private void Stopped(int number)
+    {
+        // It crosses with what has it go on, which was sent already: when the host said so it had not come there.
+        bool crosses = _goesOn && (_stoppedBy != 0 || !_heard);
+        (_stoppedBy, _heard) = (number, true);
+        if (!crosses)
+        {
+            // What is typed from now on is not for it.
+            _mayRead = false;
+            _stopArrivals = _channel!.Arrivals(terminals: true);
+        }
+    }
+
+    private void Continued()
+    {
+        // Where its stub has it go on, that one does already.
+        bool byItself = _stoppedBy != 0 && !_goesOn;
+        (_stoppedBy, _stopArrivals, _goesOn, _heard) = (0, null, false, true);
+        if (byItself && StartOf(Stub) == _memory.Began)
+        {
+            _ = LibC.kill(Stub, signal.SIGCONT);
+        }
+    }
+
     // Of an earlier runtime, and on its way to this one.
     private bool MayAttach => !_stubEnded && (Stub == 0 ? _table.Time.GetUtcNow() - Since <= s_standInLimit : StartOf(Stub) == _memory.Began);
 
@@ -329,12 +377,20 @@ internal sealed partial class StubProcess : IProcessChannelOwner
         while (_channel!.IsConnected && _channel.Unsent < MostUnsent && _signals.TryDequeue(out ProcessSignal waited))
         {
             _channel.Send(ProcessFrameKind.Signal, waited.ToBytes());
+            _goesOn |= waited.Number == signal.SIGCONT;
         }
     }
 
     // What kills a stub cannot be caught: so it is with its process.
     private void StubGone()
     {
+        // Once: whoever has it later has it as that one wants.
+        if (!_gaveBack)
+        {
+            _gaveBack = true;
+            _terminal?.Restore();
+        }
+
         using Dpu.Keeper.Kept? noted = _detached ? null : _memory.Get(DetachedEntry);
         if (_detached || noted is not null)
         {
@@ -374,6 +430,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
             _channel!.End(() =>
             {
                 _stub?.Dispose();
+                _terminal?.Dispose();
                 _memory.Forget();
             });
         }

@@ -18,10 +18,13 @@ internal sealed partial class HostProcess : IProcessChannelOwner
     private readonly ProcessService _service;
     private readonly ProcessMemory _memory;
     private readonly SafeFileHandle _pidfd;
+    private readonly HostTerminal? _terminal;
     private ProcessChannel? _channel;
     private ulong[]? _marks;
+    private ulong[]? _stopMarks;
     private bool _toldEnd;
     private int _stoppedBy;
+    private int _shownStop;
     private long _downSince;
     private int _terminating;
     private ITimer? _awayTimer;
@@ -33,9 +36,10 @@ internal sealed partial class HostProcess : IProcessChannelOwner
     /// <param name="note">What it is.</param>
     /// <param name="memory">What outlives the agent of it; its own from now on.</param>
     /// <param name="pidfd">The process; its own from now on.</param>
-    public HostProcess(ProcessService service, Guid token, ProcessNote note, ProcessMemory memory, SafeFileHandle pidfd)
+    /// <param name="terminal">Its terminal, its own from now on; null for none.</param>
+    public HostProcess(ProcessService service, Guid token, ProcessNote note, ProcessMemory memory, SafeFileHandle pidfd, HostTerminal? terminal)
     {
-        (_service, Token, Note, _memory, _pidfd) = (service, token, note, memory, pidfd);
+        (_service, Token, Note, _memory, _pidfd, _terminal) = (service, token, note, memory, pidfd, terminal);
         Cgroup = ProcessCgroup.Find(note.Cgroup);
         _downSince = service.Time.GetTimestamp();
     }
@@ -50,6 +54,8 @@ internal sealed partial class HostProcess : IProcessChannelOwner
 
     /// <summary>The errno of why that is not the one that the DPU wanted; 0 where it is.</summary>
     public int NumberError => _memory.NumberError;
+
+    public bool HasTerminal => _terminal is not null;
 
     public bool HasEnded => _memory.Stage == ProcessStage.Ended;
 
@@ -77,11 +83,19 @@ internal sealed partial class HostProcess : IProcessChannelOwner
             _toldEnd = false;
             Stop(ref _awayTimer);
             _standsIn = connection.Hello.Exec.StandsIn;
-            LookBehind();
+
+            // The first word of a connection: what a cut has swallowed is said again.
+            _stopMarks = null;
             if (_stoppedBy != 0)
             {
                 Tell(ProcessFrameKind.Stopped, _stoppedBy);
             }
+            else
+            {
+                _channel.Send(ProcessFrameKind.Continued, []);
+            }
+
+            LookBehind();
         });
     }
 
@@ -92,14 +106,12 @@ internal sealed partial class HostProcess : IProcessChannelOwner
         {
             End(state.Status);
         }
-        else if (state.StoppedBy != _stoppedBy)
+        else if (ShownStop(state.StoppedBy) != _stoppedBy)
         {
-            _stoppedBy = state.StoppedBy;
-            if (_stoppedBy != 0)
-            {
-                Tell(ProcessFrameKind.Stopped, _stoppedBy);
-            }
-            else
+            // What it wrote to its terminal before it stopped comes before that.
+            _stoppedBy = ShownStop(state.StoppedBy);
+            _stopMarks = _stoppedBy != 0 ? _channel.Marks(terminals: true) : null;
+            if (_stoppedBy == 0)
             {
                 _channel.Send(ProcessFrameKind.Continued, []);
             }
@@ -116,6 +128,9 @@ internal sealed partial class HostProcess : IProcessChannelOwner
         {
             case ProcessFrameKind.Signal when ProcessSignal.TryRead(content, out ProcessSignal asked):
                 Send(asked);
+                break;
+            case ProcessFrameKind.Job when _terminal is not null && ProcessJob.TryRead(content, out ProcessJob job):
+                _ = _terminal.Tell(job);
                 break;
             case ProcessFrameKind.Terminate:
                 Terminate("its DPU asks for it");
@@ -154,6 +169,12 @@ internal sealed partial class HostProcess : IProcessChannelOwner
     /// <inheritdoc/>
     public void Moved()
     {
+        if (_stopMarks is not null && _channel!.IsConnected && _channel.HasSent(_stopMarks))
+        {
+            _stopMarks = null;
+            Tell(ProcessFrameKind.Stopped, _stoppedBy);
+        }
+
         // What it had written before its end comes before that.
         if (_marks is not null && !_toldEnd && _behind == Behind.Seen && _channel!.IsConnected && _channel.HasSent(_marks))
         {
@@ -184,7 +205,7 @@ internal sealed partial class HostProcess : IProcessChannelOwner
     public void Leave()
     {
         StopTimers();
-        _channel?.Dispose();
+        _channel?.End(() => _terminal?.Dispose());
     }
 
     /// <summary>Everything of it goes: nobody needs it any more.</summary>
@@ -204,6 +225,7 @@ internal sealed partial class HostProcess : IProcessChannelOwner
             Cgroup?.Remove();
             _memory.Forget();
             _pidfd.Dispose();
+            _terminal?.Dispose();
         });
     }
 
@@ -235,7 +257,30 @@ internal sealed partial class HostProcess : IProcessChannelOwner
         }
     }
 
-    private unsafe void Send(ProcessSignal asked)
+    private void Send(ProcessSignal asked)
+    {
+        if (_terminal is not null && JobSignals.IsOfGroup(asked) && _terminal.Tell(JobSignals.ToGroup(asked.Number)))
+        {
+            return;
+        }
+
+        if (_terminal is null && JobSignals.Stops(asked.Number, Number))
+        {
+            _shownStop = asked.Number;
+            asked = asked with { Number = signal.SIGSTOP, Code = 0 };
+        }
+
+        SendAlone(asked);
+    }
+
+    // By which signal its parent on the DPU sees it stopped.
+    private int ShownStop(int stoppedBy)
+    {
+        _shownStop = stoppedBy == 0 ? 0 : _shownStop;
+        return stoppedBy == signal.SIGSTOP && _shownStop != 0 ? _shownStop : stoppedBy;
+    }
+
+    private unsafe void SendAlone(ProcessSignal asked)
     {
         var info = new siginfo_t { si_signo = asked.Number, si_code = signal.SI_QUEUE, si_pid = Environment.ProcessId, si_uid = asked.Uid, si_value = asked.Value };
 

@@ -282,14 +282,17 @@ public sealed partial class ProcessService(
         memory.Hold("what", null, note.ToBytes());
         var streams = new ProcessStreams(memory);
         var given = new ProcessDescriptors();
+        IReadOnlyList<int> missed = [];
         try
         {
-            string? problem = given.Make(asked, streams, PassingOf(connection, asked), out IReadOnlyList<int> missed);
+            string? problem = asked.Terminal is not null && TerminalsOf(peer) >= HostTerminal.MaxPerPeer ? $"'{peer}' has {HostTerminal.MaxPerPeer} terminals already, which is the most" : null;
+            problem ??= given.Make(asked, spec, streams, PassingOf(connection, asked), out missed);
             if (problem is null && cgroup?.TryOpen() is { } door)
             {
                 spec.Cgroups.Add(given.Add(door));
             }
 
+            given.Terminal?.Keep(memory);
             int code = Launcher.NotExecutable;
             SafeFileHandle? pidfd = null;
             problem ??= Launcher.Run(keeping, memory, note.ToBytes(), spec, given.All, asked.Session?.Pid ?? 0, process =>
@@ -301,6 +304,7 @@ public sealed partial class ProcessService(
             {
                 pidfd?.Dispose();
                 streams.Dispose();
+                given.Terminal?.Dispose();
                 memory.Forget();
                 cgroup?.Remove();
                 return Fail(connection, note, problem, code);
@@ -308,7 +312,7 @@ public sealed partial class ProcessService(
 
             memory.Hold("pidfd", pidfd);
             memory.Since = time.GetUtcNow().UtcTicks;
-            var process = new HostProcess(this, token, note, memory, pidfd!);
+            var process = new HostProcess(this, token, note, memory, pidfd!, given.Terminal);
             Interlocked.Increment(ref _started);
             _ = _counts.AddOrUpdate(peer, 1, (_, count) => count + 1);
             Log.ProcessStarted(logger, peer, definition.Path, memory.Number, uid, note.Command);
@@ -364,6 +368,8 @@ public sealed partial class ProcessService(
             process.Orphaned();
         }
     }
+
+    private int TerminalsOf(string peer) => _processes.Values.Count(process => process is { HasTerminal: true } && process.Note.Peer == peer);
 
     private bool Fail(LinkConnection connection, ProcessNote note, string problem, int code)
     {
@@ -426,7 +432,7 @@ public sealed partial class ProcessService(
 
         memory.Hold("what", null, note.ToBytes());
         memory.Hold("pidfd", pidfd);
-        var process = new HostProcess(this, token, note, memory, pidfd);
+        var process = new HostProcess(this, token, note, memory, pidfd, HostTerminal.Find(memory));
         var streams = new ProcessStreams(memory);
         if (streams.Restore() is null)
         {

@@ -32,6 +32,9 @@ public enum ProcessFrameKind : byte
     /// <summary>From the DPU, where the host has said that it takes them (ExecResult.takes_calls): a <see cref="ProcessCall"/>.</summary>
     Call = 8,
 
+    /// <summary>From the DPU: how it stands to its terminal (<see cref="ProcessJob"/>).</summary>
+    Job = 9,
+
     /// <summary>From the DPU: who stands for what the process has left; 16 bytes its token, 4 the stand-in's number there (0: nobody does), 4 zero.</summary>
     StandsIn = 10,
 
@@ -114,6 +117,7 @@ internal static class ProcessFrame
             ProcessFrameKind.Call => size is >= ProcessCall.HeaderSize and <= ProcessCall.HeaderSize + ProcessCall.MaxContent,
             ProcessFrameKind.Called => size is >= ProcessCallAnswer.HeaderSize and <= ProcessCallAnswer.HeaderSize + ProcessCall.MaxContent,
             ProcessFrameKind.Name => size == Keeper.process.PROCESS_TOKEN_SIZE,
+            ProcessFrameKind.Job => size == ProcessJob.Size,
             ProcessFrameKind.Ended or ProcessFrameKind.Stopped => size == sizeof(int),
             ProcessFrameKind.StandsIn or ProcessFrameKind.LeftBehind => size == ProcessStandIn.Size,
             ProcessFrameKind.Started => size is >= sizeof(int) and <= 1 << 20 && size % sizeof(int) == 0,
