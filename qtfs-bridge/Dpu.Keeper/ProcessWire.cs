@@ -18,6 +18,7 @@ public static class process
     public const ushort PROCESS_START = 2;
     public const ushort PROCESS_ATTACH = 3;
     public const ushort PROCESS_SIGNAL = 4;
+    public const ushort PROCESS_JOB = 5;
     public const ushort PROCESS_STOOD = 8;
     public const ushort PROCESS_STARTED = 16;
     public const ushort PROCESS_REFUSED = 17;
@@ -42,12 +43,17 @@ public static class process
     public const ushort PROCESS_SESSION = 13;
     public const ushort PROCESS_HOST = 14;
     public const ushort PROCESS_FLAGS = 15;
+    public const ushort PROCESS_OWN_TERMINAL = 16;
     public const ushort PROCESS_CGROUP = 32;
     public const ushort PROCESS_TERMINAL = 33;
 
     public const uint PROCESS_NO_NEW_PRIVILEGES = 1;
     public const uint PROCESS_NEW_SESSION = 2;
     public const uint PROCESS_NEW_GROUP = 4;
+
+    public const uint PROCESS_BACKGROUND = 0;
+    public const uint PROCESS_FOREGROUND = 1;
+    public const uint PROCESS_TO_GROUP = 2;
 }
 
 /// <summary>The head of a frame.</summary>
@@ -68,6 +74,17 @@ public struct process_signal
     public int pid;
     public uint uid;
     public long value;
+}
+
+/// <summary>How a program stands to its terminal, and that one's size.</summary>
+[CStruct("struct process_job", "dpu/process.h")]
+public struct process_job
+{
+    public uint kind;
+    public ushort rows;
+    public ushort columns;
+    public ushort width;
+    public ushort height;
 }
 
 /// <summary>The head of a record.</summary>

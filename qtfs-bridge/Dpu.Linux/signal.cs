@@ -12,6 +12,8 @@ public static class signal
     public const int SIGTERM = 15;
     public const int SIGCONT = 18;
     public const int SIGSTOP = 19;
+    public const int SIGINT = 2;
+    public const int SIGQUIT = 3;
     public const int SIGTSTP = 20;
     public const int SIGTTIN = 21;
     public const int SIGTTOU = 22;

@@ -28,17 +28,22 @@ public unsafe struct termios2
 [CConstants("asm/termbits.h asm/ioctls.h")]
 public static class termbits
 {
+    public const uint IGNBRK = 1;
+    public const uint BRKINT = 2;
+    public const uint PARMRK = 8;
     public const uint ISTRIP = 0x20;
     public const uint INLCR = 0x40;
     public const uint IGNCR = 0x80;
     public const uint ICRNL = 0x100;
     public const uint IUCLC = 0x200;
     public const uint IXON = 0x400;
+    public const uint IXOFF = 0x1000;
     public const uint OPOST = 1;
     public const uint ONLCR = 4;
     public const uint ISIG = 1;
     public const uint ICANON = 2;
     public const uint ECHO = 8;
+    public const uint ECHONL = 0x40;
     public const uint IEXTEN = 0x8000;
 
     /// <summary>Somebody else processes what is typed: what is written to the master is read as it is, whatever the other flags say.</summary>
@@ -72,6 +77,9 @@ public static class ioctl_tty
 
     /// <summary>The number of a master's slave; of masters only.</summary>
     public const uint TIOCGPTN = 0x80045430;
+
+    /// <summary>The number of a terminal's device, also where it was opened by another name (/dev/tty).</summary>
+    public const uint TIOCGDEV = 0x80045432;
 
     /// <summary>Unlocks a master's slave.</summary>
     public const uint TIOCSPTLCK = 0x40045431;

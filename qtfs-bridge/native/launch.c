@@ -3,6 +3,7 @@
 // What it is told is applied in the order in which each step is still allowed: first what needs root, then the user, then what is to be checked as
 // that user. Nothing is left half done: a step that fails is told, and nothing is executed.
 #define _GNU_SOURCE
+#include "jobs.h"
 #include "process.h"
 
 #include <errno.h>
@@ -170,7 +171,7 @@ static void read_record(char *record, uint16_t kind, size_t size)
     } shapes[KINDS] = {
         [PROCESS_IDENTITY] = {8, false}, [PROCESS_GROUPS] = {4, true}, [PROCESS_UMASK] = {4, false}, [PROCESS_LIMITS] = {24, true},
         [PROCESS_CAPABILITIES] = {8 * SETS, false}, [PROCESS_SIGNALS] = {16, false}, [PROCESS_OOM] = {4, false}, [PROCESS_SCHEDULING] = {12, false},
-        [PROCESS_FLAGS] = {4, false}, [PROCESS_CGROUP] = {4, false}, [PROCESS_TERMINAL] = {4, false},
+        [PROCESS_FLAGS] = {4, false}, [PROCESS_CGROUP] = {4, false}, [PROCESS_TERMINAL] = {8, false},
     };
     if (kind >= KINDS)
         return;
@@ -266,10 +267,16 @@ static void set_session(uint32_t flags)
     if ((flags & PROCESS_NEW_GROUP) && !(flags & PROCESS_NEW_SESSION) && setpgid(0, 0) < 0)
         fail(errno, PROCESS_FLAGS, "cannot begin a process group: %s", strerror(errno));
     if (start.told[PROCESS_TERMINAL].bytes) {
-        int32_t number;
-        memcpy(&number, start.told[PROCESS_TERMINAL].bytes, sizeof number);
-        if (ioctl(take(number, PROCESS_TERMINAL), TIOCSCTTY, 0) < 0)
-            fail(errno, PROCESS_TERMINAL, "descriptor %d cannot be the controlling terminal: %s", number, strerror(errno));
+        int32_t numbers[2];
+        memcpy(numbers, start.told[PROCESS_TERMINAL].bytes, sizeof numbers);
+        int terminal = take(numbers[0], PROCESS_TERMINAL), jobs = take(numbers[1], PROCESS_TERMINAL);
+        if (ioctl(terminal, TIOCSCTTY, 0) < 0)
+            fail(errno, PROCESS_TERMINAL, "descriptor %d cannot be the controlling terminal: %s", numbers[0], strerror(errno));
+        int error = begin_jobs(terminal, jobs);
+        if (error)
+            fail(error, PROCESS_TERMINAL, "job control cannot be had: %s", strerror(error));
+        leave(numbers[0]);
+        leave(numbers[1]);
     }
 }
 
@@ -451,9 +458,9 @@ int main(int count, char **values)
     uint32_t flags = 0;
     if (start.told[PROCESS_FLAGS].bytes)
         memcpy(&flags, start.told[PROCESS_FLAGS].bytes, sizeof flags);
+    set_session(flags);
     enter_cgroups();
     set_oom();
-    set_session(flags);
     place_descriptors();
     if (files.rlim_cur < files.rlim_max)
         (void)setrlimit(RLIMIT_NOFILE, &files);

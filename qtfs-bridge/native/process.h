@@ -14,6 +14,10 @@
 //
 // A stub that has stopped goes on by SIGCONT, which it says as any signal. Where the program goes on by itself, the runtime sends that.
 //
+// A stub that has a terminal says which (PROCESS_OWN_TERMINAL): the program gets one of the host, as its controlling terminal. PROCESS_JOB says when the
+// stub's terminal is the program's, which is while the stub is in its foreground: only then is it read, and only then is the program in the foreground of
+// its own. So a program that reads in the background is stopped by the host's kernel as it would be here (SIGTTIN), and the stub with it.
+//
 // Frames follow each other; descriptors come beside a frame's first byte (SCM_RIGHTS). Integers are of the machine's byte order, but
 // in records, which cross the link: there they are little-endian. Numbers of signals, limits and policies are the same on x86-64 and arm64.
 #pragma once
@@ -39,6 +43,7 @@ enum process_frame_kind {
     // To the runtime.
     PROCESS_ATTACH = 3, // the token of PROCESS_STARTED
     PROCESS_SIGNAL = 4, // struct process_signal: the stub got it
+    PROCESS_JOB = 5,    // struct process_job: how it stands to its terminal, and that one's size
     PROCESS_STOOD = 8,  // the token of PROCESS_STAND_IN, int32_t the stand-in's number (0: there is none), int32_t errno of why it is not the wanted one
 
     // To the stub.
@@ -59,6 +64,17 @@ struct process_signal {
     int32_t pid;   // who sent it
     uint32_t uid;
     int64_t value; // of sigqueue(3)
+};
+
+enum process_job_kind {
+    PROCESS_BACKGROUND = 0,
+    PROCESS_FOREGROUND = 1,
+    PROCESS_TO_GROUP = 2, // To dpu-launch only, and without a size: the signal of number 'rows' to all of the program's group
+};
+
+struct process_job {
+    uint32_t kind; // enum process_job_kind
+    uint16_t rows, columns, width, height; // as struct winsize
 };
 
 struct process_record {
@@ -84,10 +100,13 @@ enum process_record_kind {
     PROCESS_SESSION = 13,      // From a stub: int32_t pid, parent, process group, session, the terminal's foreground group (0: no terminal)
     PROCESS_HOST = 14,         // the host's name, where the stub was told one
     PROCESS_FLAGS = 15,        // uint32_t of enum process_flags
+    PROCESS_OWN_TERMINAL = 16, // From a stub: int32_t number of the descriptor that is its terminal, uint32_t enum process_job_kind, and uint32_t 1 where
+                               // that descriptor is none of the program's
 
     // To dpu-launch only.
     PROCESS_CGROUP = 32,       // int32_t: into the descriptor of that number "0" is written, and it is closed
-    PROCESS_TERMINAL = 33,     // int32_t: the descriptor that is its controlling terminal; with PROCESS_NEW_SESSION
+    PROCESS_TERMINAL = 33,     // int32_t[2], with PROCESS_NEW_SESSION: a descriptor of what becomes its controlling terminal, and a pipe from which
+                               // struct process_job are read as long as it lives. Neither is the program's
 };
 
 enum process_flags {

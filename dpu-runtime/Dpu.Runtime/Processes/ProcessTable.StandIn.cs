@@ -22,7 +22,8 @@ public sealed partial class ProcessTable
             StubNote note = ended.Note with { IsStandIn = true, Own = 0 };
             memory.Hold("what", null, note.ToBytes());
             (memory.Flags, memory.Since, memory.Stage) = (left.Number, Time.GetUtcNow().UtcTicks, ProcessStage.Running);
-            var process = new StubProcess(this, left.Token, note, memory);
+            var process = new StubProcess(this, left.Token, note, memory, null);
+            process.InheritView(ended);
             _processes[left.Token] = process;
             process.Begin(new ProcessStreams(memory), null, null);
             done(process);

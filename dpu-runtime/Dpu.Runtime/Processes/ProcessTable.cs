@@ -115,6 +115,26 @@ public sealed partial class ProcessTable : IDisposable
         }
     }
 
+    /// <summary>Has stubs of a view connect there too.</summary>
+    /// <param name="path">Where.</param>
+    /// <param name="view">It.</param>
+    /// <param name="reason">Why they cannot.</param>
+    /// <returns>What ends it; null where they cannot.</returns>
+    internal IDisposable? ListenAlso(string path, IStubView view, out string reason) =>
+        BoundStubSocket.TryMake(path, Hub, socket => Accept(new StubConnection(socket, view)), out reason);
+
+    /// <summary>What runs, with its stub.</summary>
+    internal IEnumerable<StubProcess> Live => _processes.Values.Where(process => process.Status is null);
+
+    /// <summary>The end of some stubs means nothing from now on: what they stand for goes on without them.</summary>
+    internal void Detach(Func<int, bool> isMeant)
+    {
+        foreach (StubProcess process in Live.Where(process => isMeant(process.Stub)))
+        {
+            process.Detach();
+        }
+    }
+
     /// <summary>Sends a signal to a process; false where there is none of that name.</summary>
     /// <param name="id">Its name.</param>
     /// <param name="number">The signal; 0 to end it as its policy says.</param>
@@ -298,6 +318,7 @@ public sealed partial class ProcessTable : IDisposable
     {
         long since = Time.GetTimestamp();
         string what = Printable.Clean(spec.Program, 256);
+        spec.Host = spec.Host.Length > 0 ? spec.Host : stub.View?.HostOf(spec.Program) ?? "";
         HostLink? link = spec.Host.Length > 0 ? _hosts.Find(spec.Host) : _hosts.All is [{ } only] ? only : null;
         if (link is null)
         {
@@ -315,16 +336,19 @@ public sealed partial class ProcessTable : IDisposable
         (memory.Number, memory.Began, memory.Since) = (program.Pid, StubProcess.StartOf(program.Pid), Time.GetUtcNow().UtcTicks);
         var streams = new ProcessStreams(memory);
         LinkConnection? connection = null;
+        StubTerminal? terminal = null;
         try
         {
             RuntimePassing passing = _relays.PassingOf(link.HostName, () => _mounts().Find(link.HostName, _ => true)?.Id ?? 0, program, what, _passedRelays);
             var descriptors = new StubDescriptors(_files, passing, link.HostName, Logger);
-            descriptors.Decide(stub.Descriptors, spec, streams);
+            terminal = descriptors.Decide(stub.Descriptors, spec, streams);
+            terminal?.Keep(memory);
             memory.Stage = ProcessStage.Told;
             (connection, int process, int error, int[] missed, (int Code, string Text)? refusal) = Ask(link, token, spec);
             if (connection is null)
             {
                 streams.Dispose();
+                terminal?.Dispose();
                 memory.Forget();
                 return Refuse(stub, program, what, link.HostName, refusal!.Value.Code, refusal.Value.Text);
             }
@@ -333,7 +357,7 @@ public sealed partial class ProcessTable : IDisposable
             Interlocked.Increment(ref _started);
             _ = Interlocked.Add(ref _startTicks, Time.GetElapsedTime(since).Ticks);
             Log.ProcessStarted(Logger, link.HostName, process, program.Pid, program.Uid, note.Command);
-            var begun = new StubProcess(this, token, note, memory);
+            var begun = new StubProcess(this, token, note, memory, terminal);
             _processes[token] = begun;
 
             // Where it is gone already, the process is killed as its stub was.
@@ -348,6 +372,7 @@ public sealed partial class ProcessTable : IDisposable
             if (memory.Stage != ProcessStage.Running)
             {
                 streams.Dispose();
+                terminal?.Dispose();
                 memory.Forget();
             }
 
@@ -441,7 +466,7 @@ public sealed partial class ProcessTable : IDisposable
 
         memory.Hold("what", null, note.ToBytes());
         var streams = new ProcessStreams(memory);
-        var process = new StubProcess(this, token, note, memory);
+        var process = new StubProcess(this, token, note, memory, StubTerminal.Find(memory));
         IReadOnlyList<int>? unsure = streams.Restore();
         if (unsure is null)
         {

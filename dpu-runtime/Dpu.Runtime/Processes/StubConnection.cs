@@ -17,6 +17,7 @@ internal enum StubFrame : ushort
     Start = process.PROCESS_START,
     Attach = process.PROCESS_ATTACH,
     Signal = process.PROCESS_SIGNAL,
+    Job = process.PROCESS_JOB,
     Stood = process.PROCESS_STOOD,
     Started = process.PROCESS_STARTED,
     Refused = process.PROCESS_REFUSED,
@@ -27,7 +28,7 @@ internal enum StubFrame : ushort
 }
 
 /// <summary>The connection of a stub: a local program that is not trusted. Used by one thread at a time.</summary>
-internal sealed class StubConnection(SafeHandle socket) : IDisposable
+internal sealed class StubConnection(SafeHandle socket, IStubView? view = null) : IDisposable
 {
     private const int HeaderSize = 8;
     private const int MostWaiting = ProcessSpec.MostDescriptors;
@@ -41,6 +42,9 @@ internal sealed class StubConnection(SafeHandle socket) : IDisposable
     private bool _ended;
 
     public SafeHandle Socket => socket;
+
+    /// <summary>The view by whose socket it came; null for none.</summary>
+    public IStubView? View => view;
 
     /// <summary>Its descriptors, by the numbers that they have there.</summary>
     public List<(int Number, SafeFileHandle What)> Descriptors => _descriptors;
@@ -150,7 +154,7 @@ internal sealed class StubConnection(SafeHandle socket) : IDisposable
 
         int size = BinaryPrimitives.ReadInt32LittleEndian(_bytes);
         var kind = (StubFrame)BinaryPrimitives.ReadUInt16LittleEndian(_bytes.AsSpan(4));
-        if (size is < 0 or > process.PROCESS_FRAME_MAX || kind is not (StubFrame.Descriptors or StubFrame.Start or StubFrame.Attach or StubFrame.Signal or StubFrame.Stood))
+        if (size is < 0 or > process.PROCESS_FRAME_MAX || kind is not (StubFrame.Descriptors or StubFrame.Start or StubFrame.Attach or StubFrame.Signal or StubFrame.Stood or StubFrame.Job))
         {
             ended = true;
             return StubFrame.None;

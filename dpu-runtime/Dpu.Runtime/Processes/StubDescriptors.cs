@@ -14,12 +14,15 @@ namespace Dpu.Runtime.Processes;
 internal sealed class StubDescriptors(MountedFiles files, RuntimePassing passing, string host, ILogger logger)
 {
     private const int StandardInput = 0;
+    private const int StandardOutput = 1;
     private const int LastStandard = 2;
     private static readonly TimeSpan DescribeLimit = TimeSpan.FromSeconds(60);
 
     private readonly List<ProcessDescriptor> _crossing = [];
     private readonly List<int> _staying = [];
     private readonly List<int> _passed = [];
+    private readonly List<int> _terminalFlags = [];
+    private StubTerminal? _terminal;
 
     /// <summary>Numbers that stay with the stub.</summary>
     public IReadOnlyList<int> Staying => _staying;
@@ -28,12 +31,26 @@ internal sealed class StubDescriptors(MountedFiles files, RuntimePassing passing
     /// <param name="given">What the stub has; it is used up.</param>
     /// <param name="spec">Gets what crosses.</param>
     /// <param name="streams">Get the local ends.</param>
-    public void Decide(List<(int Number, SafeFileHandle What)> given, ProcessSpec spec, ProcessStreams streams)
+    /// <returns>The stub's terminal, which is the caller's; null where the process is to have none.</returns>
+    public StubTerminal? Decide(List<(int Number, SafeFileHandle What)> given, ProcessSpec spec, ProcessStreams streams)
     {
+        TakeTerminal(given, spec);
         foreach ((int[] numbers, SafeFileHandle what) in GroupsOf(given))
         {
             Decide(numbers, what, streams);
         }
+
+        if (_terminal is not null && streams.TryAddTerminal(_terminal.Handle, isProcesss: false))
+        {
+            spec.Terminal = new ProcessTerminal(_terminal.Twin(!_crossing.Exists(one => one is { Number: StandardOutput, Way: ProcessDescriptorWay.Terminal })), spec.OwnTerminal is { IsForeground: true }, _terminalFlags);
+        }
+        else if (_terminal is not null)
+        {
+            _terminal.Dispose();
+            throw new IOException($"a terminal and more than {ProcessStreams.Most - 2} pipes are too much for one process, or no descriptors are left");
+        }
+
+        spec.OwnTerminal = null;
 
         given.ForEach(one => one.What.Dispose());
         given.Clear();
@@ -55,6 +72,30 @@ internal sealed class StubDescriptors(MountedFiles files, RuntimePassing passing
             {
                 spec.Passed = content;
             }
+        }
+
+        return _terminal;
+    }
+
+    // Where it is none of the program's descriptors it comes beside them, and its number may be one that the program does not have.
+    private void TakeTerminal(List<(int Number, SafeFileHandle What)> given, ProcessSpec spec)
+    {
+        if (spec.OwnTerminal is not { } own)
+        {
+            return;
+        }
+
+        int at = given.FindIndex(one => one.Number == own.Number);
+        _terminal = at < 0 ? null : StubTerminal.TryOpen(given[at].What);
+        if (_terminal is null)
+        {
+            throw new IOException($"the stub's terminal, descriptor {own.Number}, cannot be opened");
+        }
+
+        if (own.IsBeside)
+        {
+            given[at].What.Dispose();
+            given.RemoveAt(at);
         }
     }
 
@@ -81,6 +122,14 @@ internal sealed class StubDescriptors(MountedFiles files, RuntimePassing passing
     private void Decide(int[] numbers, SafeFileHandle what, ProcessStreams streams)
     {
         int descriptor = (int)what.DangerousGetHandle();
+        if (_terminal?.Is(descriptor) == true)
+        {
+            int flags = LibC.fcntl_int(descriptor, fcntl.F_GETFL, 0) & (fcntl.O_ACCMODE | fcntl.O_NONBLOCK | fcntl.O_APPEND);
+            _crossing.AddRange(numbers.Select(number => new ProcessDescriptor(number, ProcessDescriptorWay.Terminal, _terminalFlags.Count)));
+            _terminalFlags.Add(flags);
+            return;
+        }
+
         PassedDescriptor is_ = DescriptorClassifier.Classify(descriptor, out string reason);
         switch (is_.Kind)
         {

@@ -22,6 +22,9 @@ internal sealed partial class StubProcess
         _memory.Hold("what", null, Note.ToBytes());
     }
 
+    /// <summary>A stand-in is where its parent is, and its view may end before it has come.</summary>
+    public void InheritView(StubProcess ended) => _view = ended._view;
+
     private void LeftBehind(ProcessStandIn left)
     {
         // One at a time: a host that names others has no stub fork more.

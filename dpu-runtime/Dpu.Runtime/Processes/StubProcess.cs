@@ -16,6 +16,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     private const int MostSignals = 1024;
     private const int MostUnsent = 512 << 10;
     private const int LostCode = 255;
+    private const string DetachedEntry = "detached";
 
     private readonly ProcessTable _table;
     private readonly ProcessMemory _memory;
@@ -28,10 +29,21 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     private bool _over;
     private bool _stubEnded;
     private int _stoppedBy;
+    private readonly StubCalls _calls = new();
+    private volatile bool _detached;
+    private IStubView? _view;
+    private readonly StubTerminal? _terminal;
+    private ProcessJob? _job;
+    private bool _mayRead;
+    private bool _gaveBack;
+    private bool _goesOn;
+    private bool _heard;
+    private ulong[]? _endArrivals;
+    private ulong[]? _stopArrivals;
 
-    public StubProcess(ProcessTable table, Guid token, StubNote note, ProcessMemory memory)
+    public StubProcess(ProcessTable table, Guid token, StubNote note, ProcessMemory memory, StubTerminal? terminal)
     {
-        (_table, Token, Note, _memory) = (table, token, note, memory);
+        (_table, Token, Note, _memory, _terminal) = (table, token, note, memory, terminal);
         History = new ProcessHistory(table.Time);
         (Stub, Process, Since) = (memory.Number, memory.Flags, new DateTimeOffset(memory.Since, TimeSpan.Zero));
     }
@@ -81,10 +93,12 @@ internal sealed partial class StubProcess : IProcessChannelOwner
             (Status, Until) = (_memory.Status, new DateTimeOffset(_memory.Until, TimeSpan.Zero));
         }
 
+        // What the stub's group does not have in its foreground is another one's to read.
+        streams.Gate(() => _mayRead && _stub is not null && StubTerminal.IsInForeground(Stub));
         _channel = _table.Hub.Carry(streams, this);
 
         // Before anything can come: without a stub an end is nobody's to be told.
-        _stub = stub;
+        (_stub, _view) = (stub, stub?.View ?? _view);
         _channel.Begin();
         if (connection is not null)
         {
@@ -112,7 +126,13 @@ internal sealed partial class StubProcess : IProcessChannelOwner
                 History.Add("its host is there again");
             }
 
-            IsAway = false;
+            (IsAway, _goesOn, _heard) = (false, false, false);
+            _calls.IsTaken = connection.Reply.Exec is { TakesCalls: true };
+            if (_job is { } job)
+            {
+                _channel.Send(ProcessFrameKind.Job, job.ToBytes());
+            }
+
             SendSignals();
             if (_terminates && Status is null)
             {
@@ -136,8 +156,8 @@ internal sealed partial class StubProcess : IProcessChannelOwner
             }
 
             _stub?.Dispose();
-            (_stub, _stubEnded) = (stub, false);
-            _toldStub = false;
+            (_stub, _stubEnded, _view) = (stub, false, stub.View);
+            (_toldStub, _mayRead) = (false, false);
             History.Add("its stub has connected again");
             _channel.Watch(stub.Socket);
             if (_stoppedBy != 0)
@@ -175,6 +195,19 @@ internal sealed partial class StubProcess : IProcessChannelOwner
         Finish();
     });
 
+    /// <summary>Its stub's end means nothing: where its view is ended, it goes on.</summary>
+    public void Detach()
+    {
+        _detached = true;
+        _memory.Hold(DetachedEntry, null);
+    }
+
+    /// <summary>Asks the host's kernel something of the process.</summary>
+    /// <param name="call">What.</param>
+    /// <param name="answered">Told once, on a thread that must not be kept.</param>
+    public void Call(ProcessCall call, Action<ProcessCallAnswer> answered) =>
+        _channel!.Post(() => _calls.Ask(_channel, call, answered), () => answered(new(0, -errno.ESRCH, [])));
+
     /// <summary>Looks whether its stub is there still, where it has not come again.</summary>
     public void CheckStub() => _channel!.Post(() =>
     {
@@ -189,6 +222,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     {
         _over = true;
         _stub?.Dispose();
+        _terminal?.Dispose();
     });
 
     /// <inheritdoc/>
@@ -200,18 +234,12 @@ internal sealed partial class StubProcess : IProcessChannelOwner
                 End(BinaryPrimitives.ReadInt32LittleEndian(content));
                 break;
             case ProcessFrameKind.Stopped:
-                _stoppedBy = BinaryPrimitives.ReadInt32LittleEndian(content);
-                History.Add($"stopped by signal {_stoppedBy}");
-                _ = _stub?.Tell(StubFrame.Stopped, _stoppedBy);
+                Stopped(BinaryPrimitives.ReadInt32LittleEndian(content));
                 break;
             case ProcessFrameKind.Continued:
-                _stoppedBy = 0;
-                History.Add("it goes on");
-                if (StartOf(Stub) == _memory.Began)
-                {
-                    _ = LibC.kill(Stub, signal.SIGCONT);
-                }
-
+                Continued();
+                break;
+            case ProcessFrameKind.Called when _calls.Answer(content):
                 break;
             case ProcessFrameKind.LeftBehind when ProcessStandIn.TryRead(content, out ProcessStandIn left):
                 LeftBehind(left);
@@ -237,6 +265,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
             Log.Violation(_table.Logger, Note.Host, Process, violation);
         }
 
+        _calls.Lose(errno.EHOSTUNREACH);
         if (!_over)
         {
             if (!IsAway && Status is null)
@@ -257,13 +286,22 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     {
         Bytes = _channel!.Bytes;
         SendSignals();
+
+        // What it wrote to its terminal before comes before the shell's own words.
+        if (_stopArrivals is not null && _channel.HasDelivered(_stopArrivals))
+        {
+            _stopArrivals = null;
+            _ = _stub?.Tell(StubFrame.Stopped, _stoppedBy);
+        }
+
         if (Status is not { } status || _over)
         {
             return;
         }
 
         // What it wrote before its end is with who reads it before that one is told.
-        if (!_toldStub && _stub is not null && _channel.IsDelivered)
+        _endArrivals ??= _channel.Arrivals();
+        if (!_toldStub && _stub is not null && _channel.HasDelivered(_endArrivals))
         {
             _toldStub = true;
             _ = _stub.Tell(StubFrame.Ended, status);
@@ -290,6 +328,11 @@ internal sealed partial class StubProcess : IProcessChannelOwner
             else if (kind == StubFrame.Stood && ProcessStandIn.TryRead(content, out ProcessStandIn stood))
             {
                 Stood(stood);
+            }
+            else if (kind == StubFrame.Job && content.Length == ProcessJob.Size && ProcessJob.TryRead(content, out ProcessJob job))
+            {
+                (_job, _mayRead) = (job, job.IsForeground);
+                _channel!.Send(ProcessFrameKind.Job, content);
             }
             else if (ended || kind != StubFrame.None)
             {
@@ -328,6 +371,33 @@ internal sealed partial class StubProcess : IProcessChannelOwner
         }
     }
 
+    private void Stopped(int number)
+    {
+        // It crosses with what has it go on, which was sent already: when the host said so it had not come there.
+        bool crosses = _goesOn && (_stoppedBy != 0 || !_heard);
+        (_stoppedBy, _heard) = (number, true);
+        if (!crosses)
+        {
+            History.Add($"stopped by signal {number}");
+
+            // What is typed from now on is not for it.
+            _mayRead = false;
+            _stopArrivals = _channel!.Arrivals(terminals: true);
+        }
+    }
+
+    private void Continued()
+    {
+        // Where its stub has it go on, that one does already.
+        bool byItself = _stoppedBy != 0 && !_goesOn;
+        History.Add("it goes on");
+        (_stoppedBy, _stopArrivals, _goesOn, _heard) = (0, null, false, true);
+        if (byItself && StartOf(Stub) == _memory.Began)
+        {
+            _ = LibC.kill(Stub, signal.SIGCONT);
+        }
+    }
+
     // Of an earlier runtime, and on its way to this one.
     private bool MayAttach => !_stubEnded && (Stub == 0 ? _table.Time.GetUtcNow() - Since <= s_standInLimit : StartOf(Stub) == _memory.Began);
 
@@ -349,12 +419,34 @@ internal sealed partial class StubProcess : IProcessChannelOwner
         while (_channel!.IsConnected && _channel.Unsent < MostUnsent && _signals.TryDequeue(out ProcessSignal waited))
         {
             _channel.Send(ProcessFrameKind.Signal, waited.ToBytes());
+            _goesOn |= waited.Number == signal.SIGCONT;
         }
     }
 
     // What kills a stub cannot be caught: so it is with its process.
     private void StubGone()
     {
+        // Once: whoever has it later has it as that one wants.
+        if (!_gaveBack)
+        {
+            _gaveBack = true;
+            _terminal?.Restore();
+        }
+
+        using Dpu.Keeper.Kept? noted = _detached ? null : _memory.Get(DetachedEntry);
+        if (_detached || noted is not null)
+        {
+            _detached = true;
+            return;
+        }
+
+        // The end of a view's first process takes all others along: that is not the end of what they stand for.
+        if (_view is { HasEnded: true })
+        {
+            Detach();
+            return;
+        }
+
         Log.StubGone(_table.Logger, Stub, Process, Note.Host, Note.Command);
         History.Add("its stub has gone, so it is killed");
         Forward(new ProcessSignal(signal.SIGKILL, 0, 0, 0, 0));
@@ -395,10 +487,12 @@ internal sealed partial class StubProcess : IProcessChannelOwner
         if (!_over)
         {
             _over = true;
+            _calls.Lose(errno.ESRCH);
             _table.Finished(this);
             _channel!.End(() =>
             {
                 _stub?.Dispose();
+                _terminal?.Dispose();
                 _memory.Forget();
             });
         }

@@ -27,10 +27,13 @@ internal sealed partial class HostProcess : IProcessChannelOwner
     private readonly SafeFileHandle _pidfd;
     private readonly Queue<string> _notes = new();
     private bool _takesNotes;
+    private readonly HostTerminal? _terminal;
     private ProcessChannel? _channel;
     private ulong[]? _marks;
+    private ulong[]? _stopMarks;
     private bool _toldEnd;
     private int _stoppedBy;
+    private int _shownStop;
     private long _downSince;
     private int _terminating;
     private ITimer? _awayTimer;
@@ -42,9 +45,10 @@ internal sealed partial class HostProcess : IProcessChannelOwner
     /// <param name="note">What it is.</param>
     /// <param name="memory">What outlives the agent of it; its own from now on.</param>
     /// <param name="pidfd">The process; its own from now on.</param>
-    public HostProcess(ProcessService service, Guid token, ProcessNote note, ProcessMemory memory, SafeFileHandle pidfd)
+    /// <param name="terminal">Its terminal, its own from now on; null for none.</param>
+    public HostProcess(ProcessService service, Guid token, ProcessNote note, ProcessMemory memory, SafeFileHandle pidfd, HostTerminal? terminal)
     {
-        (_service, Token, What, _memory, _pidfd) = (service, token, note, memory, pidfd);
+        (_service, Token, What, _memory, _pidfd, _terminal) = (service, token, note, memory, pidfd, terminal);
         Group = service.Groups.Find(note.Cgroup, note.Scope);
         _downSince = service.Time.GetTimestamp();
     }
@@ -60,6 +64,8 @@ internal sealed partial class HostProcess : IProcessChannelOwner
 
     /// <summary>The errno of why that is not the one that the DPU wanted; 0 where it is.</summary>
     public int NumberError => _memory.NumberError;
+
+    public bool HasTerminal => _terminal is not null;
 
     public bool HasEnded => _memory.Stage == ProcessStage.Ended;
 
@@ -94,11 +100,19 @@ internal sealed partial class HostProcess : IProcessChannelOwner
             SendNotes();
             Stop(ref _awayTimer);
             _standsIn = connection.Hello.Exec.StandsIn;
-            LookBehind();
+
+            // The first word of a connection: what a cut has swallowed is said again.
+            _stopMarks = null;
             if (_stoppedBy != 0)
             {
                 Tell(ProcessFrameKind.Stopped, _stoppedBy);
             }
+            else
+            {
+                _channel.Send(ProcessFrameKind.Continued, []);
+            }
+
+            LookBehind();
         });
     }
 
@@ -109,14 +123,12 @@ internal sealed partial class HostProcess : IProcessChannelOwner
         {
             End(state.Status);
         }
-        else if (state.StoppedBy != _stoppedBy)
+        else if (ShownStop(state.StoppedBy) != _stoppedBy)
         {
-            _stoppedBy = state.StoppedBy;
-            if (_stoppedBy != 0)
-            {
-                Tell(ProcessFrameKind.Stopped, _stoppedBy);
-            }
-            else
+            // What it wrote to its terminal before it stopped comes before that.
+            _stoppedBy = ShownStop(state.StoppedBy);
+            _stopMarks = _stoppedBy != 0 ? _channel.Marks(terminals: true) : null;
+            if (_stoppedBy == 0)
             {
                 _channel.Send(ProcessFrameKind.Continued, []);
             }
@@ -134,8 +146,14 @@ internal sealed partial class HostProcess : IProcessChannelOwner
             case ProcessFrameKind.Signal when ProcessSignal.TryRead(content, out ProcessSignal asked):
                 Send(asked);
                 break;
+            case ProcessFrameKind.Job when _terminal is not null && ProcessJob.TryRead(content, out ProcessJob job):
+                _ = _terminal.Tell(job);
+                break;
             case ProcessFrameKind.Terminate:
                 Terminate("its DPU asks for it");
+                break;
+            case ProcessFrameKind.Call when ProcessCall.Read(content) is { } call:
+                Do(call);
                 break;
             case ProcessFrameKind.StandsIn when ProcessStandIn.TryRead(content, out ProcessStandIn standIn):
                 StoodFor(standIn);
@@ -168,6 +186,12 @@ internal sealed partial class HostProcess : IProcessChannelOwner
     /// <inheritdoc/>
     public void Moved()
     {
+        if (_stopMarks is not null && _channel!.IsConnected && _channel.HasSent(_stopMarks))
+        {
+            _stopMarks = null;
+            Tell(ProcessFrameKind.Stopped, _stoppedBy);
+        }
+
         // What it had written before its end comes before that.
         if (_marks is not null && !_toldEnd && _behind == Behind.Seen && _channel!.IsConnected && _channel.HasSent(_marks))
         {
@@ -198,7 +222,7 @@ internal sealed partial class HostProcess : IProcessChannelOwner
     public void Leave()
     {
         StopTimers();
-        _channel?.Dispose();
+        _channel?.End(() => _terminal?.Dispose());
     }
 
     /// <summary>Everything of it goes: nobody needs it any more.</summary>
@@ -218,6 +242,7 @@ internal sealed partial class HostProcess : IProcessChannelOwner
             RemoveGroup();
             _memory.Forget();
             _pidfd.Dispose();
+            _terminal?.Dispose();
         });
     }
 
@@ -261,7 +286,30 @@ internal sealed partial class HostProcess : IProcessChannelOwner
         }
     }
 
-    private unsafe void Send(ProcessSignal asked)
+    private void Send(ProcessSignal asked)
+    {
+        if (_terminal is not null && JobSignals.IsOfGroup(asked) && _terminal.Tell(JobSignals.ToGroup(asked.Number)))
+        {
+            return;
+        }
+
+        if (_terminal is null && JobSignals.Stops(asked.Number, Number))
+        {
+            _shownStop = asked.Number;
+            asked = asked with { Number = signal.SIGSTOP, Code = 0 };
+        }
+
+        SendAlone(asked);
+    }
+
+    // By which signal its parent on the DPU sees it stopped.
+    private int ShownStop(int stoppedBy)
+    {
+        _shownStop = stoppedBy == 0 ? 0 : _shownStop;
+        return stoppedBy == signal.SIGSTOP && _shownStop != 0 ? _shownStop : stoppedBy;
+    }
+
+    private unsafe void SendAlone(ProcessSignal asked)
     {
         var info = new siginfo_t { si_signo = asked.Number, si_code = signal.SI_QUEUE, si_pid = Environment.ProcessId, si_uid = asked.Uid, si_value = asked.Value };
 
@@ -271,6 +319,22 @@ internal sealed partial class HostProcess : IProcessChannelOwner
         {
             Log.SignalFailed(_service.Logger, asked.Number, Number, Marshal.GetPInvokeErrorMessage(-sent));
         }
+    }
+
+    private void Do(ProcessCall call)
+    {
+        bool isThere = !HasEnded && (poll.Now(_pidfd, poll.POLLIN) & poll.POLLIN) == 0;
+        ProcessCallAnswer answer = isThere ? HostCalls.Do(Number, call, _service.Policy.Of(What.Peer, What.Path)) : new(call.Id, -errno.ESRCH, []);
+        if (answer.Result < 0)
+        {
+            Log.CallFailed(_service.Logger, call.Kind.ToString(), Number, What.Peer, Marshal.GetPInvokeErrorMessage((int)-answer.Result));
+        }
+        else
+        {
+            Log.CallDone(_service.Logger, call.Kind.ToString(), Number, What.Peer);
+        }
+
+        _channel!.Send(ProcessFrameKind.Called, answer.ToBytes());
     }
 
     private void Tell(ProcessFrameKind kind, int number)

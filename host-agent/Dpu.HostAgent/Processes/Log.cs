@@ -62,4 +62,10 @@ internal static partial class Log
 
     [LoggerMessage(2323, LogLevel.Warning, "systemd could not kill what is in {Group}, so the agent has killed it itself, as far as it could, with process {Process}: {Reason}")]
     public static partial void ScopeNotKilled(ILogger logger, string group, int process, string reason);
+
+    [LoggerMessage(2330, LogLevel.Debug, "{Call} was done for process {Process}, as '{Peer}' asked")]
+    public static partial void CallDone(ILogger logger, string call, int process, string peer);
+
+    [LoggerMessage(2331, LogLevel.Warning, "{Call} for process {Process}, as '{Peer}' asked, failed: {Reason}")]
+    public static partial void CallFailed(ILogger logger, string call, int process, string peer, string reason);
 }

@@ -16,22 +16,28 @@ internal sealed class ProcessDescriptors : IDisposable
 
     private readonly List<(int Number, SafeHandle What)> _all = [];
     private readonly List<SafeHandle> _own = [];
+    private SafeFileHandle? _controlling;
+    private SafeFileHandle? _jobs;
 
     /// <summary>Numbers, and what they are.</summary>
     public IReadOnlyList<(int Number, SafeHandle What)> All => _all;
 
+    /// <summary>The process's terminal, which is the caller's; null where it has none.</summary>
+    public HostTerminal? Terminal { get; private set; }
+
     /// <summary>Makes them.</summary>
     /// <param name="asked">What the stub had.</param>
+    /// <param name="spec">Gets what is beside the program's own.</param>
     /// <param name="streams">Get the streams' local ends.</param>
     /// <param name="passing">Makes what programs pass; null where there is no mount by which that could be.</param>
     /// <param name="missed">Numbers that the process does not get.</param>
     /// <returns>Why the process cannot begin; null where it can.</returns>
-    public string? Make(ProcessSpec asked, ProcessStreams streams, HostPassing? passing, out IReadOnlyList<int> missed)
+    public string? Make(ProcessSpec asked, ProcessSpec spec, ProcessStreams streams, HostPassing? passing, out IReadOnlyList<int> missed)
     {
         List<int> without = [];
         missed = without;
         int[] made = MakePassed(asked, passing);
-        foreach (IGrouping<int, ProcessDescriptor> stream in asked.Descriptors.Where(one => one.Way != ProcessDescriptorWay.Passed).GroupBy(one => one.Index).OrderBy(group => group.Key))
+        foreach (IGrouping<int, ProcessDescriptor> stream in asked.Descriptors.Where(one => one.Way is ProcessDescriptorWay.ToHost or ProcessDescriptorWay.ToDpu).GroupBy(one => one.Index).OrderBy(group => group.Key))
         {
             bool toDpu = stream.First().Way == ProcessDescriptorWay.ToDpu;
             if (stream.Key != streams.Count || !Descriptor.TryMakePair(
@@ -47,6 +53,11 @@ internal sealed class ProcessDescriptors : IDisposable
                 ours!.Dispose();
                 return $"it has more than {ProcessStreams.Most} pipes, or no descriptors are left";
             }
+        }
+
+        if (asked.Terminal is not null && MakeTerminal(asked.Terminal, asked, spec, streams, without) is { } problem)
+        {
+            return problem;
         }
 
         foreach (ProcessDescriptor one in asked.Descriptors.Where(one => one.Way == ProcessDescriptorWay.Passed))
@@ -71,6 +82,12 @@ internal sealed class ProcessDescriptors : IDisposable
             }
         }
 
+        if (_jobs is not null)
+        {
+            // dpu-launch keeps neither for the program.
+            spec.Controlling = (Add(_controlling!), Add(_jobs));
+        }
+
         return null;
     }
 
@@ -85,6 +102,34 @@ internal sealed class ProcessDescriptors : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _own.ForEach(handle => handle.Dispose());
+
+    private string? MakeTerminal(ProcessTerminal terminal, ProcessSpec asked, ProcessSpec spec, ProcessStreams streams, List<int> without)
+    {
+        List<SafeFileHandle> slaves = [];
+        Terminal = HostTerminal.TryMake(terminal, spec.Identity?.Uid ?? 0, streams, slaves, out _jobs, out string problem);
+        _own.AddRange(slaves);
+        if (Terminal is null)
+        {
+            _jobs?.Dispose();
+            return problem;
+        }
+
+        // The last one is for nobody but dpu-launch.
+        _controlling = slaves[^1];
+        foreach (ProcessDescriptor one in asked.Descriptors.Where(one => one.Way == ProcessDescriptorWay.Terminal))
+        {
+            if (one.Index < slaves.Count - 1)
+            {
+                _all.Add((one.Number, slaves[one.Index]));
+            }
+            else
+            {
+                without.Add(one.Number);
+            }
+        }
+
+        return null;
+    }
 
     private int[] MakePassed(ProcessSpec asked, HostPassing? passing)
     {

@@ -97,7 +97,7 @@ public sealed partial class ProcessService
         memory.Hold("what", null, note.ToBytes());
         memory.Hold("pidfd", pidfd);
         memory.Stage = ProcessStage.Running;
-        var process = new HostProcess(this, token, note, memory, pidfd);
+        var process = new HostProcess(this, token, note, memory, pidfd, null);
         _ = _counts.AddOrUpdate(note.Peer, 1, (_, count) => count + 1);
         _processes[token] = process;
         process.Begin(new ProcessStreams(memory), null);

@@ -21,7 +21,7 @@ public sealed partial class ProcessService
     {
         if (_spare.AddOrUpdate(peer.Name, 1, (_, count) => count + 1) <= MaxSpare)
         {
-            return new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult() };
+            return new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult { TakesCalls = true } };
         }
 
         SpareGone(peer.Name);

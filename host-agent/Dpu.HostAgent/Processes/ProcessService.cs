@@ -76,6 +76,9 @@ public sealed partial class ProcessService(
 
     internal ILogger Logger => logger;
 
+    /// <summary>What is permitted now.</summary>
+    internal ProgramPolicy Policy => policy;
+
     /// <summary>Takes up the processes of an earlier life of the agent; before DPUs may connect.</summary>
     public void Restore()
     {
@@ -121,7 +124,7 @@ public sealed partial class ProcessService(
         {
             return known is null ? Refuse(HelloStatus.Unavailable, "the process is being begun")
                 : known.What.Peer != peer.Name ? Refuse(HelloStatus.NotPermitted, "the process is another peer's")
-                : new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult { Known = true, Process = known.Number, NumberError = known.NumberError } };
+                : new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult { Known = true, Process = known.Number, NumberError = known.NumberError, TakesCalls = true } };
         }
 
         if (hello.Exec.Attach)
@@ -134,7 +137,7 @@ public sealed partial class ProcessService(
             return Refuse(HelloStatus.Limit, $"'{peer.Name}' has {MaxPerPeer} processes already, which is the most");
         }
 
-        return _processes.TryAdd(token, null) ? new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult() } : Refuse(HelloStatus.Unavailable, "the process is being begun");
+        return _processes.TryAdd(token, null) ? new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult { TakesCalls = true } } : Refuse(HelloStatus.Unavailable, "the process is being begun");
     }
 
     /// <inheritdoc/>
@@ -283,9 +286,12 @@ public sealed partial class ProcessService(
         var streams = new ProcessStreams(memory);
         var given = new ProcessDescriptors();
         IProcessGroup? group = null;
+        IReadOnlyList<int> missed = [];
         try
         {
-            string? problem = given.Make(asked, streams, PassingOf(connection, asked), out IReadOnlyList<int> missed);
+            string? problem = asked.Terminal is not null && TerminalsOf(peer) >= HostTerminal.MaxPerPeer ? $"'{peer}' has {HostTerminal.MaxPerPeer} terminals already, which is the most" : null;
+            problem ??= given.Make(asked, spec, streams, PassingOf(connection, asked), out missed);
+            given.Terminal?.Keep(memory);
             int code = Launcher.NotExecutable;
             SafeFileHandle? pidfd = null;
             problem ??= Launcher.Run(keeping, memory, note.ToBytes(), spec, given.All, asked.Session?.Pid ?? 0, process =>
@@ -305,6 +311,7 @@ public sealed partial class ProcessService(
             {
                 pidfd?.Dispose();
                 streams.Dispose();
+                given.Terminal?.Dispose();
                 memory.Forget();
                 Remove(group);
                 return Fail(connection, note, problem, code);
@@ -312,7 +319,7 @@ public sealed partial class ProcessService(
 
             memory.Hold("pidfd", pidfd);
             memory.Since = time.GetUtcNow().UtcTicks;
-            var process = new HostProcess(this, token, note, memory, pidfd!);
+            var process = new HostProcess(this, token, note, memory, pidfd!, given.Terminal);
             Interlocked.Increment(ref _started);
             _ = _counts.AddOrUpdate(peer, 1, (_, count) => count + 1);
             Log.ProcessStarted(logger, peer, definition.Path, memory.Number, uid, note.Command);
@@ -372,6 +379,8 @@ public sealed partial class ProcessService(
             process.Orphaned();
         }
     }
+
+    private int TerminalsOf(string peer) => _processes.Values.Count(process => process is { HasTerminal: true } && process.What.Peer == peer);
 
     private bool Fail(LinkConnection connection, ProcessNote note, string problem, int code)
     {
@@ -435,7 +444,7 @@ public sealed partial class ProcessService(
 
         memory.Hold("what", null, note.ToBytes());
         memory.Hold("pidfd", pidfd);
-        var process = new HostProcess(this, token, note, memory, pidfd);
+        var process = new HostProcess(this, token, note, memory, pidfd, HostTerminal.Find(memory));
         var streams = new ProcessStreams(memory);
         if (streams.Restore() is null)
         {

@@ -28,7 +28,7 @@ public interface IProcessChannelOwner
 /// One process at one end of the link: its streams and its connection, where there is one. Goes on without it, within the pipes' bounds. What is
 /// under way is never lost nor doubled, whichever end or link dies (<see cref="JournaledPipe"/>). Public calls from any thread.
 /// </summary>
-public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
+public sealed unsafe partial class ProcessChannel : ILoopSource, IDisposable
 {
     private const uint LinkSide = RelayLoop.MaxSides - 1;
     private const uint WatchedSide = RelayLoop.MaxSides - 2;
@@ -52,6 +52,7 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
     private int _dataLeft;
     private int _dataStream;
     private ulong _dataPosition;
+    private bool _ticks;
 
     internal ProcessChannel(RelayLoop loop, IProcessChannelOwner owner, List<ProcessStream> streams)
     {
@@ -151,19 +152,6 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
         Wake();
     }
 
-    /// <summary>Positions behind all that the process has written until now. On the loop's thread.</summary>
-    public ulong[] Marks() => [.. _streams.Select(stream => stream.Sends && !stream.IsOver ? stream.Available : 0)];
-
-    /// <summary>Whether all before some <see cref="Marks"/> has been sent, or nobody takes it. On the loop's thread.</summary>
-    public bool HasSent(ulong[] marks)
-    {
-        ArgumentNullException.ThrowIfNull(marks);
-        return _streams.TrueForAll(stream => !stream.Sends || stream.IsOver || stream.Sent >= marks[stream.Index]);
-    }
-
-    /// <summary>Whether all that has come is with who reads it. On the loop's thread.</summary>
-    public bool IsDelivered => _streams.TrueForAll(stream => stream.Sends || stream.IsOver || stream.IsDelivered);
-
     /// <summary>Ends it: the connection, and the local ends of all streams.</summary>
     public void Dispose() => End(() => { });
 
@@ -225,12 +213,23 @@ public sealed unsafe class ProcessChannel : ILoopSource, IDisposable
         foreach (ProcessStream stream in _streams)
         {
             more |= stream.Work();
+            _ticks |= stream.WaitsForTick;
         }
 
+        CutTerminal();
         more |= WriteLink();
+        if (_ticks && !_left)
+        {
+            _loop.TickLater(this, _slot);
+            _ticks = false;
+        }
+
         _owner.Moved();
         return more && !_left;
     }
+
+    /// <inheritdoc/>
+    void ILoopSource.Tick() => _streams.ForEach(stream => stream.Tick());
 
     /// <inheritdoc/>
     void ILoopSource.Leave()

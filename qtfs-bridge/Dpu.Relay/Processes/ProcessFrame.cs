@@ -29,6 +29,12 @@ public enum ProcessFrameKind : byte
     /// <summary>From the DPU: the process is to end, as its policy says (SIGTERM, and SIGKILL after a while).</summary>
     Terminate = 7,
 
+    /// <summary>From the DPU, where the host has said that it takes them (ExecResult.takes_calls): a <see cref="ProcessCall"/>.</summary>
+    Call = 8,
+
+    /// <summary>From the DPU: how it stands to its terminal (<see cref="ProcessJob"/>).</summary>
+    Job = 9,
+
     /// <summary>From the DPU: who stands for what the process has left; 16 bytes its token, 4 the stand-in's number there (0: nobody does), 4 zero.</summary>
     StandsIn = 10,
 
@@ -52,6 +58,9 @@ public enum ProcessFrameKind : byte
 
     /// <summary>From the host: it goes on.</summary>
     Continued = 20,
+
+    /// <summary>From the host: a <see cref="ProcessCallAnswer"/>.</summary>
+    Called = 21,
 
     /// <summary>From the host, to who takes it (ExecParameters.takes_notes): 1 byte <see cref="ProcessNoteKind"/>, and text.</summary>
     Note = 40,
@@ -118,7 +127,10 @@ internal static class ProcessFrame
             ProcessFrameKind.Data => size is > 0 and <= MaxData,
             ProcessFrameKind.Ack or ProcessFrameKind.End or ProcessFrameKind.Forget or ProcessFrameKind.Terminate or ProcessFrameKind.Continued => size == 0,
             ProcessFrameKind.Signal => size == ProcessSignal.Size,
+            ProcessFrameKind.Call => size is >= ProcessCall.HeaderSize and <= ProcessCall.HeaderSize + ProcessCall.MaxContent,
+            ProcessFrameKind.Called => size is >= ProcessCallAnswer.HeaderSize and <= ProcessCallAnswer.HeaderSize + ProcessCall.MaxContent,
             ProcessFrameKind.Name => size == Keeper.process.PROCESS_TOKEN_SIZE,
+            ProcessFrameKind.Job => size == ProcessJob.Size,
             ProcessFrameKind.Ended or ProcessFrameKind.Stopped => size == sizeof(int),
             ProcessFrameKind.StandsIn or ProcessFrameKind.LeftBehind => size == ProcessStandIn.Size,
             ProcessFrameKind.Started => size is >= sizeof(int) and <= 1 << 20 && size % sizeof(int) == 0,

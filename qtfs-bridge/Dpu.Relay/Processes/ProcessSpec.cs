@@ -17,12 +17,15 @@ public enum ProcessDescriptorWay : byte
 
     /// <summary>As programs pass it: in <see cref="ProcessSpec.Passed"/>, by order.</summary>
     Passed = 2,
+
+    /// <summary>The process's controlling terminal: <see cref="ProcessSpec.Terminal"/>.</summary>
+    Terminal = 3,
 }
 
 /// <summary>A descriptor that a process is to have.</summary>
 /// <param name="Number">Its number there.</param>
 /// <param name="Way">How it crosses.</param>
-/// <param name="Index">Which stream, or which of <see cref="ProcessSpec.Passed"/>; several numbers with one index are one open file.</param>
+/// <param name="Index">Which stream, which of <see cref="ProcessSpec.Passed"/>, or which open file of the terminal; several numbers with one index are one open file.</param>
 public readonly record struct ProcessDescriptor(int Number, ProcessDescriptorWay Way, int Index);
 
 /// <summary>
@@ -84,6 +87,15 @@ public sealed class ProcessSpec
 
     /// <summary>As <c>enum process_flags</c>.</summary>
     public uint Flags { get; set; }
+
+    /// <summary>From a stub: the descriptor that is its terminal, whether that is the process's at once, and whether it is none of the process's descriptors.</summary>
+    public (int Number, bool IsForeground, bool IsBeside)? OwnTerminal { get; set; }
+
+    /// <summary>To dpu-launch: what becomes the controlling terminal, and the pipe of <see cref="ProcessJob"/>s.</summary>
+    public (int Terminal, int Jobs)? Controlling { get; set; }
+
+    /// <summary>On the link: the controlling terminal; null for none.</summary>
+    public ProcessTerminal? Terminal { get; set; }
 
     /// <summary>To dpu-launch: numbers of descriptors by which it enters cgroups.</summary>
     public IList<int> Cgroups { get; init; } = [];
@@ -166,6 +178,21 @@ public sealed class ProcessSpec
         if (Flags != 0)
         {
             Put(into, Kind.Flags, Numbers(Flags));
+        }
+
+        if (OwnTerminal is { } own)
+        {
+            Put(into, Kind.OwnTerminal, Numbers((uint)own.Number, own.IsForeground ? process.PROCESS_FOREGROUND : process.PROCESS_BACKGROUND, own.IsBeside ? 1u : 0u));
+        }
+
+        if (Controlling is { } controlling)
+        {
+            Put(into, Kind.Controlling, Numbers((uint)controlling.Terminal, (uint)controlling.Jobs));
+        }
+
+        if (Terminal is { } terminal)
+        {
+            Put(into, Kind.Terminal, terminal.ToBytes());
         }
 
         foreach (int cgroup in Cgroups)
@@ -287,6 +314,15 @@ public sealed class ProcessSpec
             case Kind.Flags when length == 4:
                 Flags = Number(bytes, 0);
                 return true;
+            case Kind.OwnTerminal when length == 12:
+                OwnTerminal = ((int)Number(bytes, 0), Number(bytes, 1) == process.PROCESS_FOREGROUND, Number(bytes, 2) != 0);
+                return true;
+            case Kind.Controlling when length == 8:
+                Controlling = ((int)Number(bytes, 0), (int)Number(bytes, 1));
+                return true;
+            case Kind.Terminal:
+                Terminal = ProcessTerminal.Read(bytes);
+                return Terminal is not null;
             case Kind.Cgroup when length == 4:
                 Cgroups.Add((int)Number(bytes, 0));
                 return Cgroups.Count <= 16;
@@ -296,12 +332,12 @@ public sealed class ProcessSpec
                     Descriptors.Add(new ProcessDescriptor((int)Number(bytes, 3 * i), (ProcessDescriptorWay)Math.Min(255, Number(bytes, (3 * i) + 1)), (int)Number(bytes, (3 * i) + 2)));
                 }
 
-                return Descriptors.Count <= MostDescriptors && Descriptors.All(one => one.Number >= 0 && one.Way <= ProcessDescriptorWay.Passed && one.Index >= 0)
+                return Descriptors.Count <= MostDescriptors && Descriptors.All(one => one.Number >= 0 && one.Way <= ProcessDescriptorWay.Terminal && one.Index >= 0)
                     && Descriptors.Select(one => one.Number).Distinct().Count() == Descriptors.Count;
             case Kind.Passed:
                 Passed = bytes.ToArray();
                 return true;
-            case Kind.Identity or Kind.Groups or Kind.Umask or Kind.Limits or Kind.Capabilities or Kind.Signals or Kind.OutOfMemory or Kind.Scheduling or Kind.Session or Kind.Flags or Kind.Cgroup or Kind.Descriptors:
+            case Kind.Identity or Kind.Groups or Kind.Umask or Kind.Limits or Kind.Capabilities or Kind.Signals or Kind.OutOfMemory or Kind.Scheduling or Kind.Session or Kind.Flags or Kind.OwnTerminal or Kind.Controlling or Kind.Cgroup or Kind.Descriptors:
                 return false;
             default:
                 // A later version's.
@@ -374,10 +410,13 @@ public sealed class ProcessSpec
         Session = process.PROCESS_SESSION,
         Host = process.PROCESS_HOST,
         Flags = process.PROCESS_FLAGS,
+        OwnTerminal = process.PROCESS_OWN_TERMINAL,
         Cgroup = process.PROCESS_CGROUP,
+        Controlling = process.PROCESS_TERMINAL,
 
         // On the link alone.
         Descriptors = 64,
         Passed = 65,
+        Terminal = 66,
     }
 }

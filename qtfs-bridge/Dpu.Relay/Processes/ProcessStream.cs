@@ -26,13 +26,16 @@ internal enum ProcessStreamState : uint
 
     /// <summary>Bytes went between the pipe and a file that knows no splice(2): after a kill some may be there twice, or be missing.</summary>
     Unsure = 32,
+
+    /// <summary>Its local end is a terminal.</summary>
+    Terminal = 64,
 }
 
 /// <summary>
 /// One direction of what a process reads or writes: a local file (the process's pipe at the host; at the DPU what the stub's parent has given), and a
 /// <see cref="JournaledPipe"/> for what is on its way. Bytes leave the pipe of the sender when they are in that of the receiver. Its channel's thread's.
 /// </summary>
-internal sealed unsafe class ProcessStream : IDisposable
+internal sealed unsafe partial class ProcessStream : IDisposable
 {
     private const uint ReadEvents = epoll.EPOLLIN | epoll.EPOLLRDHUP | epoll.EPOLLET;
     private const uint WriteEvents = epoll.EPOLLOUT | epoll.EPOLLET;
@@ -94,11 +97,11 @@ internal sealed unsafe class ProcessStream : IDisposable
 
     public bool IsOver => (State & ProcessStreamState.Over) != 0;
 
+    /// <summary>Whether nobody takes what goes through it.</summary>
+    public bool IsBroken => (State & ProcessStreamState.Broken) != 0;
+
     /// <summary>Bytes that have gone through it.</summary>
     public ulong Moved => Sends ? Pipe.First : Pipe.End;
-
-    /// <summary>Whether all of it that is there is given, or nobody takes it.</summary>
-    public bool IsDelivered => Pipe.Count == 0 || (State & ProcessStreamState.Broken) != 0;
 
     /// <summary>Behind the last byte that the local end has now, of what is sent.</summary>
     public ulong Available
@@ -310,7 +313,7 @@ internal sealed unsafe class ProcessStream : IDisposable
         }
 
         int room = Pipe.Size - Pipe.Count;
-        if (room == 0)
+        if (room == 0 || (!_mayEnd && MayFetch is { } may && !may()))
         {
             return false;
         }
@@ -331,6 +334,7 @@ internal sealed unsafe class ProcessStream : IDisposable
             case -errno.EAGAIN:
                 // Nothing is there, or many small pieces leave no room: then it is tried again when they have gone.
                 _isReady = Pipe.Count > 0;
+                _isDrained = !_isReady;
                 return false;
             case -errno.EINTR:
                 return true;
@@ -427,7 +431,8 @@ internal sealed unsafe class ProcessStream : IDisposable
             case > 0:
                 return true;
             case 0 or -errno.EAGAIN:
-                _isReady = !_isPolled;
+                // Another writer may have held a terminal when it had room, which is not told again.
+                (_isReady, WaitsForTick) = (!_isPolled, IsTerminal);
                 return false;
             case -errno.EINTR:
                 return true;

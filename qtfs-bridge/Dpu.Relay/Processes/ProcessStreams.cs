@@ -1,5 +1,6 @@
 using System.Globalization;
 using Dpu.Keeper;
+using Dpu.Linux;
 using Microsoft.Win32.SafeHandles;
 
 namespace Dpu.Relay.Processes;
@@ -10,6 +11,9 @@ public sealed unsafe class ProcessStreams(ProcessMemory memory) : IDisposable
 {
     // Twice what is on its way at once: what has come waits for who reads it while the next comes.
     private const int PipeSize = 2 * ProcessFrame.MaxData;
+
+    // What a user has stopped is still shown, so that it is no more than what takes no time.
+    private const int TerminalPipeSize = 64 << 10;
 
     /// <summary>The most that a process can have.</summary>
     public const int Most = ProcessFrame.MaxStreams;
@@ -23,10 +27,51 @@ public sealed unsafe class ProcessStreams(ProcessMemory memory) : IDisposable
     /// <param name="number">The descriptor's number in the process.</param>
     /// <param name="local">The local end: read, or written.</param>
     /// <param name="sends">Whether bytes go from here to the other end.</param>
-    public bool TryAdd(int number, SafeFileHandle local, bool sends)
+    public bool TryAdd(int number, SafeFileHandle local, bool sends) => TryAdd(number, local, sends, isTerminal: false);
+
+    /// <summary>Adds both directions of a terminal; behind all others. False as <see cref="TryAdd(int, SafeFileHandle, bool)"/> has it.</summary>
+    /// <param name="terminal">It, which does not wait; the caller's still.</param>
+    /// <param name="isProcesss">Whether it is the process's, at the host; else it is the stub's.</param>
+    public bool TryAddTerminal(SafeFileHandle terminal, bool isProcesss)
+    {
+        ArgumentNullException.ThrowIfNull(terminal);
+
+        // The process's input first, as the link has it.
+        return TryAddCopy(terminal, 0, sends: !isProcesss) && TryAddCopy(terminal, 1, sends: isProcesss);
+    }
+
+    /// <summary>Has the stub's terminal read only when that may be.</summary>
+    public void Gate(Func<bool> mayFetch)
+    {
+        foreach (ProcessStream stream in _streams.Where(stream => stream is { IsTerminal: true, Sends: true }))
+        {
+            stream.MayFetch = mayFetch;
+        }
+    }
+
+    // epoll(7) knows a descriptor once.
+    private bool TryAddCopy(SafeFileHandle terminal, int number, bool sends)
+    {
+        int copy = LibC.fcntl_int((int)terminal.DangerousGetHandle(), fcntl.F_DUPFD_CLOEXEC, 0);
+        if (copy < 0)
+        {
+            return false;
+        }
+
+        var local = new SafeFileHandle(copy, ownsHandle: true);
+        bool added = TryAdd(number, local, sends, isTerminal: true);
+        if (!added)
+        {
+            local.Dispose();
+        }
+
+        return added;
+    }
+
+    private bool TryAdd(int number, SafeFileHandle local, bool sends, bool isTerminal)
     {
         int index = _streams.Count;
-        if (index == ProcessFrame.MaxStreams || JournaledPipe.TryMake(PipeSize) is not { } pipe)
+        if (index == ProcessFrame.MaxStreams || JournaledPipe.TryMake(isTerminal ? TerminalPipeSize : PipeSize) is not { } pipe)
         {
             return false;
         }
@@ -34,7 +79,7 @@ public sealed unsafe class ProcessStreams(ProcessMemory memory) : IDisposable
         // SAFETY: the memory's fields for this stream.
         *memory.JournalOf(index) = 0;
         *memory.NumberOf(index) = number;
-        *memory.StateOf(index) = (uint)(ProcessStreamState.Used | (sends ? ProcessStreamState.Sends : 0));
+        *memory.StateOf(index) = (uint)(ProcessStreamState.Used | (sends ? ProcessStreamState.Sends : 0) | (isTerminal ? ProcessStreamState.Terminal : 0));
         memory.Hold(Local(index), local);
         memory.Hold(Pipe(index), pipe);
         Keep(new ProcessStream(index, number, local, new JournaledPipe(pipe, memory.JournalOf(index)), memory.StateOf(index)));

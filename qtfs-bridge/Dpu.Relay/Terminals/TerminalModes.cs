@@ -19,6 +19,9 @@ public readonly unsafe struct TerminalModes : IEquatable<TerminalModes>
     // Who clears all of these at once makes a terminal raw (cfmakeraw(3), stty raw), and means what is hidden too.
     private const uint Cooking = termbits.ICANON | termbits.ECHO | termbits.ISIG;
 
+    private const uint RawInput = termbits.IGNBRK | termbits.BRKINT | termbits.PARMRK | termbits.ISTRIP | termbits.INLCR | termbits.IGNCR | termbits.ICRNL | termbits.IUCLC | termbits.IXON | termbits.IXOFF;
+    private const uint RawLocal = termbits.ECHO | termbits.ECHONL | termbits.ICANON | termbits.ISIG | termbits.IEXTEN;
+
     private readonly termios2 _modes;
 
     private TerminalModes(termios2 modes) => _modes = modes;
@@ -72,6 +75,19 @@ public readonly unsafe struct TerminalModes : IEquatable<TerminalModes>
         modes.c_iflag &= ~HiddenInput;
         modes.c_oflag &= ~HiddenOutput;
         modes.c_lflag |= termbits.EXTPROC;
+        modes.c_cc[termbits.VMIN] = 1;
+        modes.c_cc[termbits.VTIME] = 0;
+        return new TerminalModes(modes);
+    }
+
+    /// <summary>The same, but that all that is typed goes on as it is (qtfs-bridge/native/terminal.c).</summary>
+    /// <param name="isShared">Whether what is written does not.</param>
+    public TerminalModes Raw(bool isShared)
+    {
+        termios2 modes = _modes;
+        modes.c_iflag &= ~RawInput;
+        modes.c_oflag &= isShared ? uint.MaxValue : ~termbits.OPOST;
+        modes.c_lflag &= ~RawLocal;
         modes.c_cc[termbits.VMIN] = 1;
         modes.c_cc[termbits.VTIME] = 0;
         return new TerminalModes(modes);

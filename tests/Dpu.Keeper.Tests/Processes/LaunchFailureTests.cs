@@ -35,7 +35,7 @@ public sealed class LaunchFailureTests
         Fails(client, Records.Of("/bin/true").Wide(process.PROCESS_LIMITS, 7, 9, 8), errno.EINVAL, process.PROCESS_LIMITS, "limit 7");
         Fails(client, Records.Of("/bin/true").Numbers(process.PROCESS_CGROUP, 2), errno.EBADF, process.PROCESS_CGROUP, "descriptor 2", File.OpenHandle("/dev/null"));
         Fails(client, Records.Of("/bin/true").Numbers(process.PROCESS_CGROUP, 44), errno.EBADF, process.PROCESS_CGROUP, "descriptor 44 is told of");
-        Fails(client, Records.Of("/bin/true").Numbers(process.PROCESS_TERMINAL, 0).Numbers(process.PROCESS_FLAGS, (int)process.PROCESS_NEW_SESSION), errno.ENOTTY, process.PROCESS_TERMINAL, "controlling terminal");
+        Fails(client, Records.Of("/bin/true").Numbers(process.PROCESS_TERMINAL, 0, 1).Numbers(process.PROCESS_FLAGS, (int)process.PROCESS_NEW_SESSION), errno.ENOTTY, process.PROCESS_TERMINAL, "controlling terminal");
         Fails(client, Records.Of("/bin/true").Wide(process.PROCESS_CAPABILITIES, 1, 0, 0, 1, 0), errno.EPERM, process.PROCESS_CAPABILITIES, "cannot have capabilities");
         Fails(client, Records.Of("/bin/true").Wide(process.PROCESS_CAPABILITIES, 1, 1, 0, 1, 1), errno.EPERM, process.PROCESS_CAPABILITIES, "ambient capability 0");
     }

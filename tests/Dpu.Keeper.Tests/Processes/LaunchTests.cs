@@ -120,14 +120,19 @@ public sealed unsafe class LaunchTests
         using KeeperProcess keeper = new("--launcher", Program);
         using KeeperClient client = new(keeper.Socket);
         using SafeFileHandle master = OpenTerminal(out string name), terminal = File.OpenHandle(name, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
+        (SafeFileHandle jobs, SafeFileHandle tells) = Jobs();
+        using (tells)
+        using (jobs)
         using (LaunchedProgram shell = new(
             client,
-            Records.Shell("test -t 0 && echo hello > /dev/tty; ps -o tty=,tpgid=,pgid=,sid= -p $$").Numbers(process.PROCESS_FLAGS, (int)process.PROCESS_NEW_SESSION).Numbers(process.PROCESS_TERMINAL, 0),
-            (0, terminal)))
+            Records.Shell("test -t 0 && echo hello > /dev/tty; ps -o tty=,tpgid=,pgid=,sid= -p $$; ls /proc/$$/fd | grep -c [567]; true").Numbers(process.PROCESS_FLAGS, (int)process.PROCESS_NEW_SESSION).Numbers(process.PROCESS_TERMINAL, 5, 6),
+            (0, terminal),
+            (5, terminal),
+            (6, jobs)))
         {
             Assert.IsNull(shell.Failure, shell.Failure?.Text(8));
             string[] seen = shell.ReadToEnd().Split((char[])[' ', '\n'], StringSplitOptions.RemoveEmptyEntries);
-            CollectionAssert.AreEqual((string[])[name["/dev/".Length..], $"{shell.Id}", $"{shell.Id}", $"{shell.Id}"], seen);
+            CollectionAssert.AreEqual((string[])[name["/dev/".Length..], $"{shell.Id}", $"{shell.Id}", $"{shell.Id}", "0"], seen, "and neither of both is the program's");
             byte[] read = new byte[20];
             fixed (byte* pointer = read)
             {
@@ -138,6 +143,51 @@ public sealed unsafe class LaunchTests
         }
 
         Assert.AreEqual("alone", Run(client, Records.Shell("test $(ps -o pgid= -p $$) = $$ && echo alone").Numbers(process.PROCESS_FLAGS, (int)process.PROCESS_NEW_GROUP)).TrimEnd());
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void Jobs_InTheBackgroundAProgramThatReadsIsStopped_AndItGoesOnInTheForeground()
+    {
+        using KeeperProcess keeper = new("--launcher", Program);
+        using KeeperClient client = new(keeper.Socket);
+        using SafeFileHandle master = OpenTerminal(out string name), terminal = File.OpenHandle(name, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
+        (SafeFileHandle jobs, SafeFileHandle tells) = Jobs();
+        using FileStream told = new(tells, FileAccess.Write, 0);
+        using (jobs)
+        {
+            // What is told before comes before the program.
+            told.Write(Job(process.PROCESS_BACKGROUND, 30, 90));
+            using LaunchedProgram shell = new(
+                client,
+                Records.Shell("trap 'echo hup' HUP; read x; echo $x; stty size; ps -o pid= -s $$ | wc -l; read y; echo $y").Numbers(process.PROCESS_FLAGS, (int)process.PROCESS_NEW_SESSION).Numbers(process.PROCESS_TERMINAL, 5, 6),
+                (0, terminal),
+                (5, terminal),
+                (6, jobs));
+            Assert.IsNull(shell.Failure, shell.Failure?.Text(8));
+            Eventually.True(() => shell.State.StoppedBy == signal.SIGTTIN, KeeperProcess.Limit, "the stop of who reads in the background");
+            told.Write(Job(process.PROCESS_FOREGROUND, 31, 91));
+            told.Write(Job(process.PROCESS_TO_GROUP, (ushort)signal.SIGCONT, 0));
+            Eventually.True(() => shell.State.StoppedBy == 0, KeeperProcess.Limit, "its going on");
+            using (FileStream typed = new(new SafeFileHandle(LibC.dup((int)master.DangerousGetHandle()), ownsHandle: true), FileAccess.Write, 0))
+            {
+                typed.Write("typed\n"u8);
+
+                // What the terminal's own key says is as with any parent in the session.
+                Eventually.True(() => File.ReadAllText($"/proc/{shell.Id}/wchan").Length > 0 && File.ReadAllText($"/proc/{shell.Id}/stat").Contains(") S", StringComparison.Ordinal), KeeperProcess.Limit, "the second read");
+                typed.Write("\u001a"u8);
+                Eventually.True(() => shell.State.StoppedBy == signal.SIGTSTP, KeeperProcess.Limit, "the stop by a key");
+                told.Write(Job(process.PROCESS_TO_GROUP, (ushort)signal.SIGCONT, 0));
+                typed.Write("more\n"u8);
+            }
+
+            string seen = string.Join(' ', shell.ReadToEnd().Split((char[])[' ', '\n'], StringSplitOptions.RemoveEmptyEntries));
+
+            // The shell, ps, wc and both that help.
+            Assert.AreEqual("typed 31 91 5 more", seen);
+            Assert.AreEqual(0, shell.Wait().ExitCode);
+            Eventually.True(() => ExternalProgram.Run("ps", ["-o", "pid=", "-s", $"{shell.Id}"], KeeperProcess.Limit).Output.Trim().Length == 0, KeeperProcess.Limit, "the end of both that help");
+        }
     }
 
     [TestMethod]
@@ -187,6 +237,15 @@ public sealed unsafe class LaunchTests
         return Run(client, Records.Of(all)).Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Split(':', 2))
             .ToDictionary(parts => parts[0], parts => string.Join(' ', parts[1].Split((char[])['\t', ' '], StringSplitOptions.RemoveEmptyEntries)));
     }
+
+    private static (SafeFileHandle Reads, SafeFileHandle Writes) Jobs()
+    {
+        int* ends = stackalloc int[2];
+        Assert.AreEqual(0, LibC.pipe2(ends, fcntl.O_CLOEXEC));
+        return (new SafeFileHandle(ends[0], ownsHandle: true), new SafeFileHandle(ends[1], ownsHandle: true));
+    }
+
+    private static byte[] Job(uint kind, ushort rows, ushort columns) => [.. BitConverter.GetBytes(kind), .. BitConverter.GetBytes(rows), .. BitConverter.GetBytes(columns), 0, 0, 0, 0];
 
     private static SafeFileHandle OpenTerminal(out string name)
     {

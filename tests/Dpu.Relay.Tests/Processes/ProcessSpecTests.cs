@@ -30,6 +30,9 @@ public sealed class ProcessSpecTests
         Assert.AreEqual(spec.OutOfMemory, read.OutOfMemory);
         Assert.AreEqual(spec.Scheduling, read.Scheduling);
         Assert.AreEqual(spec.Session, read.Session);
+        Assert.AreEqual(spec.OwnTerminal, read.OwnTerminal);
+        Assert.AreEqual(spec.Controlling, read.Controlling);
+        CollectionAssert.AreEqual(spec.Terminal?.ToBytes(), read.Terminal?.ToBytes());
         Assert.AreEqual(spec.Flags, read.Flags);
         CollectionAssert.AreEqual(spec.Cgroups.ToArray(), read.Cgroups.ToArray());
         CollectionAssert.AreEqual(spec.Descriptors.ToArray(), read.Descriptors.ToArray());
@@ -129,7 +132,8 @@ public sealed class ProcessSpecTests
     [DataRow(ProcessSpec.MostDescriptors + 1, 0, 0u, 0, false)]
     [DataRow(1, -1, 0u, 0, false)]
     [DataRow(1, 0, 2u, 5, true)]
-    [DataRow(1, 0, 3u, 0, false)]
+    [DataRow(1, 0, 3u, 7, true)]
+    [DataRow(1, 0, 4u, 0, false)]
     [DataRow(1, 0, 256u, 0, false)]
     [DataRow(1, 0, 0u, -1, false)]
     public void Descriptors_AreReadOrRefused(int count, int first, uint way, int index, bool expected)
@@ -158,6 +162,18 @@ public sealed class ProcessSpecTests
     {
         var spec = new ProcessSpec { Arguments = ["ls"u8.ToArray(), "a b"u8.ToArray(), "it's"u8.ToArray(), []] };
         Assert.AreEqual("ls 'a b' 'it'\\''s' ''", spec.Command());
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
+    [DataRow(51)]
+    [DataRow(55)]
+    [DataRow(57)]
+    [DataRow(56 + (4 * (ProcessSpec.MostDescriptors + 1)))]
+    public void Terminal_OfASizeThatIsNone_IsRefused(int size)
+    {
+        Assert.IsFalse(ProcessSpec.TryRead(Record(66, new byte[size]), out _, out string problem));
+        Assert.Contains("kind 66", problem);
     }
 
     private static void AssertMost(int most, byte[] record)
@@ -203,9 +219,12 @@ public sealed class ProcessSpecTests
             OutOfMemory = Maybe() ? (int)Number() : null,
             Scheduling = Maybe() ? ((int)Number(), (int)Number(), (int)Number()) : null,
             Session = Maybe() ? ((int)Number(), (int)Number(), (int)Number(), (int)Number(), (int)Number()) : null,
+            OwnTerminal = Maybe() ? ((int)Number(), Maybe(), Maybe()) : null,
+            Controlling = Maybe() ? ((int)Number(), (int)Number()) : null,
+            Terminal = Maybe() ? new ProcessTerminal(Dpu.Relay.Terminals.TerminalSettings.Read([.. Enumerable.Range(0, Dpu.Relay.Terminals.TerminalSettings.Size).Select(_ => (byte)random.Next(256))])!, Maybe(), [.. Several(4)]) : null,
             Flags = Number(),
             Cgroups = [.. Several(5).Select(_ => (int)Number())],
-            Descriptors = [.. Several(9).Select(number => new ProcessDescriptor(number, (ProcessDescriptorWay)random.Next(3), random.Next()))],
+            Descriptors = [.. Several(9).Select(number => new ProcessDescriptor(number, (ProcessDescriptorWay)random.Next(4), random.Next()))],
             Passed = Text(),
         };
     }
