@@ -36,6 +36,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     private bool _mayRead;
     private bool _gaveBack;
     private bool _goesOn;
+    private bool _wakesStub;
     private bool _heard;
     private ulong[]? _endArrivals;
     private ulong[]? _stopArrivals;
@@ -148,7 +149,12 @@ internal sealed partial class StubProcess : IProcessChannelOwner
         stub.Dispose);
 
     /// <summary>Sends it a signal.</summary>
-    public void Send(ProcessSignal asked) => _channel!.Post(() => Forward(asked));
+    public void Send(ProcessSignal asked) => _channel!.Post(() =>
+    {
+        // Its stub knows nothing of that.
+        _wakesStub |= asked.Number == signal.SIGCONT;
+        Forward(asked);
+    });
 
     /// <summary>Has the host end it: SIGTERM, and after its policy's grace SIGKILL to all of it.</summary>
     public void Terminate() => _channel!.Post(() => _channel.Send(ProcessFrameKind.Terminate, []));
@@ -350,8 +356,8 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     private void Continued()
     {
         // Where its stub has it go on, that one does already.
-        bool byItself = _stoppedBy != 0 && !_goesOn;
-        (_stoppedBy, _stopArrivals, _goesOn, _heard) = (0, null, false, true);
+        bool byItself = _stoppedBy != 0 && (!_goesOn || _wakesStub);
+        (_stoppedBy, _stopArrivals, _goesOn, _heard, _wakesStub) = (0, null, false, true, false);
         if (byItself && StartOf(Stub) == _memory.Began)
         {
             _ = LibC.kill(Stub, signal.SIGCONT);
