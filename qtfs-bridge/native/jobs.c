@@ -18,7 +18,6 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <termios.h>
 #include <unistd.h>
 
 enum { TERMINAL, PIPE, PROGRAM, READY, KEPT, ABOVE = 64 };
@@ -38,17 +37,6 @@ static _Noreturn void be_member(pid_t parent)
         pause();
 }
 
-// In the background the DPU's terminal is as its shell has it, and processes what is written: it is to be done once.
-static void process_output(bool here)
-{
-    static bool elsewhere;
-    struct termios modes;
-    if (here != elsewhere || tcgetattr(TERMINAL, &modes) < 0 || (!here && !(modes.c_oflag & OPOST)))
-        return;
-    modes.c_oflag = here ? modes.c_oflag | OPOST : modes.c_oflag & ~(tcflag_t)OPOST;
-    elsewhere = tcsetattr(TERMINAL, TCSANOW, &modes) == 0 && !here;
-}
-
 // Signals are blocked: who changes the foreground from the background would be stopped.
 static void obey(const struct process_job *job, pid_t program, pid_t *front)
 {
@@ -61,10 +49,8 @@ static void obey(const struct process_job *job, pid_t program, pid_t *front)
             *front = now;
             (void)tcsetpgrp(TERMINAL, getpgrp());
         }
-        process_output(false);
         break;
     case PROCESS_FOREGROUND:
-        process_output(true);
         // Who was in front may have ended.
         if (now == getpgrp() && tcsetpgrp(TERMINAL, *front) < 0)
             (void)tcsetpgrp(TERMINAL, program);

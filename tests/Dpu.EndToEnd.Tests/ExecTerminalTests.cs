@@ -18,8 +18,8 @@ public sealed class ExecTerminalTests
         {
             _ = Tmux("new-session", "-d", "-x", "100", "-y", "30", "bash --norc --noediting -i");
             Shows("bash-");
-            Type("PS1='local> '; $REXEC bash --norc --noediting -i", "Enter");
-            Shows("local> $REXEC bash --norc --noediting -i\nbash-");
+            Type("PS1='lo''cal> '; $REXEC bash --norc --noediting -i", "Enter");
+            Shows("--noediting -i\nbash-");
             Type("PS1='re''mote> '; hash vim && echo there", "Enter");
             Shows("there\nremote>");
             Type($"vim -u NONE -N {text}", "Enter");
@@ -111,7 +111,7 @@ public sealed class ExecTerminalTests
             t.do(rexec + ' cat', ''); t.taken(); t.send('a\r'); t.expect('a\r\na\r\n'); t.send('\x1a'); t.expect(stopped + '.*P> ')
             t.do('echo $((6*7))', '42\r.*P> ')
             t.send('fg\r'); t.taken(); t.send('b\r'); t.expect('b\r\nb\r\n'); t.send('\x1a'); t.expect(stopped + '.*P> ')
-            t.send('bg\r'); t.expect('P> '); t.expect(stopped + '.*P> ', again='\r')
+            t.send('bg\r'); t.expect('P> '); t.expect(stopped + '.*P> ', again='jobs\r')
             t.send('fg\r'); t.taken(); t.send('c\r'); t.expect('c\r\nc\r\n'); t.send('\x04'); t.expect('P> '); t.do('echo =$?=', '=0=')
         t = shell()
         go(t, '$REXEC', 'Stopped'); t.given_back(); t.prompt()
@@ -154,7 +154,7 @@ public sealed class ExecTerminalTests
         """
         t = shell()
         t.do('seq 500 > $FOLDER/lines; $REXEC less < $FOLDER/lines', '23\r\n'); t.send('G'); t.expect('500'); t.send('q'); t.prompt(); t.given_back()
-        t.do("$REXEC bash -c 'echo one; read x < /dev/tty; echo got $x' | cat", 'one\r\n'); t.send('typed\r'); t.expect('got typed\r\nP> ')
+        t.do("$REXEC bash -c 'echo one; read x < /dev/tty; echo got $x' | cat", 'one\r\n'); t.send('typed\r'); t.expect('got typed\r\n'); t.prompt()
         t.do("echo in | $REXEC bash -c 'read y; stty -echo < /dev/tty; printf pass > /dev/tty; read x < /dev/tty; stty echo < /dev/tty; echo got $x $y'", 'pass'); t.send('secret\r'); t.expect('(.*)got secret in\r\nP> ')
         assert b'secret' not in t.seen[:-len('got secret in\r\nP> ')], t.seen
         t.given_back()
@@ -194,7 +194,7 @@ public sealed class ExecTerminalTests
         for fault in 'link', 'agent', 'runtime':
             t.do('cat', ''); act(fault); t.send(fault + '\r'); t.expect(f'{fault}\r\n{fault}\r\n'); t.send('\x1a'); t.expect('Stopped.*P> '); t.do('fg', 'cat\r\n'); t.send('\x04'); t.prompt()
             t.do(f'sleep 0.5; echo $((6*7))', ''); act(fault); t.expect('42\r\nP> ')
-            t.resize(40, len(fault)); t.do('stty size', f'40 {len(fault)}\r\n.*P> ')
+            t.resize(40, len(fault)); t.expect(f'40 {len(fault)}\r\n', again='stty size\r'); t.do('echo o\"\"ver', 'over\r\n'); t.prompt()
         t.send('exit 3\r'); assert os.waitstatus_to_exitcode(t.end()) == 3
         # Stopped meanwhile, and killed with nobody there.
         s = shell(); s.do('$REXEC cat', ''); s.taken(); s.send('\x1a'); s.expect('Stopped.*P> '); act('runtime'); act('agent'); s.send('fg\r'); s.taken(); s.send('a\r'); s.expect('a\r\na\r\n'); s.send('\x04'); s.prompt(); s.given_back()

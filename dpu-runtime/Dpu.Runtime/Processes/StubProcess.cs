@@ -37,6 +37,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     private bool _mayRead;
     private bool _gaveBack;
     private bool _goesOn;
+    private bool _wakesStub;
     private bool _heard;
     private ulong[]? _endArrivals;
     private ulong[]? _stopArrivals;
@@ -170,7 +171,12 @@ internal sealed partial class StubProcess : IProcessChannelOwner
         stub.Dispose);
 
     /// <summary>Sends it a signal.</summary>
-    public void Send(ProcessSignal asked) => _channel!.Post(() => Forward(asked));
+    public void Send(ProcessSignal asked) => _channel!.Post(() =>
+    {
+        // Its stub knows nothing of that.
+        _wakesStub |= asked.Number == signal.SIGCONT;
+        Forward(asked);
+    });
 
     /// <summary>Has the host end it: SIGTERM, and after its policy's grace SIGKILL to all of it.</summary>
     public void Terminate() => _channel!.Post(() =>
@@ -368,33 +374,6 @@ internal sealed partial class StubProcess : IProcessChannelOwner
         {
             // Expected: it has ended.
             return -1;
-        }
-    }
-
-    private void Stopped(int number)
-    {
-        // It crosses with what has it go on, which was sent already: when the host said so it had not come there.
-        bool crosses = _goesOn && (_stoppedBy != 0 || !_heard);
-        (_stoppedBy, _heard) = (number, true);
-        if (!crosses)
-        {
-            History.Add($"stopped by signal {number}");
-
-            // What is typed from now on is not for it.
-            _mayRead = false;
-            _stopArrivals = _channel!.Arrivals(terminals: true);
-        }
-    }
-
-    private void Continued()
-    {
-        // Where its stub has it go on, that one does already.
-        bool byItself = _stoppedBy != 0 && !_goesOn;
-        History.Add("it goes on");
-        (_stoppedBy, _stopArrivals, _goesOn, _heard) = (0, null, false, true);
-        if (byItself && StartOf(Stub) == _memory.Began)
-        {
-            _ = LibC.kill(Stub, signal.SIGCONT);
         }
     }
 

@@ -36,7 +36,8 @@ internal static class TerminalDriver
             def modes(self): return termios.tcgetattr(self.fd)
             def pump(self, limit=0.05):
                 if select.select([self.fd], [], [], limit)[0]:
-                    try: self.buf += os.read(self.fd, 65536)
+                    # A program in the background has its lines' ends from both terminals.
+                    try: self.buf = (self.buf + os.read(self.fd, 65536)).replace(b'\r\r\n', b'\r\n')
                     except OSError: return
             def expect(self, pattern, again=None):
                 end, pattern = time.monotonic() + 20, re.compile(pattern if isinstance(pattern, bytes) else pattern.encode(), re.S)
@@ -53,7 +54,7 @@ internal static class TerminalDriver
             def do(self, command, awaited):
                 self.send(command + '\r'); self.expect(re.escape(command.encode()) + b'\r\n'); self.expect(awaited)
             # The local terminal is the host program's, or is as it was.
-            def taken(self): until(lambda: self.pump(0) or not self.modes()[3] & termios.ICANON, 'a raw terminal')
+            def taken(self): until(lambda: self.pump(0) or not self.modes()[3] & termios.ICANON, f'a raw terminal, with {self.buf[-500:]},')
             def given_back(self): until(lambda: self.pump(0) or self.modes() == self.usual, f'the terminal as it was, {self.usual}')
             def end(self):
                 status = []

@@ -221,7 +221,7 @@ public sealed class ProcessSpecTests
             Session = Maybe() ? ((int)Number(), (int)Number(), (int)Number(), (int)Number(), (int)Number()) : null,
             OwnTerminal = Maybe() ? ((int)Number(), Maybe(), Maybe()) : null,
             Controlling = Maybe() ? ((int)Number(), (int)Number()) : null,
-            Terminal = Maybe() ? new ProcessTerminal(Dpu.Relay.Terminals.TerminalSettings.Read([.. Enumerable.Range(0, Dpu.Relay.Terminals.TerminalSettings.Size).Select(_ => (byte)random.Next(256))])!, Maybe(), [.. Several(4)]) : null,
+            Terminal = Maybe() ? new ProcessTerminal(Relay.Terminals.TerminalSettings.Read([.. Enumerable.Range(0, Relay.Terminals.TerminalSettings.Size).Select(_ => (byte)random.Next(256))])!, Maybe(), [.. Several(4)]) : null,
             Flags = Number(),
             Cgroups = [.. Several(5).Select(_ => (int)Number())],
             Descriptors = [.. Several(9).Select(number => new ProcessDescriptor(number, (ProcessDescriptorWay)random.Next(4), random.Next()))],
