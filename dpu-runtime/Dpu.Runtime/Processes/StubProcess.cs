@@ -37,8 +37,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     private bool _mayRead;
     private bool _gaveBack;
     private bool _goesOn;
-    private bool _wakesStub;
-    private bool _heard;
+    private bool _stubGoesOn;
     private ulong[]? _endArrivals;
     private ulong[]? _stopArrivals;
 
@@ -127,7 +126,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
                 History.Add("its host is there again");
             }
 
-            (IsAway, _goesOn, _heard) = (false, false, false);
+            (IsAway, _goesOn) = (false, false);
             _calls.IsTaken = connection.Reply.Exec is { TakesCalls: true };
             if (_job is { } job)
             {
@@ -171,12 +170,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
         stub.Dispose);
 
     /// <summary>Sends it a signal.</summary>
-    public void Send(ProcessSignal asked) => _channel!.Post(() =>
-    {
-        // Its stub knows nothing of that.
-        _wakesStub |= asked.Number == signal.SIGCONT;
-        Forward(asked);
-    });
+    public void Send(ProcessSignal asked) => _channel!.Post(() => Forward(asked));
 
     /// <summary>Has the host end it: SIGTERM, and after its policy's grace SIGKILL to all of it.</summary>
     public void Terminate() => _channel!.Post(() =>
@@ -329,6 +323,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
             StubFrame kind = stub.Next(out byte[] content, out bool ended);
             if (kind == StubFrame.Signal && content.Length == ProcessSignal.Size && ProcessSignal.TryRead(content, out ProcessSignal asked))
             {
+                _stubGoesOn |= asked.Number == signal.SIGCONT;
                 Forward(asked);
             }
             else if (kind == StubFrame.Stood && ProcessStandIn.TryRead(content, out ProcessStandIn stood))

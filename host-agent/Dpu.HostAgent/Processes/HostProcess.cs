@@ -145,6 +145,11 @@ internal sealed partial class HostProcess : IProcessChannelOwner
         {
             case ProcessFrameKind.Signal when ProcessSignal.TryRead(content, out ProcessSignal asked):
                 Send(asked);
+                if (asked.Number == signal.SIGCONT)
+                {
+                    GoesOn();
+                }
+
                 break;
             case ProcessFrameKind.Job when _terminal is not null && ProcessJob.TryRead(content, out ProcessJob job):
                 _ = _terminal.Tell(job);
@@ -303,10 +308,13 @@ internal sealed partial class HostProcess : IProcessChannelOwner
     }
 
     // By which signal its parent on the DPU sees it stopped.
-    private int ShownStop(int stoppedBy)
+    private int ShownStop(int stoppedBy) => stoppedBy == signal.SIGSTOP && _shownStop != 0 ? _shownStop : stoppedBy;
+
+    // What the keeper tells of a stop from now on is another one, even where it has seen nothing between both.
+    private void GoesOn()
     {
-        _shownStop = stoppedBy == 0 ? 0 : _shownStop;
-        return stoppedBy == signal.SIGSTOP && _shownStop != 0 ? _shownStop : stoppedBy;
+        (_stoppedBy, _shownStop, _stopMarks) = (0, 0, null);
+        _channel!.Send(ProcessFrameKind.Continued, []);
     }
 
     private unsafe void SendAlone(ProcessSignal asked)

@@ -56,7 +56,7 @@ public enum ProcessFrameKind : byte
     /// <summary>From the host: a signal has stopped it; 4 bytes number.</summary>
     Stopped = 19,
 
-    /// <summary>From the host: it goes on.</summary>
+    /// <summary>From the host: it goes on; also the answer to each SIGCONT, before a stop that comes after that.</summary>
     Continued = 20,
 
     /// <summary>From the host: a <see cref="ProcessCallAnswer"/>.</summary>

@@ -258,9 +258,15 @@ public sealed class StubSignalTests
             Frame start = StubProgram.TakeStart(stub);
             int[] session = System.Runtime.InteropServices.MemoryMarshal.Cast<byte, int>(start.Record(process.PROCESS_SESSION)).ToArray();
             Assert.AreEqual((session[0], session[0], session[1]), (session[2], session[4], session[3]), "it leads the group in the foreground of the shell's session");
+            byte[] own = start.Record(process.PROCESS_OWN_TERMINAL);
+            Assert.AreEqual(process.PROCESS_FOREGROUND, BitConverter.ToUInt32(own, 4), "its terminal is the program's at once");
             StubProgram.Started(stub);
+            Assert.AreEqual(process.PROCESS_FOREGROUND, Job(stub.Receive()));
             stub.Send(process.PROCESS_STOPPED, FrameSocket.Bytes(20));
             shell.WaitForLine(line => line == "Stopped", StubProgram.Limit);
+
+            // How it stands to the terminal comes before what has the program go on.
+            Assert.AreEqual(process.PROCESS_FOREGROUND, Job(stub.Receive()));
             Assert.AreEqual(18, StubProgram.Signal(stub.Receive()).signal);
             stub.Send(process.PROCESS_ENDED, FrameSocket.Bytes(7 << 8));
             shell.WaitForLine(line => line == "finished 7", StubProgram.Limit);
@@ -270,6 +276,7 @@ public sealed class StubSignalTests
         {
             // What Ctrl-C sends; the shell says what it makes of a death by it.
             int group = int.Parse(ExternalProgram.Check("pgrep", ["-f", $"^{StubProgram.Program} x$"], StubProgram.Limit), CultureInfo.InvariantCulture);
+            Assert.AreEqual(process.PROCESS_FOREGROUND, Job(stub.Receive()));
             Assert.AreEqual(0, LibC.kill(-group, 2));
             Assert.AreEqual(2, StubProgram.Signal(stub.Receive()).signal);
             stub.Send(process.PROCESS_ENDED, FrameSocket.Bytes(2));
@@ -277,6 +284,12 @@ public sealed class StubSignalTests
 
         Assert.IsTrue(shell.WaitForExit(StubProgram.Limit), shell.Output);
         Assert.AreEqual(0, shell.ExitCode, shell.Error);
+    }
+
+    private static uint Job(Frame? frame)
+    {
+        Assert.AreEqual(process.PROCESS_JOB, frame?.Kind);
+        return System.Runtime.InteropServices.MemoryMarshal.Read<process_job>(frame!.Content).kind;
     }
 
     [TestMethod]
