@@ -33,7 +33,7 @@ public sealed class RuntimeMetrics : IHistogramSource, IDisposable
         _meter.CreateObservableCounter("dpu.process.refused", () => processes.Refused, "{process}", "Stubs that were refused: by the host's policy, or as it could not be reached.");
         _meter.CreateObservableCounter("dpu.process.exited", () => processes.Exits.Select(end => new Measurement<long>(end.Value, new KeyValuePair<string, object?>("how", end.Key))), "{process}", "Such processes that have ended: success, failure or signal.");
         _meter.CreateObservableCounter("dpu.process.start.duration", () => processes.StartSeconds, "s", "Time from a stub's connection until its process runs, of all of them.");
-        _meter.CreateObservableGauge("dpu.view.count", () => views.Live.Count(), "{view}", "Views that are there.");
+        _meter.CreateObservableGauge("dpu.view.active", () => views.Live.Count(), "{view}", "Views that are there.");
         _meter.CreateObservableCounter("dpu.view.call.intercepted", () => Calls(views, static call => call.Intercepted), "{call}", "Calls of views' programs that were held, since the runtime's start.");
         _meter.CreateObservableCounter("dpu.view.call.done", () => Calls(views, static call => call.Done), "{call}", "Of those, done on a host or here in the kernel's place.");
         _meter.CreateObservableCounter("dpu.view.call.failed", () => Calls(views, static call => call.Failed), "{call}", "Of those, ended with an error.");
