@@ -30,6 +30,9 @@ mkdir -p "$2"
 build "$2/dpu-keeper" -pie "$ROOT"/qtfs-bridge/native/{keeper,held,runs,requests}.c
 build "$2/dpu-teller" -pie "$ROOT"/qtfs-bridge/native/teller.c
 build "$2/dpu-binder" -pie "$ROOT"/qtfs-bridge/native/binder.c
-build "$2/dpu-launch" -pie "$ROOT"/qtfs-bridge/native/{launch,jobs}.c
-# One for each program that runs: small, started without a loader, and in whatever root its parent has chosen.
-build "$2/dpu-stub" -static-pie "$ROOT"/qtfs-bridge/native/{stub,gather,terminal,die}.c
+# One for each program that runs: small, started without a loader, and the stub in whatever root its parent has chosen.
+build "$2/dpu-launch" -static-pie "$ROOT"/qtfs-bridge/native/{launch,jobs}.c
+build "$2/dpu-stub" -static-pie "$ROOT"/qtfs-bridge/native/{stub,gather,standin,terminal,die}.c
+# As small: they stay as long as a view, and as a daemon in it.
+build "$2/dpu-view" -static-pie "$ROOT"/qtfs-bridge/native/view.c
+build "$2/dpu-run" -static-pie "$ROOT"/qtfs-bridge/native/run.c

@@ -60,6 +60,7 @@ public static class CommandTree
                 MountsCommand.Build(runner),
                 SocketCommands.Build(runner),
                 ProcessCommands.Build(runner),
+                ViewCommands.Build(runner),
                 StatsCommand.Build(runner),
                 TopCommand.Build(runner),
                 EventsCommand.Build(runner),

@@ -14,6 +14,7 @@ using Dpu.Runtime.Mounts;
 using Dpu.Runtime.Processes;
 using Dpu.Runtime.Reconcile;
 using Dpu.Runtime.Sockets;
+using Dpu.Runtime.Views;
 
 namespace Dpu.Runtime;
 
@@ -39,6 +40,7 @@ public static class RuntimeComposition
         services.AddSingleton<ForwardTable>();
         services.AddSingleton<ProcessTable>();
         services.AddSingleton<MountManager>();
+        services.AddSingleton<ViewTable>();
         services.AddSingleton(s => new DaemonStatusSource(
             RuntimeConfiguration.Program, name, daemon.ConfigurationFile, daemon.Credentials, s.GetRequiredService<TimeProvider>()));
         services.AddSingleton<RuntimeWorker>();
@@ -49,6 +51,8 @@ public static class RuntimeComposition
         daemon.AddHistograms<RuntimeMetrics>();
         services.AddSingleton<RuntimeService>();
         daemon.MapControl(endpoints => endpoints.MapGrpcService<RuntimeService>());
+        services.AddSingleton<ViewsService>();
+        daemon.MapControl(endpoints => endpoints.MapGrpcService<ViewsService>());
         services.AddSingleton<FlowTableHost>();
         services.AddHostedService(s => s.GetRequiredService<FlowTableHost>());
         services.AddSingleton<FlowsService>();

@@ -14,7 +14,7 @@ public sealed class RuntimeMetrics : IHistogramSource, IDisposable
     private readonly MountManager _mounts;
 
     /// <summary>Registers the instruments.</summary>
-    public RuntimeMetrics(HostLinks hosts, MountManager mounts, Dpu.Relay.RelayHub relays, Processes.ProcessTable processes)
+    public RuntimeMetrics(HostLinks hosts, MountManager mounts, Dpu.Relay.RelayHub relays, Processes.ProcessTable processes, Views.ViewTable views)
     {
         _mounts = mounts;
         _meter.CreateObservableGauge("dpu.host.up", () => hosts.All.Select(host => Of(host, host.IsUp ? 1L : 0L)), null, "1 where the link to the host is up.");
@@ -33,6 +33,10 @@ public sealed class RuntimeMetrics : IHistogramSource, IDisposable
         _meter.CreateObservableCounter("dpu.process.refused", () => processes.Refused, "{process}", "Stubs that were refused: by the host's policy, or as it could not be reached.");
         _meter.CreateObservableCounter("dpu.process.exited", () => processes.Exits.Select(end => new Measurement<long>(end.Value, new KeyValuePair<string, object?>("how", end.Key))), "{process}", "Such processes that have ended: success, failure or signal.");
         _meter.CreateObservableCounter("dpu.process.start.duration", () => processes.StartSeconds, "s", "Time from a stub's connection until its process runs, of all of them.");
+        _meter.CreateObservableGauge("dpu.view.active", () => views.Live.Count(), "{view}", "Views that are there.");
+        _meter.CreateObservableCounter("dpu.view.call.intercepted", () => Calls(views, static call => call.Intercepted), "{call}", "Calls of views' programs that were held, since the runtime's start.");
+        _meter.CreateObservableCounter("dpu.view.call.done", () => Calls(views, static call => call.Done), "{call}", "Of those, done on a host or here in the kernel's place.");
+        _meter.CreateObservableCounter("dpu.view.call.failed", () => Calls(views, static call => call.Failed), "{call}", "Of those, ended with an error.");
         _meter.CreateObservableGauge("dpu.mount.mounted", () => mounts.All.Select(mount => Of(mount, mount.State == MountState.Mounted ? 1L : 0L)), null, "1 where the mount stands and its host is there.");
         _meter.CreateObservableGauge("dpu.mount.in_flight", () => Counters(mounts, static counters => counters.InFlight), "{request}", "Requests under way.");
         _meter.CreateObservableCounter("dpu.mount.requests", () => Counters(mounts, static counters => counters.Requests), "{request}", "FUSE requests.");
@@ -62,6 +66,10 @@ public sealed class RuntimeMetrics : IHistogramSource, IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _meter.Dispose();
+
+    private static IEnumerable<Measurement<long>> Calls(Views.ViewTable views, Func<(string Name, long Intercepted, long Done, long Failed), long> value) =>
+        views.Live.SelectMany(view => view.Counts.All.Select(call => new Measurement<long>(
+            value(call), new KeyValuePair<string, object?>("view", view.Configuration.Name), new KeyValuePair<string, object?>("call", call.Name))));
 
     private static IEnumerable<Measurement<long>> Counters(MountManager mounts, Func<MountCounters, ulong> value) =>
         mounts.All.Where(mount => mount.Counters is not null).Select(mount => Of(mount, (long)value(mount.Counters)));

@@ -1,4 +1,5 @@
 using Dpu.Hosting.Configuration;
+using Dpu.Hosting.Control;
 using Dpu.Hosting.Lifetime;
 using Dpu.Linux;
 using Dpu.Qtfs.Mount;
@@ -7,6 +8,7 @@ using Dpu.Runtime.Forwards;
 using Dpu.Runtime.Hosts;
 using Dpu.Runtime.Mounts;
 using Dpu.Runtime.Processes;
+using Dpu.Runtime.Views;
 using Dpu.Systemd;
 using Microsoft.Extensions.Hosting;
 
@@ -18,6 +20,8 @@ namespace Dpu.Runtime;
 /// <param name="mounts">The mounts.</param>
 /// <param name="forwards">The forwards of sockets.</param>
 /// <param name="processes">The processes of hosts.</param>
+/// <param name="views">The views.</param>
+/// <param name="daemon">Says where the configuration is.</param>
 /// <param name="metrics">Live as long as this part.</param>
 /// <param name="logger">The log.</param>
 public sealed class RuntimeWorker(
@@ -26,6 +30,8 @@ public sealed class RuntimeWorker(
     MountManager mounts,
     ForwardTable forwards,
     ProcessTable processes,
+    ViewTable views,
+    DaemonStatusSource daemon,
     RuntimeMetrics metrics,
     ILogger<RuntimeWorker> logger) : IHostedService, IReloadable<RuntimeConfiguration>
 {
@@ -42,6 +48,7 @@ public sealed class RuntimeWorker(
         mounts.TakeOver();
         processes.Restore();
         Apply(configuration);
+        views.Restore();
         return Task.CompletedTask;
     }
 
@@ -55,6 +62,7 @@ public sealed class RuntimeWorker(
         }
 
         forwards.Dispose();
+        views.Dispose();
         processes.Dispose();
 
         // Mounts first: unmounting writes back what is dirty, which needs the links.
@@ -72,6 +80,7 @@ public sealed class RuntimeWorker(
 
         mounts.KeepOnStop = configuration.Keeper.KeepOnStop;
         processes.Listen(configuration.StubSocket);
+        views.Configure(configuration, daemon.ConfigurationFile);
         List<string> applied = [];
         if (mounts.SlowRequest != configuration.SlowRequest)
         {

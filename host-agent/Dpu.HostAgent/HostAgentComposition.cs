@@ -1,6 +1,7 @@
 using Dpu.HostAgent.Control;
 using Dpu.HostAgent.Policy;
 using Dpu.HostAgent.Processes;
+using Dpu.HostAgent.Processes.Groups;
 using Dpu.HostAgent.Sockets;
 using Dpu.Hosting.Configuration;
 using Dpu.Hosting.Control;
@@ -33,6 +34,7 @@ public static class HostAgentComposition
 
         // Under names of their own: an agent of the version before lets go of all that it does not know among the mounts'.
         services.AddKeyedSingleton(ProcessService.KeptAs, (_, _) => new Keeping(daemon.Configuration.Keeper.Socket, "processes/"));
+        services.AddSingleton(s => new ProcessGroups(daemon.Configuration.Processes, s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<ProcessGroups>>()));
         services.AddSingleton<ProcessService>();
         services.AddSingleton<ExportPolicy>();
         services.AddSingleton<PeerPolicy>();

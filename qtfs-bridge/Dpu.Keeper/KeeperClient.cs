@@ -109,6 +109,10 @@ public sealed unsafe class KeeperClient : IDisposable
     /// <exception cref="KeeperException">The keeper is gone.</exception>
     public void DropQuietly(ReadOnlySpan<byte> name) => Tell(keeper.KEEPER_DROP, name, default, -1);
 
+    /// <summary>As <see cref="DropAll"/>, without waiting.</summary>
+    /// <exception cref="KeeperException">The keeper is gone.</exception>
+    public void DropAllQuietly(ReadOnlySpan<byte> prefix) => Tell(keeper.KEEPER_DROP, prefix, default, -1, keeper.KEEPER_PREFIX);
+
     /// <summary>The errno with which the last quiet request failed that did, once; 0 where none did.</summary>
     public int TakeFailure()
     {
@@ -246,7 +250,7 @@ public sealed unsafe class KeeperClient : IDisposable
         ? answer
         : throw new KeeperException($"the keeper cannot {what}: {KeeperConnection.NameOf(answer.Head.error)}", answer.Head.error);
 
-    private void Tell(ushort operation, ReadOnlySpan<byte> name, ReadOnlySpan<byte> note, int descriptor)
+    private void Tell(ushort operation, ReadOnlySpan<byte> name, ReadOnlySpan<byte> note, int descriptor, uint flags = 0)
     {
         lock (_lock)
         {
@@ -256,7 +260,7 @@ public sealed unsafe class KeeperClient : IDisposable
             }
 
             _broken = true;
-            _connection.Tell(operation, name, note, descriptor);
+            _connection.Tell(operation, name, note, descriptor, flags);
             _broken = false;
         }
     }

@@ -10,7 +10,7 @@ namespace Dpu.Keeper;
 /// keeper that comes, or comes back, is given everything again. No call throws for the keeper's sake but
 /// <see cref="Memory"/>, where there is no memory at all. Thread-safe.
 /// </summary>
-public sealed unsafe class Keeping : IDisposable
+public sealed unsafe partial class Keeping : IDisposable
 {
     private readonly string _prefix;
     private readonly Lock _lock = new();

@@ -19,12 +19,14 @@ public static class process
     public const ushort PROCESS_ATTACH = 3;
     public const ushort PROCESS_SIGNAL = 4;
     public const ushort PROCESS_JOB = 5;
+    public const ushort PROCESS_STOOD = 8;
     public const ushort PROCESS_STARTED = 16;
     public const ushort PROCESS_REFUSED = 17;
     public const ushort PROCESS_ENDED = 18;
     public const ushort PROCESS_STOPPED = 19;
     public const ushort PROCESS_ATTACHED = 20;
     public const ushort PROCESS_CONTINUED = 21;
+    public const ushort PROCESS_STAND_IN = 24;
     public const ushort PROCESS_FAILED = 32;
 
     public const ushort PROCESS_PROGRAM = 1;

@@ -68,6 +68,12 @@ public sealed class LinkConnection : IDisposable
     /// </summary>
     public void Keep() => IsKept = true;
 
+    /// <summary>For a thread that waits for many connections: this one is read and written through what is returned from now on, which also ends it.</summary>
+    /// <exception cref="InvalidOperationException">It is plain: its socket is read and written itself.</exception>
+    public PolledTls Poll() => Stream is System.Net.Security.SslStream tls
+        ? new PolledTls(this, tls, _transport.Poll())
+        : throw new InvalidOperationException("A connection without TLS has its bytes in its socket.");
+
     internal bool IsKept { get; private set; }
 
     /// <summary>Called once when it is closed.</summary>

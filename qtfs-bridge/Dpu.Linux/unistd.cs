@@ -110,4 +110,8 @@ public static unsafe partial class LibC
 
     [LibraryImport(Library)]
     public static partial uint getegid();
+
+    /// <summary>execve(2): becomes another program; returns only where it fails.</summary>
+    [LibraryImport(Library)]
+    public static partial int execve(byte* path, byte** argv, byte** envp);
 }

@@ -81,7 +81,7 @@ public sealed partial class RelayHub : IDisposable
         SafeHandle local, LinkConnection link, RelayInfo info, ucred? speaker = null, Action<bool>? ended = null, RelayContinuity? continuity = null, IDescriptorPassing? passing = null) =>
         Start(local, LinkOf(link), info, speaker, ended, continuity, passing);
 
-    internal static IRelayLink LinkOf(LinkConnection link) => link.IsPlain ? new PlainLink(link) : new TlsLink(link);
+    internal static IRelayLink LinkOf(LinkConnection link) => link.IsPlain ? new PlainLink(link) : new TlsLink(link.Poll());
 
     internal IDisposable Start(
         SafeHandle local, IRelayLink link, RelayInfo info, ucred? speaker = null, Action<bool>? ended = null, RelayContinuity? continuity = null, IDescriptorPassing? passing = null)

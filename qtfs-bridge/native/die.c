@@ -6,15 +6,6 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-static void write_file(const char *path, const char *text)
-{
-    int file = open(path, O_WRONLY | O_CLOEXEC);
-    if (file >= 0 && write(file, text, strlen(text)) < 0)
-        (void)0; // then there is more in the dump than need be
-    if (file >= 0)
-        close(file);
-}
-
 // The program has left a core dump, on the host. The kernel tells a parent so only where it has written one here: a page of nothing, to where nobody
 // sees it, for the program's own may lie in the working directory.
 static bool may_dump(void)
@@ -33,7 +24,8 @@ static bool may_dump(void)
             return false;
     }
     struct rlimit limit;
-    write_file("/proc/self/coredump_filter", "0");
+    // Where it cannot be said there is more in the dump than need be.
+    (void)!write(open("/proc/self/coredump_filter", O_WRONLY | O_CLOEXEC), "0", 1);
     if (getrlimit(RLIMIT_CORE, &limit) < 0 || limit.rlim_max < 4096)
         return false;
     limit.rlim_cur = 4096;
@@ -42,10 +34,7 @@ static bool may_dump(void)
 
 static void take_default(int number, void *before)
 {
-    static const struct {
-        uintptr_t handler, flags, restorer;
-        uint64_t mask;
-    } usual;
+    static const struct action usual;
     (void)syscall(SYS_rt_sigaction, number, &usual, before, sizeof usual.mask);
 }
 
@@ -71,10 +60,7 @@ bool stop(int number, bool group, bool alone)
     // It has been told to go on before it was told to stop.
     if (number < SIGSTOP || number > SIGTTOU || (pending_signals() & signal_bit(SIGCONT)))
         return true;
-    struct {
-        uintptr_t handler, flags, restorer;
-        uint64_t mask;
-    } before;
+    struct action before;
     take_default(number, &before);
     (void)kill(group ? 0 : getpid(), number);
     (void)mask_signals(SIG_UNBLOCK, signal_bit(number));

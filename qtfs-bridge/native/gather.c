@@ -10,8 +10,6 @@
 
 enum { LIMITS = 16, GROUPS_MAX = 65536 };
 
-extern char **environ;
-
 static struct {
     char *bytes;
     size_t size, room;
@@ -37,10 +35,7 @@ static void put(uint16_t kind, const void *bytes, size_t size)
     content.size += step;
 }
 
-static void put_text(uint16_t kind, const char *text)
-{
-    put(kind, text, strlen(text));
-}
+static void put_text(uint16_t kind, const char *text) { put(kind, text, strlen(text)); }
 
 static char *working_directory(void)
 {
@@ -79,13 +74,9 @@ int *list_descriptors(size_t *count)
     if (folder < 0)
         return NULL;
     for (long got; (got = syscall(SYS_getdents64, folder, room, sizeof room)) > 0;) {
-        int *more = realloc(numbers, (*count + got / 24 + 1) * sizeof *numbers);
-        if (!more) {
-            free(numbers);
-            numbers = NULL;
-            break;
-        }
-        numbers = more;
+        numbers = realloc(numbers, (*count + got / 24 + 1) * sizeof *numbers);
+        if (!numbers)
+            return NULL;
         for (long at = 0; at < got; at += ((struct entry *)(room + at))->size) {
             const struct entry *entry = (struct entry *)(room + at);
             int number = atoi(entry->name);
@@ -101,10 +92,7 @@ uint64_t ignored_signals(void)
 {
     uint64_t ignored = 0;
     for (int i = 1; i <= 64; i++) {
-        struct {
-            uintptr_t handler, flags, restorer;
-            uint64_t mask;
-        } action = {0};
+        struct action action = {0};
         if (syscall(SYS_rt_sigaction, i, NULL, &action, sizeof action.mask) == 0 && action.handler == (uintptr_t)SIG_IGN)
             ignored |= signal_bit(i);
     }
@@ -140,20 +128,15 @@ static void put_capabilities(void)
 
 static void put_limits(void)
 {
-    struct {
+    struct limit {
         uint32_t resource, zero;
         uint64_t soft, hard;
     } limits[LIMITS];
     size_t count = 0;
-    for (uint32_t i = 0; i < LIMITS; i++) {
-        struct rlimit limit;
-        if (getrlimit(i, &limit) < 0)
-            continue;
-        limits[count].resource = i;
-        limits[count].zero = 0;
-        limits[count].soft = limit.rlim_cur;
-        limits[count++].hard = limit.rlim_max;
-    }
+    struct rlimit limit;
+    for (uint32_t i = 0; i < LIMITS; i++)
+        if (getrlimit(i, &limit) == 0)
+            limits[count++] = (struct limit){i, 0, limit.rlim_cur, limit.rlim_max};
     put(PROCESS_LIMITS, limits, count * sizeof *limits);
 }
 
@@ -161,8 +144,6 @@ static void put_oom(void)
 {
     char text[16] = {0};
     int file = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        return;
     int32_t value = read(file, text, sizeof text - 1) > 0 ? atoi(text) : 0;
     close(file);
     put(PROCESS_OOM, &value, sizeof value);
@@ -172,11 +153,10 @@ static void put_session(void)
 {
     int terminal = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
     pid_t foreground = 0;
-    if (terminal >= 0) {
-        if (ioctl(terminal, TIOCGPGRP, &foreground) < 0)
-            foreground = 0;
+    if (ioctl(terminal, TIOCGPGRP, &foreground) < 0)
+        foreground = 0;
+    if (terminal >= 0)
         close(terminal);
-    }
     int32_t session[] = {getpid(), getppid(), getpgrp(), getsid(0), foreground};
     put(PROCESS_SESSION, session, sizeof session);
 }

@@ -9,6 +9,9 @@
 // A stub whose connection ends goes on waiting, connects again, and says PROCESS_ATTACH: the runtime may have been replaced. It says of no signal
 // before PROCESS_STARTED or PROCESS_ATTACHED. One that ends before is ended by a signal, or was killed: what it asked for is to end too.
 //
+// A program that ends may have left a process running, as daemons do. Then the stub forks before it ends: its child, the stand-in, is a stub of that process,
+// with a token of its own, and of the same number where that may be.
+//
 // A stub that has stopped goes on by SIGCONT, which it says as any signal. Where the program goes on by itself, the runtime sends that.
 //
 // A stub that has a terminal says which (PROCESS_OWN_TERMINAL): the program gets one of the host, as its controlling terminal. PROCESS_JOB says when the
@@ -41,6 +44,7 @@ enum process_frame_kind {
     PROCESS_ATTACH = 3, // the token of PROCESS_STARTED
     PROCESS_SIGNAL = 4, // struct process_signal: the stub got it
     PROCESS_JOB = 5,    // struct process_job: how it stands to its terminal, and that one's size
+    PROCESS_STOOD = 8,  // the token of PROCESS_STAND_IN, int32_t the stand-in's number (0: there is none), int32_t errno of why it is not the wanted one
 
     // To the stub.
     PROCESS_STARTED = 16,  // the token, int32_t the process at the host, int32_t[] numbers of descriptors that stay with the stub
@@ -49,6 +53,7 @@ enum process_frame_kind {
     PROCESS_STOPPED = 19,  // int32_t the signal that has stopped it
     PROCESS_ATTACHED = 20, // empty
     PROCESS_CONTINUED = 21, // empty: the answer to each SIGCONT of the stub; what PROCESS_STOPPED has told before is over by that
+    PROCESS_STAND_IN = 24, // a token, int32_t the number that a stand-in is to have (0: any), int32_t 0. The same token again: the same answer
 
     // To the agent, from dpu-launch: nothing was executed. The connection's end alone says that the program runs, if it has not ended with 125 or 127.
     PROCESS_FAILED = 32, // int32_t errno, int32_t enum process_record_kind of what failed (PROCESS_PROGRAM: execve itself; 0: no record's), text

@@ -44,11 +44,11 @@ static void die_if_signalled(void)
 }
 
 // As long as nothing is started a signal ends the stub.
-static void wait_for(int descriptor, short events, int timeout)
+static void wait_for(int descriptor, short events)
 {
     struct pollfd polled[] = {{.fd = descriptor, .events = events}, {.fd = signals, .events = pending_signals() ? 0 : POLLIN}};
     die_if_signalled();
-    (void)poll(polled, 2, timeout < 0 || timeout > TICK ? TICK : timeout);
+    (void)poll(polled, 2, TICK);
     die_if_signalled();
 }
 
@@ -69,12 +69,6 @@ static int try_connect(void)
     return error;
 }
 
-static _Noreturn void fail_cut(void)
-{
-    fail(OWN_FAILURE, "dpu-runtime went away before it said whether the program was started", "",
-        "see its log, and 'dpuctl ps' whether it runs, before you start it again");
-}
-
 static void send_frame(uint16_t kind, const void *content, size_t size, const int *descriptors, size_t count)
 {
     struct process_frame head = {.kind = kind, .size = (uint32_t)size};
@@ -91,8 +85,8 @@ static void send_frame(uint16_t kind, const void *content, size_t size, const in
             memcpy(CMSG_DATA(rights), descriptors, count * sizeof(int));
         }
         ssize_t sent = sendmsg(connection, &message, MSG_NOSIGNAL);
-        // What is received next may say why it ended.
-        if (sent < 0 && (errno == EPIPE || errno == ECONNRESET))
+        // What is received next may say why it ended. One alone that cannot be passed stays behind.
+        if (sent < 0 && (errno == EPIPE || errno == ECONNRESET || (errno == EINVAL && count == 1)))
             return;
         // Kinds that the kernel lets nobody pass stay behind; the others do not suffer for it.
         if (sent < 0 && errno != EAGAIN && errno != EINTR && count > 1) {
@@ -100,12 +94,10 @@ static void send_frame(uint16_t kind, const void *content, size_t size, const in
                 send_frame(kind, (int32_t *)content + i, sizeof(int32_t), descriptors + i, 1);
             return;
         }
-        if (sent < 0 && errno == EINVAL && count == 1)
-            return;
         if (sent < 0 && errno != EAGAIN && errno != EINTR)
             fail(OWN_FAILURE, "cannot tell dpu-runtime what to run", strerror(errno), "");
         if (sent < 0)
-            wait_for(connection, POLLOUT, -1);
+            wait_for(connection, POLLOUT);
         done += sent > 0 ? sent : 0;
     }
 }
@@ -113,12 +105,11 @@ static void send_frame(uint16_t kind, const void *content, size_t size, const in
 // --- What the runtime says -------------------------------------------------------------------------------------------
 
 static char received[FRAME_ROOM] __attribute__((aligned(8)));
-static size_t received_size;
+static size_t received_size, taken;
 
 // The next frame that is whole, its content in 'received' behind its head; NULL where there is none yet. False where the connection has ended.
 static bool receive(const struct process_frame **frame)
 {
-    static size_t taken;
     memmove(received, received + taken, received_size -= taken);
     taken = 0;
     *frame = NULL;
@@ -140,10 +131,9 @@ static bool receive(const struct process_frame **frame)
 
 static int32_t number_in(const struct process_frame *frame, int32_t otherwise)
 {
-    int32_t number = otherwise;
-    if (frame->size >= sizeof number)
-        memcpy(&number, frame + 1, sizeof number);
-    return number;
+    if (frame->size >= sizeof otherwise)
+        memcpy(&otherwise, frame + 1, sizeof otherwise);
+    return otherwise;
 }
 
 static _Noreturn void refuse(const struct process_frame *frame)
@@ -165,21 +155,20 @@ static void begin(const struct process_frame *frame)
         fail(OWN_FAILURE, "dpu-runtime's answer has no token", "", "is it of this version?");
     memcpy(token, frame + 1, sizeof token);
     for (size_t i = 0; i < inherited_count; i++) {
-        bool stay = false;
-        for (size_t j = 0; j < staying && !stay; j++)
-            stay = stays[j] == inherited[i];
-        if (!stay)
+        size_t at = 0;
+        while (at < staying && stays[at] != inherited[i])
+            at++;
+        if (at == staying)
             close(inherited[i]);
     }
     free(inherited);
     inherited_count = 0;
-    (void)look_at_terminal(false);
 }
 
 static void start(const struct wish *wish)
 {
     int64_t limit = now() + START_LIMIT, signalled = 0;
-    for (int error; (error = try_connect()) != 0; wait_for(-1, 0, TICK))
+    for (int error; (error = try_connect()) != 0; wait_for(-1, 0))
         if ((error != ENOENT && error != ECONNREFUSED && error != EAGAIN) || now() > limit) {
             char what[sizeof(struct sockaddr_un) + 64];
             snprintf(what, sizeof what, "no dpu-runtime answers at '%.107s'", path);
@@ -199,17 +188,16 @@ static void start(const struct wish *wish)
     }
     send_frame(PROCESS_START, content, size, NULL, 0);
     free(content);
-    for (const struct process_frame *frame;;) {
+    const struct process_frame *frame;
+    for (;;) {
         if (!receive(&frame))
-            fail_cut();
+            fail(OWN_FAILURE, "dpu-runtime went away before it said whether the program was started", "", "see its log, and 'dpuctl ps' whether it runs, before you start it again");
         if (frame && frame->kind == PROCESS_REFUSED)
             refuse(frame);
         if (frame && frame->kind == PROCESS_ENDED)
             die(number_in(frame, OWN_FAILURE << 8));
-        if (frame && frame->kind == PROCESS_STARTED) {
-            begin(frame);
-            return;
-        }
+        if (frame && frame->kind == PROCESS_STARTED)
+            break;
         // There may be another one already, of which poll(2) would not tell.
         if (frame)
             continue;
@@ -221,11 +209,13 @@ static void start(const struct wish *wish)
         struct pollfd polled[] = {{.fd = connection, .events = POLLIN}, {.fd = signals, .events = pending_signals() ? 0 : POLLIN}};
         (void)poll(polled, 2, pending_signals() ? TICK : -1);
     }
+    begin(frame);
 }
 
 // --- While it runs ----------------------------------------------------------------------------------------------------
 
 // What the runtime has not got whole; of other signals the kernel's queue takes care.
+static bool terminal; // the program has one
 static char telling[256];
 static size_t telling_size, telling_done;
 static uint64_t passed_on; // signals that the program has got from here
@@ -240,23 +230,28 @@ static void tell(uint16_t kind, const void *content, uint32_t size)
     memcpy(telling + telling_size, &head, sizeof head);
     memcpy(telling + telling_size + sizeof head, content, size);
     telling_size += sizeof head + size;
+    bool goes_on = kind == PROCESS_SIGNAL && ((const struct process_signal *)content)->signal == SIGCONT;
+    going_on += goes_on;
+    going_on_untold += goes_on;
 }
 
+// Takes it or not, and says so.
 static void tell_job(void)
 {
+    (void)look_at_terminal(false);
     struct process_job job = job_now(false);
-    tell(PROCESS_JOB, &job, sizeof job);
+    if (terminal)
+        tell(PROCESS_JOB, &job, sizeof job);
 }
 
 static void tell_to_go_on(void)
 {
+    tell_job();
     struct process_signal signal = {.signal = SIGCONT, .pid = getpid(), .uid = getuid()};
     tell(PROCESS_SIGNAL, &signal, sizeof signal);
-    going_on++;
-    going_on_untold++;
 }
 
-static void take_signal(bool terminal)
+static void take_signal(void)
 {
     struct signalfd_siginfo info;
     if (telling_size || read(signals, &info, sizeof info) != sizeof info)
@@ -267,46 +262,72 @@ static void take_signal(bool terminal)
     if (terminal && (signal.signal == SIGCONT || signal.signal == SIGWINCH)) {
         if (signal.signal == SIGCONT)
             miss_terminal();
-        (void)look_at_terminal(false);
         tell_job();
     }
     // The host's kernel tells the program itself that its terminal has another size.
     if (terminal && signal.signal == SIGWINCH && signal.code > 0)
         return;
     passed_on |= signal_bit(signal.signal);
-    going_on += signal.signal == SIGCONT;
-    going_on_untold += signal.signal == SIGCONT;
     tell(PROCESS_SIGNAL, &signal, sizeof signal);
 }
 
 // The program has been stopped.
-static void halt(int number, bool terminal)
+static void halt(int number)
 {
-    bool reads = number == SIGTTIN || number == SIGTTOU, had = has_terminal();
+    bool reads = number == SIGTTIN || number == SIGTTOU, had = terminal_ours;
+    if (going_on)
+        return;
     // It reads a terminal that it can have: it was not asked for before, or it has just been given.
     if (terminal && reads && look_at_terminal(true) && (!had || now() - asked < SIGNAL_GRACE)) {
         asked = had ? asked : now();
-        tell_job();
         tell_to_go_on();
         return;
     }
     leave_terminal();
     // As the kernel stops all of a group at a terminal: others of a pipeline too.
-    if (!stop(number, terminal && (reads || (number == SIGTSTP && had)), !terminal || number == SIGSTOP)) {
-        (void)look_at_terminal(false);
-        tell_job();
+    if (!stop(number, terminal && (reads || (number == SIGTSTP && had)), !terminal || number == SIGSTOP))
         tell_to_go_on();
-    }
 }
 
 static _Noreturn void end(int status)
 {
     // Who has typed it has meant all of the group, of which each finds its own way to take it.
     int number = status & 0x7f;
-    if (has_terminal() && (number == SIGINT || number == SIGQUIT) && !(passed_on & signal_bit(number)))
+    if (terminal_ours && (number == SIGINT || number == SIGQUIT) && !(passed_on & signal_bit(number)))
         (void)kill(0, number);
     leave_terminal();
     die(status);
+}
+
+// Who stands for what the program has left.
+static struct stood {
+    char token[PROCESS_TOKEN_SIZE];
+    int32_t number, error;
+} stand_in;
+static bool stand_in_due;
+
+static void leave_behind(const struct process_frame *frame)
+{
+    struct stood asked;
+    if (frame->size < sizeof asked)
+        return;
+    memcpy(&asked, frame + 1, sizeof asked);
+    stand_in_due = true;
+    if (stand_in.number > 0 && memcmp(asked.token, stand_in.token, sizeof asked.token) == 0)
+        return;
+    stand_in = asked;
+    stand_in.number = fork_as(asked.number, &stand_in.error, signals);
+    if (stand_in.number < 0)
+        stand_in.number = 0;
+    else if (stand_in.number == 0) {
+        // The child: a stub that has lost its runtime, looks for it under another token, and has no terminal.
+        memcpy(token, asked.token, sizeof token);
+        connection = -1;
+        received_size = taken = telling_size = telling_done = stand_in_due = 0;
+        memset(&stand_in, 0, sizeof stand_in);
+        forget_terminal();
+        terminal = false;
+    }
 }
 
 static void attach_again(int *pause)
@@ -319,7 +340,6 @@ static void attach_again(int *pause)
     received_size = 0;
     if (connection >= 0)
         close(connection);
-    connection = -1;
     do {
         (void)poll(NULL, 0, *pause);
         // Somebody may want it for something else, by now.
@@ -331,13 +351,12 @@ static void attach_again(int *pause)
     (void)send(connection, &request, sizeof request, MSG_NOSIGNAL);
 }
 
-static _Noreturn void live(bool terminal)
+static _Noreturn void live(void)
 {
     bool attached = true;
     int pause = TICK;
     // It may be another one by now than what was asked for.
-    if (terminal)
-        tell_job();
+    tell_job();
     for (;;) {
         const struct process_frame *frame;
         if (!receive(&frame)) {
@@ -350,10 +369,7 @@ static _Noreturn void live(bool terminal)
         if (frame) {
             switch (frame->kind) {
             case PROCESS_ENDED: end(number_in(frame, OWN_FAILURE << 8));
-            case PROCESS_STOPPED:
-                if (!going_on)
-                    halt(number_in(frame, 0), terminal);
-                break;
+            case PROCESS_STOPPED: halt(number_in(frame, 0)); break;
             case PROCESS_CONTINUED: going_on -= going_on > 0; break;
             case PROCESS_REFUSED: refuse(frame);
             case PROCESS_ATTACHED:
@@ -361,21 +377,24 @@ static _Noreturn void live(bool terminal)
                 pause = TICK;
                 // The next runtime answers what is told to it.
                 going_on = going_on_untold;
-                (void)look_at_terminal(false);
-                if (terminal)
-                    tell_job();
+                tell_job();
                 break;
+            case PROCESS_STAND_IN: leave_behind(frame); break;
             }
             continue;
         }
+        if (stand_in_due && !telling_size) {
+            tell(PROCESS_STOOD, &stand_in, sizeof stand_in);
+            stand_in_due = false;
+        }
         struct pollfd polled[] = {{.fd = connection, .events = POLLIN | (attached && telling_size ? POLLOUT : 0)},
             {.fd = signals, .events = attached && !telling_size ? POLLIN : 0}};
-        int got = poll(polled, 2, wants_terminal() ? LOOK : -1);
+        int got = poll(polled, 2, terminal_wanted && !terminal_ours ? LOOK : -1);
         // A shell that puts what runs into its foreground tells nobody.
         if (got == 0 && look_at_terminal(false))
             tell_job();
         if (got > 0 && polled[1].revents)
-            take_signal(terminal);
+            take_signal();
         if (attached && telling_size) {
             ssize_t sent = send(connection, telling + telling_done, telling_size - telling_done, MSG_NOSIGNAL | MSG_DONTWAIT);
             telling_done += sent > 0 ? sent : 0;
@@ -387,7 +406,7 @@ static _Noreturn void live(bool terminal)
 
 // --- Start -------------------------------------------------------------------------------------------------------------
 
-static void usage(int out)
+static _Noreturn void usage(int out, int code)
 {
     dprintf(out,
         "usage: rexec [--host NAME] [--] PROGRAM [ARGUMENT...]\n"
@@ -399,6 +418,7 @@ static void usage(int out)
         "\n"
         "DPU_STUB_SOCKET says where dpu-runtime is, if not at /run/dpu/stub.sock. Exit codes of its own: 125 it could not be\n"
         "asked for, 126 it may not be executed, 127 there is none. See dpu-stub(1).\n");
+    _exit(code);
 }
 
 static void read_options(char **arguments, struct wish *wish)
@@ -410,10 +430,8 @@ static void read_options(char **arguments, struct wish *wish)
             next++;
             break;
         }
-        if (strcmp(option, "help") == 0) {
-            usage(STDOUT_FILENO);
-            _exit(0);
-        }
+        if (strcmp(option, "help") == 0)
+            usage(STDOUT_FILENO, 0);
         if (strcmp(option, "version") == 0) {
             dprintf(STDOUT_FILENO, "dpu-stub %s\n", KEEPER_PROGRAM_VERSION);
             _exit(0);
@@ -425,10 +443,8 @@ static void read_options(char **arguments, struct wish *wish)
         else
             fail(OWN_FAILURE, "unknown option, or one without its value", *next, "see --help");
     }
-    if (!*next || !**next) {
-        usage(STDERR_FILENO);
-        _exit(OWN_FAILURE);
-    }
+    if (!*next || !**next)
+        usage(STDERR_FILENO, OWN_FAILURE);
     wish->program = strchr(*next, '/') ? absolute(*next) : *next;
     wish->arguments = next;
 }
@@ -462,5 +478,6 @@ int main(int count, char **arguments)
     uint64_t asks = signal_bit(SIGTTIN) | signal_bit(SIGTTOU);
     wish.terminal = find_terminal(inherited, inherited_count, !((wish.blocked | wish.ignored) & asks), &wish.beside);
     start(&wish);
-    live(wish.terminal >= 0);
+    terminal = wish.terminal >= 0;
+    live();
 }

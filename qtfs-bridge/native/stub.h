@@ -14,10 +14,13 @@
 #include <unistd.h>
 
 // The kernel's set of signals: glibc keeps two of them for itself.
-static inline uint64_t signal_bit(int number)
-{
-    return (uint64_t)1 << (number - 1);
-}
+static inline uint64_t signal_bit(int number) { return (uint64_t)1 << (number - 1); }
+
+// And its struct sigaction.
+struct action {
+    uintptr_t handler, flags, restorer;
+    uint64_t mask;
+};
 
 static inline uint64_t mask_signals(int how, uint64_t set)
 {
@@ -50,6 +53,10 @@ int *list_descriptors(size_t *count);
 // NULL where there is no memory, or no working directory.
 const char *absolute(const char *path);
 
+// standin.c: fork(2), with that number where it may be (0: any): the child's number, 0 in the child, -1 where there is none; 'error' says why it is
+// another one. The child leads a session of its own, stands in /, and has no descriptor but one.
+pid_t fork_as(int32_t number, int32_t *error, int kept);
+
 // terminal.c: the terminal, which is the program's while the stub is in its foreground.
 // The descriptor that the program's is made of, and whether it is none of the program's; -1 where it is to have none. 'waits': the program can be stopped
 // when it reads in the background.
@@ -60,9 +67,9 @@ bool look_at_terminal(bool ask);
 void miss_terminal(void);
 // As it was before it was taken.
 void leave_terminal(void);
-bool has_terminal(void);
-// Whether it is to be taken as soon as this is the foreground.
-bool wants_terminal(void);
+// It is the parent's: this is a stand-in.
+void forget_terminal(void);
+extern bool terminal_wanted, terminal_ours; // the program reads it, or is to; it does so now
 // 'soon': as it will be once it is looked at.
 struct process_job job_now(bool soon);
 

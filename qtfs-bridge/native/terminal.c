@@ -10,7 +10,7 @@
 enum { TTYAUX_MAJOR = 5, SLAVE_MAJOR = 136 };
 
 static int terminal = -1;
-static bool wanted, ours; // the program reads it, or is to; it does so now
+bool terminal_wanted, terminal_ours;
 static bool shared;       // what the program writes goes elsewhere, and who gets that may write to the terminal: what is written is not done twice
 static struct termios2 usual, taken; // as it was, and as it is while it is the program's
 
@@ -40,11 +40,10 @@ static int open_device(uint32_t device)
         snprintf(path, sizeof path, "/dev/%.48s", strrchr(target, '/') + 1);
     }
     int opened = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-    if (opened >= 0 && device_of(opened) != device) {
-        close(opened);
-        opened = -1;
-    }
-    return opened;
+    if (device_of(opened) == device)
+        return opened;
+    close(opened);
+    return -1;
 }
 
 static bool in_foreground(void)
@@ -76,7 +75,7 @@ int find_terminal(const int *inherited, size_t count, bool waits, bool *beside)
         terminal = fcntl(found, F_DUPFD_CLOEXEC, 0);
     // Another one in a pipeline may be whom the user types for, so that it is asked for first. Who cannot be asked by a stop, and who only looks whether
     // something has come, has it at once.
-    wanted = found >= 0 && (input || !waits);
+    terminal_wanted = found >= 0 && (input || !waits);
     return found;
 }
 
@@ -95,39 +94,38 @@ static void make_raw(void)
     (void)ioctl(terminal, TCGETS2, &taken);
 }
 
-bool has_terminal(void)
-{
-    return ours;
-}
-
-bool wants_terminal(void)
-{
-    return wanted && !ours;
-}
+bool has_terminal(void) { return terminal_ours; }
+bool wants_terminal(void) { return terminal_wanted && !terminal_ours; }
 
 bool look_at_terminal(bool ask)
 {
-    bool before = ours;
-    wanted = wanted || (ask && terminal >= 0);
-    ours = wanted && in_foreground();
-    if (ours && !before)
+    bool before = terminal_ours;
+    terminal_wanted = terminal_wanted || (ask && terminal >= 0);
+    terminal_ours = terminal_wanted && in_foreground();
+    if (terminal_ours && !before)
         make_raw();
-    return ours;
+    return terminal_ours;
 }
 
 void miss_terminal(void)
 {
     struct termios2 now;
-    if (ours && ioctl(terminal, TCGETS2, &now) == 0 && memcmp(&now, &taken, sizeof now) != 0)
-        ours = false;
+    if (terminal_ours && ioctl(terminal, TCGETS2, &now) == 0 && memcmp(&now, &taken, sizeof now) != 0)
+        terminal_ours = false;
 }
 
 void leave_terminal(void)
 {
     // Who has it now has it as that one wants.
-    if (ours && in_foreground())
+    if (terminal_ours && in_foreground())
         (void)ioctl(terminal, TCSETS2, &usual);
-    ours = false;
+    terminal_ours = false;
+}
+
+void forget_terminal(void)
+{
+    terminal = -1;
+    terminal_wanted = terminal_ours = false;
 }
 
 struct process_job job_now(bool soon)
@@ -135,5 +133,5 @@ struct process_job job_now(bool soon)
     struct winsize size = {0};
     if (terminal >= 0)
         (void)ioctl(terminal, TIOCGWINSZ, &size);
-    return (struct process_job){ours || (soon && wanted && in_foreground()) ? PROCESS_FOREGROUND : PROCESS_BACKGROUND, size.ws_row, size.ws_col, size.ws_xpixel, size.ws_ypixel};
+    return (struct process_job){terminal_ours || (soon && terminal_wanted && in_foreground()) ? PROCESS_FOREGROUND : PROCESS_BACKGROUND, size.ws_row, size.ws_col, size.ws_xpixel, size.ws_ypixel};
 }

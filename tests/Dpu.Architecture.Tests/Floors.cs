@@ -12,7 +12,7 @@ internal sealed class Floors
         ["Dpu.Proto", "Dpu.Fuse", "Dpu.Flows", "Dpu.Systemd", "Dpu.Keeper"],
         ["Dpu.Link", "Dpu.Virtio", "Dpu.Reconciler"],
         ["Dpu.Relay", "Dpu.Qtfs", "Dpu.Hosting"],
-        ["Dpu.HostAgent", "Dpu.Runtime", "Dpu.Run", "Dpu.Ctl"]);
+        ["Dpu.HostAgent", "Dpu.Runtime", "Dpu.Ctl"]);
 
     private readonly Dictionary<string, int> floors = [];
 

@@ -1,4 +1,5 @@
 using Dpu.Benchmarks;
+using Dpu.Benchmarks.Exec;
 using Dpu.Benchmarks.Files;
 using Dpu.Benchmarks.Flows;
 using Dpu.Benchmarks.Reconcile;
@@ -27,7 +28,7 @@ if (!BenchmarkOptions.TryParse(args, out BenchmarkOptions? options, out string? 
     return 2;
 }
 
-IBenchmark[] benchmarks = [new QtfsBenchmark(), new FuseBenchmark(), new CoherenceBenchmark(), new FlowsBenchmark(), new ReconcileBenchmark(), new SocketsBenchmark()];
+IBenchmark[] benchmarks = [new QtfsBenchmark(), new FuseBenchmark(), new CoherenceBenchmark(), new FlowsBenchmark(), new ReconcileBenchmark(), new SocketsBenchmark(), new ExecBenchmark()];
 IBenchmark? benchmark = Array.Find(benchmarks, b => b.Name == options.Name);
 if (benchmark is null)
 {

@@ -50,6 +50,8 @@ public sealed class ManualTests
     [DataRow("dpu-stub.1")]
     [DataRow("dpu-host-agent.json.5")]
     [DataRow("dpu-runtime.json.5")]
+    [DataRow("dpu-view.json.5")]
+    [DataRow("dpu-run.8")]
     public void Manual_Formatted_HasNoWarning(string page)
     {
         ProgramResult result = ExternalProgram.Run(

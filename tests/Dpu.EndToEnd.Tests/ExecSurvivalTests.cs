@@ -117,6 +117,25 @@ public sealed class ExecSurvivalTests
 
     [TestMethod]
     [TestCategory("root")]
+    public void ConnectionMadeBeforehand_ThatBroke_HindersNoStart()
+    {
+        using var pair = new ExecPair(LinkKind.Tls, cuts: true);
+        for (int i = 0; i < 3; i++)
+        {
+            // The first has none, and leaves some behind; then all of them are cut, and then their host is another one.
+            Assert.AreEqual(new(0, "one\n", ""), pair.Rexec("/bin/echo one"));
+            Assert.AreEqual(new(0, "two\n", ""), pair.Rexec("/bin/echo two"));
+            pair.Proxy!.Cut();
+            Assert.AreEqual(new(0, "three\n", ""), pair.Rexec("/bin/echo three"));
+        }
+
+        pair.Pair.Agent.Kill();
+        pair.Pair.RestartAgent(quick: true);
+        Assert.AreEqual(new(0, "four\n", ""), pair.Rexec("/bin/echo four"));
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
     public void LinkStaysDown_WhatItsPolicyTerminatesIsTerminated_AndTheOtherGoesOn()
     {
         using var pair = new ExecPair(programs: ["/bin/sh", "/bin/sleep"], cuts: true, change: rule =>

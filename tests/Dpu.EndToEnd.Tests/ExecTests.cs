@@ -219,9 +219,45 @@ public sealed class ExecTests
         Assert.AreEqual(4, Ctl("ps", "kill", "12345678").ExitCode, "there is none");
         Assert.AreEqual(2, Ctl("ps", "kill", "--signal", "NONE", "12345678").ExitCode);
 
+        // What has happened to it is known also when it has ended.
+        string id = ((string)running["id"]!)[..8];
+        string logs = Ctl("ps", "logs", id).EnsureSuccess().Output;
+        int at = 0;
+        foreach (string line in (string[])["begun for stub", "its host says: begun as user 0 by the rule for /bin/sh", "signal 19", "stopped by signal 19", "signal 18", "it goes on", "its host is told to end it", "its host says: it gets SIGTERM", "ended, exit code 8"])
+        {
+            at = logs.IndexOf(line, at, StringComparison.Ordinal);
+            Assert.IsGreaterThan(-1, at, $"'{line}' is not in, or not in its place: {logs}");
+        }
+
+        Assert.MatchesRegex("group +/.*/dpu-host-agent/", Ctl("ps", "show", id).EnsureSuccess().Output);
+        Assert.AreEqual(8, (int)JsonNode.Parse(Ctl("ps", "show", id, "--json").EnsureSuccess().Output)!["exitCode"]!);
+        Assert.AreEqual(4, Ctl("ps", "logs", "12345678").ExitCode, "there is none");
+
         JsonArray Ps(string options) => (JsonArray)JsonNode.Parse(Ctl(["ps", .. options.Split(' ', StringSplitOptions.RemoveEmptyEntries), "--json"]).EnsureSuccess().Output)!["processes"]!;
 
         ProgramResult Ctl(params string[] arguments) => pair.Pair.Runtime.Ctl(arguments);
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void Logs_KeepTheBeginningAndTheLast()
+    {
+        using var pair = new ExecPair();
+        using RunningProgram stub = pair.Start("$REXEC /bin/sh -c 'trap \"\" USR1; while :; do sleep 1; done'");
+        _ = pair.ProcessOf(stub);
+        string[] logs = [];
+        Eventually.True(
+            () =>
+            {
+                _ = pair.Check($"for i in $(seq 100); do kill -USR1 {stub.Id}; done");
+                logs = pair.Pair.Runtime.Ctl("ps", "logs", stub.Id.ToString(CultureInfo.InvariantCulture)).EnsureSuccess().Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+                return logs.Any(line => line.Contains("events before this one are not kept", StringComparison.Ordinal));
+            },
+            Pair.Limit, "more events than are kept");
+        Assert.HasCount(8 + 1 + 56, logs);
+        Assert.Contains("begun for stub", logs[0]);
+        Assert.Contains("signal 10", logs[^1]);
+        _ = pair.Check($"kill -KILL {stub.Id}");
     }
 
     [TestMethod]
@@ -232,6 +268,14 @@ public sealed class ExecTests
         _ = pair.Check("for i in $(seq 5); do $REXEC /bin/true; done");
         int[] before = Counts();
         Assert.AreEqual("200", pair.Check("for i in $(seq 200); do $REXEC /bin/echo $i & done | sort -n | uniq | wc -l; wait"));
+
+        // One open file of all: nothing is written over.
+        string lines = Path.Combine(pair.Pair.Folder, "lines");
+        for (int i = 0; i < 3; i++)
+        {
+            Assert.AreEqual("200", pair.Check($"for i in $(seq 200); do $REXEC /bin/echo $i & done > {lines}; wait; sort -u {lines} | wc -l"));
+        }
+
         Eventually.True(() => Counts().Zip(before).All(pair => pair.First <= pair.Second + 8), Pair.Limit, $"as few descriptors as before ({string.Join(", ", before)})");
 
         int[] Counts() => [.. new[] { pair.Pair.Agent.Id, pair.Pair.Runtime.Id, pair.Pair.Keeper!.Running.Id }.Select(process => Directory.GetFileSystemEntries($"/proc/{process}/fd").Length)];

@@ -151,12 +151,12 @@ public sealed class LifeTests
         KeeperProcess.Compile(architecture, folder.FullPath);
 
         // e_machine of the ELF header: EM_X86_64, EM_AARCH64.
-        foreach (string program in (string[])["dpu-keeper", "dpu-stub", "dpu-launch"])
+        foreach (string program in (string[])["dpu-keeper", "dpu-stub", "dpu-launch", "dpu-view", "dpu-run"])
         {
             Assert.AreEqual(machine, File.ReadAllBytes(folder[program])[18], program);
         }
 
-        foreach (string[] parts in (string[][])[["keeper.c", "keeper.h", "parts.h", "held.c", "runs.c", "requests.c"], ["stub.c", "stub.h", "gather.c", "terminal.c", "die.c"], ["launch.c", "jobs.c", "jobs.h"]])
+        foreach (string[] parts in (string[][])[["keeper.c", "keeper.h", "parts.h", "held.c", "runs.c", "requests.c"], ["stub.c", "stub.h", "gather.c", "standin.c", "terminal.c", "die.c"], ["launch.c", "jobs.c", "jobs.h"], ["view.c", "view.h"], ["run.c", "view.h"]])
         {
             Assert.IsLessThan(1000, parts.Sum(part => File.ReadLines(Repository.PathOf($"qtfs-bridge/native/{part}")).Count()), "one program that one can read");
         }

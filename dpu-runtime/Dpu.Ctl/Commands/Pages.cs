@@ -59,6 +59,14 @@ internal static class Pages
             return (page.Processes, page.NextPageToken);
         });
 
+    public static Task<List<View>> ViewsAsync(ControlConnection connection, CancellationToken cancellation) =>
+        AllAsync<View>(async token =>
+        {
+            ListViewsResponse page = await connection.Views.ListViewsAsync(
+                new ListViewsRequest { PageSize = PageSize, PageToken = token }, connection.Options(cancellation));
+            return (page.Views, page.NextPageToken);
+        });
+
     public static Task<List<Export>> ExportsAsync(ControlConnection connection, CancellationToken cancellation) =>
         AllAsync<Export>(async token =>
         {

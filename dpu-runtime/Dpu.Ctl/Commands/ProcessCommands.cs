@@ -8,7 +8,7 @@ using Dpu.Proto.V1;
 
 namespace Dpu.Ctl.Commands;
 
-/// <summary><c>dpuctl ps</c> and <c>dpuctl ps kill</c>.</summary>
+/// <summary><c>dpuctl ps</c>, and <c>ps show</c>, <c>ps logs</c> and <c>ps kill</c>.</summary>
 internal static class ProcessCommands
 {
     // As a commit is told by its first digits: enough for all that a machine runs.
@@ -25,8 +25,73 @@ internal static class ProcessCommands
         var all = new Option<bool>("--all") { Description = "Also those that have ended" };
         var command = new Command("ps", "Show processes of hosts that programs here stand for") { all };
         runner.Set(command, (context, cancellation) => ListAsync(context, context.Parsed.GetValue(all), cancellation));
+        command.Add(BuildOne(runner, "show", "Show all of a process of a host, also of one that has ended", Show));
+        command.Add(BuildOne(runner, "logs", "Show what has happened to a process of a host: its start, signals, stops, lost links, its end", Events));
         command.Add(BuildKill(runner));
         return command;
+    }
+
+    private static Command BuildOne(CommandTree.Runner runner, string name, string description, Action<CtlContext, HostProcess> show)
+    {
+        var which = new Argument<string>("ID|PID") { Description = "A process: its id, or its stub's number here" };
+        which.Completes(DynamicValues.Processes);
+        var command = new Command(name, description) { which };
+        runner.Set(command, (context, cancellation) => ShowAsync(context, context.Parsed.GetRequiredValue(which), show, cancellation));
+        return command;
+    }
+
+    private static async Task<int> ShowAsync(CtlContext context, string which, Action<CtlContext, HostProcess> show, CancellationToken cancellation)
+    {
+        HostProcess found = await FindAsync(context, which, ended: true, cancellation).ConfigureAwait(false);
+        show(context, await context.Connection.Runtime.GetProcessAsync(new GetProcessRequest { Name = found.Name }, context.Connection.Options(cancellation)));
+        return ExitCodes.Success;
+    }
+
+    private static void Show(CtlContext context, HostProcess process)
+    {
+        if (context.Json)
+        {
+            context.WriteJson(json => Write(json, process));
+            return;
+        }
+
+        var table = new Table("PROPERTY", "VALUE");
+        table.Add("id", States.Id(process.Name));
+        table.Add("host", States.Id(process.Host));
+        table.Add("host pid", process.HostPid.ToString(CultureInfo.InvariantCulture));
+        table.Add("pid", process.Pid.ToString(CultureInfo.InvariantCulture));
+        table.Add("uid", process.Uid.ToString(CultureInfo.InvariantCulture));
+        table.Add("state", StateOf(process));
+        table.Add("begun", Human.Time(process.StartTime));
+        if (process.EndTime is not null)
+        {
+            table.Add("ended", Human.Time(process.EndTime));
+        }
+
+        table.Add("group", process.Group.Length > 0 ? process.Group : "not known");
+        table.Add("directory", process.Directory);
+        table.Add("sent", Human.Bytes(process.SentBytes));
+        table.Add("received", Human.Bytes(process.ReceivedBytes));
+        table.Add("command", process.Command);
+        table.WriteTo(context.Output, context.WithColor);
+    }
+
+    private static void Events(CtlContext context, HostProcess process)
+    {
+        if (context.Json)
+        {
+            context.WriteJson(json => JsonOutput.Array(json, "events", process.Events, (writer, one) =>
+            {
+                writer.WriteString("time", one.Time.ToDateTimeOffset());
+                writer.WriteString("text", one.Text);
+            }));
+            return;
+        }
+
+        foreach (ProcessEvent one in process.Events)
+        {
+            context.Say(Human.Clean($"{Human.Time(one.Time)}  {one.Text}"));
+        }
     }
 
     private static Command BuildKill(CommandTree.Runner runner)
@@ -70,16 +135,20 @@ internal static class ProcessCommands
             return ExitCodes.Success;
         }
 
-        var table = new Table("ID", "HOST", "HOST PID", "PID", "UID", "STATE", "AGE", "SENT", "RECEIVED", "COMMAND");
+        var table = new Table("ID", "HOST", "HOST PID", "PID", "PIDS", "UID", "STATE", "GROUP", "AGE", "SENT", "RECEIVED", "COMMAND");
         foreach (HostProcess process in processes)
         {
             table.Add(
                 States.Id(process.Name)[..ShortId],
                 States.Id(process.Host),
                 process.HostPid.ToString(CultureInfo.InvariantCulture),
-                process.Pid.ToString(CultureInfo.InvariantCulture),
+                process.OwnPid is 0 || process.OwnPid == process.Pid
+                    ? process.Pid.ToString(CultureInfo.InvariantCulture)
+                    : $"{process.Pid.ToString(CultureInfo.InvariantCulture)} ({process.OwnPid.ToString(CultureInfo.InvariantCulture)})",
+                process.NumberMapping == NumberMapping.Mapped ? $"mapped: {process.NumberMappingReason}" : MappingOf(process),
                 process.Uid.ToString(CultureInfo.InvariantCulture),
                 StateOf(process),
+                GroupOf(process),
                 Human.Age(process.StartTime, context.Now),
                 Human.Bytes(process.SentBytes),
                 Human.Bytes(process.ReceivedBytes),
@@ -90,11 +159,22 @@ internal static class ProcessCommands
         return ExitCodes.Success;
     }
 
+    private static string MappingOf(HostProcess process) => process.NumberMapping switch
+    {
+        NumberMapping.Identity => "identity",
+        NumberMapping.Mapped => "mapped",
+        _ => "-",
+    };
+
+    // Where it is, 'ps show' tells.
+    private static string GroupOf(HostProcess process) => process.Group.Length == 0 ? "-" : process.Group.StartsWith('/') ? "cgroup" : "scope";
+
     private static string StateOf(HostProcess process) => process.State switch
     {
         ProcessState.Running => "running",
         ProcessState.Stopped => "stopped",
         ProcessState.Away => "away",
+        ProcessState.Daemonised => "daemonised",
         ProcessState.Ended => process.Signal != 0
             ? $"signal {process.Signal.ToString(CultureInfo.InvariantCulture)}{(process.DumpedCore ? ", core" : "")}"
             : $"exit {process.ExitCode.ToString(CultureInfo.InvariantCulture)}",
@@ -107,9 +187,17 @@ internal static class ProcessCommands
         writer.WriteString("host", States.Id(process.Host));
         writer.WriteNumber("hostPid", process.HostPid);
         writer.WriteNumber("pid", process.Pid);
+        writer.WriteNumber("ownPid", process.OwnPid);
+        writer.WriteString("pids", MappingOf(process));
+        if (process.NumberMappingReason.Length > 0)
+        {
+            writer.WriteString("pidsReason", process.NumberMappingReason);
+        }
+
         writer.WriteNumber("uid", process.Uid);
         writer.WriteString("command", process.Command);
         writer.WriteString("directory", process.Directory);
+        writer.WriteString("group", process.Group);
         writer.WriteString("state", process.State == ProcessState.Ended ? "ended" : StateOf(process));
         writer.WriteString("startTime", process.StartTime.ToDateTimeOffset());
         if (process.State == ProcessState.Ended)
@@ -124,23 +212,29 @@ internal static class ProcessCommands
         writer.WriteNumber("receivedBytes", process.ReceivedBytes);
     }
 
-    private static async Task<int> KillAsync(CtlContext context, string which, int signal, CancellationToken cancellation)
+    private static async Task<HostProcess> FindAsync(CtlContext context, string which, bool ended, CancellationToken cancellation)
     {
         List<HostProcess> processes = await Pages.ProcessesAsync(context.Connection, cancellation).ConfigureAwait(false);
-        HostProcess[] found = [.. processes.Where(process => process.State != ProcessState.Ended
-            && (process.Pid.ToString(CultureInfo.InvariantCulture) == which || (which.Length >= ShortId && States.Id(process.Name).StartsWith(which, StringComparison.Ordinal))))];
-        if (found.Length != 1)
-        {
-            throw new CtlException(ExitCodes.NotFound, found.Length == 0 ? $"no process '{which}' runs; 'dpuctl ps' lists them" : $"'{which}' means several processes: name more digits of the id");
-        }
+        HostProcess[] found = [.. processes.Where(process => (ended || process.State != ProcessState.Ended)
+            && (process.Pid.ToString(CultureInfo.InvariantCulture) == which || process.OwnPid.ToString(CultureInfo.InvariantCulture) == which || (which.Length >= ShortId && States.Id(process.Name).StartsWith(which, StringComparison.Ordinal))))];
 
-        _ = await context.Connection.Runtime.KillProcessAsync(new KillProcessRequest { Name = found[0].Name, Signal = signal }, context.Connection.Options(cancellation));
+        // A number that was used again means what runs.
+        HostProcess[] running = [.. found.Where(process => process.State != ProcessState.Ended)];
+        found = running.Length > 0 ? running : found;
+        return found.Length == 1 ? found[0] : throw new CtlException(ExitCodes.NotFound, found.Length > 0 ? $"'{which}' means several processes: name more digits of the id"
+            : ended ? $"there is no process '{which}'; 'dpuctl ps --all' lists them" : $"no process '{which}' runs; 'dpuctl ps' lists them");
+    }
+
+    private static async Task<int> KillAsync(CtlContext context, string which, int signal, CancellationToken cancellation)
+    {
+        HostProcess found = await FindAsync(context, which, ended: false, cancellation).ConfigureAwait(false);
+        _ = await context.Connection.Runtime.KillProcessAsync(new KillProcessRequest { Name = found.Name, Signal = signal }, context.Connection.Options(cancellation));
         if (context.Json)
         {
-            context.WriteJson(json => json.WriteString("id", States.Id(found[0].Name)));
+            context.WriteJson(json => json.WriteString("id", States.Id(found.Name)));
         }
 
-        context.Say(Human.Clean(signal == 0 ? $"Process {found[0].HostPid} of {States.Id(found[0].Host)} is being ended" : $"Signal {signal} was sent to process {found[0].HostPid} of {States.Id(found[0].Host)}"));
+        context.Say(Human.Clean(signal == 0 ? $"Process {found.HostPid} of {States.Id(found.Host)} is being ended" : $"Signal {signal} was sent to process {found.HostPid} of {States.Id(found.Host)}"));
         return ExitCodes.Success;
     }
 }

@@ -60,7 +60,7 @@ internal static class UpgradeCommands
         return isKept ? ExitCodes.Success : ExitCodes.Failure;
     }
 
-    private static string KeeperLine(Keeper? keeper) => keeper switch
+    private static string KeeperLine(Dpu.Proto.V1.Keeper? keeper) => keeper switch
     {
         null or { Socket.Length: 0 } => "no dpu-keeper: the configuration wants none",
         { Connected: false } => $"no dpu-keeper at {keeper.Socket}: is dpu-keeper.service running?",

@@ -16,7 +16,7 @@ internal static class ValuesCommand
     public static Command Build(CommandTree.Runner runner)
     {
         var kind = new Argument<string>("KIND");
-        _ = kind.AcceptOnlyFromAmong(DynamicValues.Hosts, DynamicValues.Sources, DynamicValues.Targets, DynamicValues.Processes);
+        _ = kind.AcceptOnlyFromAmong(DynamicValues.Hosts, DynamicValues.Sources, DynamicValues.Targets, DynamicValues.Processes, DynamicValues.Views);
         var command = new Command(DynamicValues.Verb, "For completion scripts") { kind };
         command.Hidden = true;
         runner.Set(command, (context, cancellation) => RunAsync(context, context.Parsed.GetRequiredValue(kind), cancellation));
@@ -31,6 +31,7 @@ internal static class ValuesCommand
             {
                 DynamicValues.Targets => (await Pages.MountsAsync(context.Connection, cancellation).ConfigureAwait(false)).Select(m => m.Target),
                 DynamicValues.Processes => (await Pages.ProcessesAsync(context.Connection, cancellation).ConfigureAwait(false)).Where(p => p.State != ProcessState.Ended).Select(p => States.Id(p.Name)),
+                DynamicValues.Views => (await Pages.ViewsAsync(context.Connection, cancellation).ConfigureAwait(false)).Select(v => States.Id(v.Name)),
                 DynamicValues.Sources => (await Pages.HostsAsync(context.Connection, cancellation).ConfigureAwait(false)).Select(h => States.Id(h.Name) + ":"),
                 _ => (await Pages.HostsAsync(context.Connection, cancellation).ConfigureAwait(false)).Select(h => States.Id(h.Name)),
             };

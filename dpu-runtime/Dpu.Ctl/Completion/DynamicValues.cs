@@ -21,6 +21,9 @@ internal static class DynamicValues
     /// <summary>Ids of processes that run.</summary>
     public const string Processes = "processes";
 
+    /// <summary>Names of views.</summary>
+    public const string Views = "views";
+
     // Beside the tree rather than in it: System.CommandLine's own completion would call the runtime for every look-up.
     private static readonly ConditionalWeakTable<Argument, string> _kinds = [];
 

@@ -28,6 +28,7 @@ internal sealed class ControlConnection : IDisposable
         Agent = new Agent.AgentClient(_channel);
         Flows = new Proto.V1.Flows.FlowsClient(_channel);
         Reconcile = new Proto.V1.Reconcile.ReconcileClient(_channel);
+        Views = new Proto.V1.Views.ViewsClient(_channel);
         Health = new Grpc.Health.V1.Health.HealthClient(_channel);
     }
 
@@ -38,6 +39,8 @@ internal sealed class ControlConnection : IDisposable
     public Proto.V1.Flows.FlowsClient Flows { get; }
 
     public Proto.V1.Reconcile.ReconcileClient Reconcile { get; }
+
+    public Proto.V1.Views.ViewsClient Views { get; }
 
     public Grpc.Health.V1.Health.HealthClient Health { get; }
 

@@ -113,7 +113,7 @@ internal static class JsonOutput
         Daemon(json, "agent", host.Agent);
     }
 
-    public static void Keeper(Utf8JsonWriter json, Keeper? keeper)
+    public static void Keeper(Utf8JsonWriter json, Dpu.Proto.V1.Keeper? keeper)
     {
         json.WriteStartObject("keeper");
         json.WriteString("socket", keeper?.Socket ?? "");

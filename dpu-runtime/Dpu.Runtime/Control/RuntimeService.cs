@@ -123,20 +123,18 @@ public sealed class RuntimeService(
     }
 
     /// <inheritdoc/>
+    public override Task<HostProcess> GetProcess(GetProcessRequest request, ServerCallContext context) =>
+        Task.FromResult(ProcessOf(request.Name).ToWholeMessage());
+
+    /// <inheritdoc/>
     public override Task<Empty> KillProcess(KillProcessRequest request, ServerCallContext context)
     {
-        const string Prefix = "processes/";
         if (request.Signal is < 0 or > Dpu.Relay.Processes.ProcessSignal.Most)
         {
             throw Refuse(StatusCode.InvalidArgument, $"{request.Signal} is no signal: 1 to {Dpu.Relay.Processes.ProcessSignal.Most}, or 0 to end the process as its policy says");
         }
 
-        if (!request.Name.StartsWith(Prefix, StringComparison.Ordinal) || !Guid.TryParseExact(request.Name[Prefix.Length..], "N", out Guid id) || processes.All.All(process => process.Id != id))
-        {
-            throw Refuse(StatusCode.NotFound, $"no process '{request.Name}'; 'dpuctl ps' lists them");
-        }
-
-        return processes.Kill(id, request.Signal)
+        return processes.Kill(ProcessOf(request.Name).Id, request.Signal)
             ? Task.FromResult(new Empty())
             : throw Refuse(StatusCode.FailedPrecondition, $"process '{request.Name}' has ended");
     }
@@ -207,6 +205,15 @@ public sealed class RuntimeService(
         response.NeedsRestart.AddRange(outcome.NeedsRestart);
         return response;
     });
+
+    private Processes.ProcessInfo ProcessOf(string name)
+    {
+        const string Prefix = "processes/";
+        return name.StartsWith(Prefix, StringComparison.Ordinal) && Guid.TryParseExact(name[Prefix.Length..], "N", out Guid id)
+            && processes.All.FirstOrDefault(process => process.Id == id) is { } found
+            ? found
+            : throw Refuse(StatusCode.NotFound, $"no process '{name}'; 'dpuctl ps --all' lists them");
+    }
 
     private async Task WatchAsync(IServerStreamWriter<Event> stream, CancellationToken ending)
     {

@@ -1,6 +1,6 @@
 namespace Dpu.Runtime.Processes;
 
-/// <summary>Events 2340-2359: processes of hosts that programs here stand for.</summary>
+/// <summary>Events 2340-2359 and 2380-2389: processes of hosts that programs here stand for.</summary>
 internal static partial class Log
 {
     [LoggerMessage(2340, LogLevel.Information, "process {Process} of host '{Host}' runs for stub {Stub}, uid {Uid}: {Command}")]
@@ -35,6 +35,12 @@ internal static partial class Log
 
     [LoggerMessage(2350, LogLevel.Error, "process {Process} of host '{Host}' cannot go on, as the keeper has lost its streams: {Command}")]
     public static partial void StreamsLost(ILogger logger, int process, string host, string command);
+
+    [LoggerMessage(2380, LogLevel.Information, "process {StandIn} stands for process {Process} of host '{Host}', which goes on as a daemon of process {Parent}: {Command}")]
+    public static partial void StandsIn(ILogger logger, int standIn, int process, string host, int parent, string command);
+
+    [LoggerMessage(2381, LogLevel.Warning, "nobody stands for process {Process} of host '{Host}', which process {Parent} has left running: its stub has gone, or could not fork: {Command}")]
+    public static partial void NoStandIn(ILogger logger, int process, string host, int parent, string command);
 
     [LoggerMessage(2351, LogLevel.Warning, "process {Process} of host '{Host}': its descriptor {Number} goes to a file here that fails ({Reason}): what it wrote last is lost, and it gets EPIPE; or, where it reads, an end")]
     public static partial void StreamFailed(ILogger logger, int process, string host, int number, string reason);

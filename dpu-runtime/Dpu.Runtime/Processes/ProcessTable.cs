@@ -14,7 +14,7 @@ using Google.Protobuf;
 namespace Dpu.Runtime.Processes;
 
 /// <summary>The processes of hosts that programs here stand for. Thread-safe.</summary>
-public sealed class ProcessTable : IDisposable
+public sealed partial class ProcessTable : IDisposable
 {
     /// <summary>Ended processes that are remembered, for <c>dpuctl ps</c>.</summary>
     public const int MostEnded = 1000;
@@ -38,6 +38,7 @@ public sealed class ProcessTable : IDisposable
     private readonly ConcurrentQueue<ProcessInfo> _ended = new();
     private readonly ConcurrentDictionary<uint, int> _waiting = new();
     private readonly AutoResetEvent _wanted = new(false);
+    private readonly SpareConnections _spares;
     private readonly RelaySet _passedRelays = new();
     private readonly Thread _redial;
     private BoundStubSocket? _listener;
@@ -52,6 +53,7 @@ public sealed class ProcessTable : IDisposable
         Keeping keeping, HostLinks hosts, RelayHub hub, Dpu.Qtfs.Mount.Sockets.ISocketRelays relays, MountedFiles files, IServiceProvider services, TimeProvider time, ILogger<ProcessTable> logger)
     {
         (_keeping, _hosts, Hub, _relays, _files, Time, Logger) = (keeping, hosts, hub, (SocketRelays)relays, files, time, logger);
+        _spares = new SpareConnections(_workers.Run, time);
         _mounts = services.GetRequiredService<MountManager>;
         _redial = new Thread(RedialAll, 256 * 1024) { IsBackground = true, Name = "process redial" };
     }
@@ -113,6 +115,26 @@ public sealed class ProcessTable : IDisposable
         }
     }
 
+    /// <summary>Has stubs of a view connect there too.</summary>
+    /// <param name="path">Where.</param>
+    /// <param name="view">It.</param>
+    /// <param name="reason">Why they cannot.</param>
+    /// <returns>What ends it; null where they cannot.</returns>
+    internal IDisposable? ListenAlso(string path, IStubView view, out string reason) =>
+        BoundStubSocket.TryMake(path, Hub, socket => Accept(new StubConnection(socket, view)), out reason);
+
+    /// <summary>What runs, with its stub.</summary>
+    internal IEnumerable<StubProcess> Live => _processes.Values.Where(process => process.Status is null);
+
+    /// <summary>The end of some stubs means nothing from now on: what they stand for goes on without them.</summary>
+    internal void Detach(Func<int, bool> isMeant)
+    {
+        foreach (StubProcess process in Live.Where(process => isMeant(process.Stub)))
+        {
+            process.Detach();
+        }
+    }
+
     /// <summary>Sends a signal to a process; false where there is none of that name.</summary>
     /// <param name="id">Its name.</param>
     /// <param name="number">The signal; 0 to end it as its policy says.</param>
@@ -142,6 +164,7 @@ public sealed class ProcessTable : IDisposable
         _hosts.Changed -= Wake;
         _listener?.Dispose();
         _workers.Dispose();
+        _spares.Dispose();
         _wanted.Set();
         foreach (StubProcess process in _processes.Values)
         {
@@ -169,13 +192,18 @@ public sealed class ProcessTable : IDisposable
         }
     }
 
-    private void Wake(HostLink link) => _wanted.Set();
+    private void Wake(HostLink link)
+    {
+        _spares.Changed(link.HostName);
+        _ = _wanted.Set();
+    }
 
     private void RedialAll()
     {
         while (!_disposed)
         {
             _ = _wanted.WaitOne(LookInterval);
+            _spares.Prune();
             foreach (StubProcess process in _processes.Values)
             {
                 process.CheckStub();
@@ -195,7 +223,7 @@ public sealed class ProcessTable : IDisposable
     {
         try
         {
-            process.Connect(link.DialExec(new ExecParameters { Token = ByteString.CopyFrom(process.Token.ToByteArray()), Attach = true }));
+            process.Connect(link.DialExec(new ExecParameters { Token = ByteString.CopyFrom(process.Token.ToByteArray()), Attach = true, StandsIn = true, TakesNotes = true }));
         }
         catch (LinkException e) when (e.Status == HelloStatus.SessionInvalid)
         {
@@ -274,7 +302,7 @@ public sealed class ProcessTable : IDisposable
         }
 
         _ = stub.TellAttached();
-        process.Attach(stub);
+        process.Attach(stub, program.Pid);
         return true;
     }
 
@@ -290,6 +318,7 @@ public sealed class ProcessTable : IDisposable
     {
         long since = Time.GetTimestamp();
         string what = Printable.Clean(spec.Program, 256);
+        spec.Host = spec.Host.Length > 0 ? spec.Host : stub.View?.HostOf(spec.Program) ?? "";
         HostLink? link = spec.Host.Length > 0 ? _hosts.Find(spec.Host) : _hosts.All is [{ } only] ? only : null;
         if (link is null)
         {
@@ -302,7 +331,7 @@ public sealed class ProcessTable : IDisposable
         (spec.Identity, spec.Groups, spec.Host) = ((program.Uid, program.Gid), program.Groups, "");
         var token = Guid.NewGuid();
         var memory = ProcessMemory.Create(_keeping, token);
-        var note = new StubNote(link.HostName, spec.Command(1000), program.Uid, spec.Directory);
+        var note = new StubNote(link.HostName, spec.Command(1000), program.Uid, spec.Directory, spec.Session?.Pid ?? program.Pid);
         memory.Hold("what", null, note.ToBytes());
         (memory.Number, memory.Began, memory.Since) = (program.Pid, StubProcess.StartOf(program.Pid), Time.GetUtcNow().UtcTicks);
         var streams = new ProcessStreams(memory);
@@ -315,7 +344,7 @@ public sealed class ProcessTable : IDisposable
             terminal = descriptors.Decide(stub.Descriptors, spec, streams);
             terminal?.Keep(memory);
             memory.Stage = ProcessStage.Told;
-            (connection, int process, int[] missed, (int Code, string Text)? refusal) = Ask(link, token, spec);
+            (connection, int process, int error, int[] missed, (int Code, string Text)? refusal) = Ask(link, token, spec);
             if (connection is null)
             {
                 streams.Dispose();
@@ -324,7 +353,7 @@ public sealed class ProcessTable : IDisposable
                 return Refuse(stub, program, what, link.HostName, refusal!.Value.Code, refusal.Value.Text);
             }
 
-            (memory.Flags, memory.Stage) = (process, ProcessStage.Running);
+            (memory.Flags, memory.NumberError, memory.Stage) = (process, process == note.Own ? 0 : error, ProcessStage.Running);
             Interlocked.Increment(ref _started);
             _ = Interlocked.Add(ref _startTicks, Time.GetElapsedTime(since).Ticks);
             Log.ProcessStarted(Logger, link.HostName, process, program.Pid, program.Uid, note.Command);
@@ -334,6 +363,7 @@ public sealed class ProcessTable : IDisposable
             // Where it is gone already, the process is killed as its stub was.
             _ = stub.TellStarted(token, process, descriptors.Staying.Concat(missed));
             begun.Begin(streams, connection, stub);
+            _spares.Refill(link);
             return true;
         }
         catch
@@ -350,31 +380,44 @@ public sealed class ProcessTable : IDisposable
         }
     }
 
-    private static (LinkConnection? Connection, int Process, int[] Missed, (int Code, string Text)? Refusal) Ask(HostLink link, Guid token, ProcessSpec spec)
+    private (LinkConnection? Connection, int Process, int Error, int[] Missed, (int Code, string Text)? Refusal) Ask(HostLink link, Guid token, ProcessSpec spec)
     {
         byte[] start = ProcessFrames.Of(ProcessFrameKind.Start, spec.ToBytes());
         long until = Environment.TickCount64 + (long)ReachLimit.TotalMilliseconds;
+
+        // Where it breaks the host may have begun the process: from then on that is asked by its token.
+        LinkConnection? spare = _spares.Take(link);
         while (true)
         {
-            LinkConnection? connection = null;
+            LinkConnection? connection = spare;
             try
             {
-                connection = link.DialExec(new ExecParameters { Token = ByteString.CopyFrom(token.ToByteArray()) });
-                if (connection.Reply.Exec is { Known: true } known)
+                bool isSpare = connection is not null;
+                spare = null;
+                connection ??= link.DialExec(new ExecParameters { Token = ByteString.CopyFrom(token.ToByteArray()), StandsIn = true, TakesNotes = true });
+                if (isSpare)
+                {
+                    connection.SetTimeouts(AnswerLimit, AnswerLimit);
+                    connection.Stream.Write([.. ProcessFrames.Of(ProcessFrameKind.Name, token.ToByteArray()), .. start]);
+                }
+                else if (connection.Reply.Exec is { Known: true } known)
                 {
                     // It was begun by what we said before the link broke.
-                    return (connection, known.Process, [], null);
+                    return (connection, known.Process, known.NumberError, [], null);
+                }
+                else
+                {
+                    connection.SetTimeouts(AnswerLimit, AnswerLimit);
+                    connection.Stream.Write(start);
                 }
 
-                connection.SetTimeouts(AnswerLimit, AnswerLimit);
-                connection.Stream.Write(start);
                 connection.Stream.Flush();
                 byte[] header = new byte[ProcessFrames.HeaderSize];
                 connection.Stream.ReadExactly(header);
-                if (!ProcessFrames.TryReadAnswer(header, out ProcessFrameKind kind, out int size))
+                if (!ProcessFrames.TryReadAnswer(header, out ProcessFrameKind kind, out int size, out int error))
                 {
                     connection.Dispose();
-                    return (null, 0, [], (OwnFailure, $"host '{link.HostName}' does not keep to the protocol of processes"));
+                    return (null, 0, 0, [], (OwnFailure, $"host '{link.HostName}' does not keep to the protocol of processes"));
                 }
 
                 byte[] content = new byte[size];
@@ -383,16 +426,16 @@ public sealed class ProcessTable : IDisposable
                 if (kind == ProcessFrameKind.Refused)
                 {
                     connection.Dispose();
-                    return (null, 0, [], ProcessFrames.ReadRefusal(content));
+                    return (null, 0, 0, [], ProcessFrames.ReadRefusal(content));
                 }
 
                 int[] numbers = MemoryMarshal.Cast<byte, int>(content).ToArray();
-                return (connection, numbers[0], numbers[1..], null);
+                return (connection, numbers[0], error, numbers[1..], null);
             }
             catch (LinkException e) when (!e.IsTransient)
             {
                 connection?.Dispose();
-                return (null, 0, [], (NotPermitted, e.Message));
+                return (null, 0, 0, [], (NotPermitted, e.Message));
             }
             catch (Exception e) when (e is LinkException or IOException or ObjectDisposedException)
             {
@@ -401,7 +444,7 @@ public sealed class ProcessTable : IDisposable
                 long left = until - Environment.TickCount64;
                 if (left <= 0 || !link.WaitUp(TimeSpan.FromMilliseconds(left)))
                 {
-                    return (null, 0, [], (OwnFailure, $"host '{link.HostName}' cannot be reached: {e.Message}"));
+                    return (null, 0, 0, [], (OwnFailure, $"host '{link.HostName}' cannot be reached: {e.Message}"));
                 }
             }
         }

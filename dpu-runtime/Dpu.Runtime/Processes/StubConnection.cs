@@ -18,16 +18,18 @@ internal enum StubFrame : ushort
     Attach = process.PROCESS_ATTACH,
     Signal = process.PROCESS_SIGNAL,
     Job = process.PROCESS_JOB,
+    Stood = process.PROCESS_STOOD,
     Started = process.PROCESS_STARTED,
     Refused = process.PROCESS_REFUSED,
     Ended = process.PROCESS_ENDED,
     Stopped = process.PROCESS_STOPPED,
     Attached = process.PROCESS_ATTACHED,
     Continued = process.PROCESS_CONTINUED,
+    StandIn = process.PROCESS_STAND_IN,
 }
 
 /// <summary>The connection of a stub: a local program that is not trusted. Used by one thread at a time.</summary>
-internal sealed class StubConnection(SafeHandle socket) : IDisposable
+internal sealed class StubConnection(SafeHandle socket, IStubView? view = null) : IDisposable
 {
     private const int HeaderSize = 8;
     private const int MostWaiting = ProcessSpec.MostDescriptors;
@@ -41,6 +43,9 @@ internal sealed class StubConnection(SafeHandle socket) : IDisposable
     private bool _ended;
 
     public SafeHandle Socket => socket;
+
+    /// <summary>The view by whose socket it came; null for none.</summary>
+    public IStubView? View => view;
 
     /// <summary>Its descriptors, by the numbers that they have there.</summary>
     public List<(int Number, SafeFileHandle What)> Descriptors => _descriptors;
@@ -153,7 +158,7 @@ internal sealed class StubConnection(SafeHandle socket) : IDisposable
 
         int size = BinaryPrimitives.ReadInt32LittleEndian(_bytes);
         var kind = (StubFrame)BinaryPrimitives.ReadUInt16LittleEndian(_bytes.AsSpan(4));
-        if (size is < 0 or > process.PROCESS_FRAME_MAX || kind is not (StubFrame.Descriptors or StubFrame.Start or StubFrame.Attach or StubFrame.Signal or StubFrame.Job))
+        if (size is < 0 or > process.PROCESS_FRAME_MAX || kind is not (StubFrame.Descriptors or StubFrame.Start or StubFrame.Attach or StubFrame.Signal or StubFrame.Stood or StubFrame.Job))
         {
             ended = true;
             return StubFrame.None;
@@ -196,6 +201,9 @@ internal sealed class StubConnection(SafeHandle socket) : IDisposable
 
         return true;
     }
+
+    /// <summary>Has it fork somebody who stands for what its process has left running.</summary>
+    public bool TellStandIn(ProcessStandIn wanted) => Tell(StubFrame.StandIn, wanted.ToBytes());
 
     // It takes little, and reads nothing but this: what has no room is as if it were gone.
     private bool Tell(StubFrame kind, byte[] content)

@@ -8,19 +8,23 @@ namespace Dpu.Runtime.Processes;
 /// <param name="Command">Its arguments, for people.</param>
 /// <param name="Uid">Whose stub it is.</param>
 /// <param name="Directory">Its working directory.</param>
-internal sealed record StubNote(string Host, string Command, uint Uid, string Directory)
+/// <param name="Own">The stub's number in its own pid namespace.</param>
+/// <param name="IsStandIn">Whether the process was left running by one that has ended.</param>
+internal sealed record StubNote(string Host, string Command, uint Uid, string Directory, int Own, bool IsStandIn = false)
 {
     private const string Version = "1";
 
     /// <summary>As the keeper has it; its parts hold no NUL.</summary>
-    public byte[] ToBytes() => Encoding.UTF8.GetBytes(string.Join('\0', Version, Host, Short(Command), Uid.ToString(CultureInfo.InvariantCulture), Short(Directory)));
+    public byte[] ToBytes() => Encoding.UTF8.GetBytes(string.Join('\0', Version, Host, Short(Command), Uid.ToString(CultureInfo.InvariantCulture), Short(Directory),
+        Own.ToString(CultureInfo.InvariantCulture), IsStandIn ? "daemonised" : ""));
 
     /// <summary>Reads one; null where it is none, or of a later version.</summary>
     public static StubNote? Read(ReadOnlySpan<byte> bytes)
     {
         string[] parts = Encoding.UTF8.GetString(bytes).Split('\0');
         return parts.Length >= 5 && parts[0] == Version && uint.TryParse(parts[3], NumberStyles.None, CultureInfo.InvariantCulture, out uint uid)
-            ? new StubNote(parts[1], parts[2], uid, parts[4])
+            ? new StubNote(
+                parts[1], parts[2], uid, parts[4], parts.Length > 5 && int.TryParse(parts[5], NumberStyles.None, CultureInfo.InvariantCulture, out int own) ? own : 0, parts.Length > 6 && parts[6].Length > 0)
             : null;
     }
 

@@ -10,12 +10,13 @@ namespace Dpu.Runtime.Processes;
 /// A process of a host, with the stub that stands for it here: from its start until nothing of it is needed any more. It goes on without the link,
 /// and without this runtime. Callbacks are the channel's thread's; the rest is thread-safe.
 /// </summary>
-internal sealed class StubProcess : IProcessChannelOwner
+internal sealed partial class StubProcess : IProcessChannelOwner
 {
     // A stub gets no more before the host has had them: its own kernel would queue as many (RLIMIT_SIGPENDING).
     private const int MostSignals = 1024;
     private const int MostUnsent = 512 << 10;
     private const int LostCode = 255;
+    private const string DetachedEntry = "detached";
 
     private readonly ProcessTable _table;
     private readonly ProcessMemory _memory;
@@ -24,12 +25,17 @@ internal sealed class StubProcess : IProcessChannelOwner
     private StubConnection? _stub;
     private bool _toldStub;
     private bool _forgotten;
+    private bool _terminates;
     private bool _over;
     private bool _stubEnded;
     private int _stoppedBy;
+    private readonly StubCalls _calls = new();
+    private volatile bool _detached;
+    private IStubView? _view;
     private readonly StubTerminal? _terminal;
     private ProcessJob? _job;
     private bool _mayRead;
+    private bool _gaveBack;
     private bool _goesOn;
     private bool _stubGoesOn;
     private ulong[]? _endArrivals;
@@ -38,15 +44,25 @@ internal sealed class StubProcess : IProcessChannelOwner
     public StubProcess(ProcessTable table, Guid token, StubNote note, ProcessMemory memory, StubTerminal? terminal)
     {
         (_table, Token, Note, _memory, _terminal) = (table, token, note, memory, terminal);
+        History = new ProcessHistory(table.Time);
         (Stub, Process, Since) = (memory.Number, memory.Flags, new DateTimeOffset(memory.Since, TimeSpan.Zero));
     }
 
     public Guid Token { get; }
 
-    public StubNote Note { get; }
+    public StubNote Note { get; private set; }
 
-    /// <summary>The stub's number here.</summary>
-    public int Stub { get; }
+    /// <summary>What has happened to it.</summary>
+    public ProcessHistory History { get; }
+
+    /// <summary>What it and all that comes of it is in at its host; empty where that is not known.</summary>
+    public string Group { get; private set; } = "";
+
+    /// <summary>The stub's number here; 0 where a stand-in has not come yet.</summary>
+    public int Stub { get; private set; }
+
+    /// <summary>The errno of why the process's number is not its stub's; 0 where it is.</summary>
+    public int NumberError => _memory.NumberError;
 
     /// <summary>The process's number on the host.</summary>
     public int Process { get; }
@@ -69,6 +85,9 @@ internal sealed class StubProcess : IProcessChannelOwner
     /// <summary>Begins to carry its streams.</summary>
     public void Begin(ProcessStreams streams, LinkConnection? connection, StubConnection? stub)
     {
+        History.Add(connection is null
+            ? $"taken up from an earlier runtime, with what happened before that; begun {Since:u} for stub {Stub} (uid {Note.Uid}) as process {Process} of host '{Note.Host}': {Note.Command}"
+            : $"begun for stub {Stub} (uid {Note.Uid}) as process {Process} of host '{Note.Host}': {Note.Command}");
         if (_memory.Stage == ProcessStage.Ended)
         {
             (Status, Until) = (_memory.Status, new DateTimeOffset(_memory.Until, TimeSpan.Zero));
@@ -79,7 +98,7 @@ internal sealed class StubProcess : IProcessChannelOwner
         _channel = _table.Hub.Carry(streams, this);
 
         // Before anything can come: without a stub an end is nobody's to be told.
-        _stub = stub;
+        (_stub, _view) = (stub, stub?.View ?? _view);
         _channel.Begin();
         if (connection is not null)
         {
@@ -102,13 +121,24 @@ internal sealed class StubProcess : IProcessChannelOwner
         _channel!.Connect(connection);
         _channel.Post(() =>
         {
+            if (IsAway)
+            {
+                History.Add("its host is there again");
+            }
+
             (IsAway, _goesOn) = (false, false);
+            _calls.IsTaken = connection.Reply.Exec is { TakesCalls: true };
             if (_job is { } job)
             {
                 _channel.Send(ProcessFrameKind.Job, job.ToBytes());
             }
 
             SendSignals();
+            if (_terminates && Status is null)
+            {
+                _channel.Send(ProcessFrameKind.Terminate, []);
+            }
+
             if (_forgotten)
             {
                 _channel.Send(ProcessFrameKind.Forget, []);
@@ -117,17 +147,25 @@ internal sealed class StubProcess : IProcessChannelOwner
     }
 
     /// <summary>Its stub is there again.</summary>
-    public void Attach(StubConnection stub) => _channel!.Post(
+    public void Attach(StubConnection stub, int number) => _channel!.Post(
         () =>
         {
+            if (Stub == 0)
+            {
+                (Stub, _memory.Number, _memory.Began) = (number, number, StartOf(number));
+            }
+
             _stub?.Dispose();
-            (_stub, _stubEnded) = (stub, false);
+            (_stub, _stubEnded, _view) = (stub, false, stub.View);
             (_toldStub, _mayRead) = (false, false);
+            History.Add("its stub has connected again");
             _channel.Watch(stub.Socket);
             if (_stoppedBy != 0)
             {
                 _ = stub.Tell(StubFrame.Stopped, _stoppedBy);
             }
+
+            AskStandIn();
         },
         stub.Dispose);
 
@@ -135,7 +173,13 @@ internal sealed class StubProcess : IProcessChannelOwner
     public void Send(ProcessSignal asked) => _channel!.Post(() => Forward(asked));
 
     /// <summary>Has the host end it: SIGTERM, and after its policy's grace SIGKILL to all of it.</summary>
-    public void Terminate() => _channel!.Post(() => _channel.Send(ProcessFrameKind.Terminate, []));
+    public void Terminate() => _channel!.Post(() =>
+    {
+        // Told on each connection: the frame may be lost with this one, and the host does it once.
+        History.Add(IsAway ? "its host is told to end it when it is there again" : "its host is told to end it");
+        _terminates = true;
+        _channel.Send(ProcessFrameKind.Terminate, []);
+    });
 
     /// <summary>The host knows nothing of it any more.</summary>
     public void Lost() => _channel!.Post(() =>
@@ -143,6 +187,7 @@ internal sealed class StubProcess : IProcessChannelOwner
         if (!_forgotten)
         {
             Log.ProcessLost(_table.Logger, Note.Host, Process, Note.Command);
+            History.Add("its host knows nothing of it any more");
             End(LostCode << 8);
             _ = _stub?.Tell(StubFrame.Ended, LostCode << 8);
         }
@@ -150,10 +195,23 @@ internal sealed class StubProcess : IProcessChannelOwner
         Finish();
     });
 
+    /// <summary>Its stub's end means nothing: where its view is ended, it goes on.</summary>
+    public void Detach()
+    {
+        _detached = true;
+        _memory.Hold(DetachedEntry, null);
+    }
+
+    /// <summary>Asks the host's kernel something of the process.</summary>
+    /// <param name="call">What.</param>
+    /// <param name="answered">Told once, on a thread that must not be kept.</param>
+    public void Call(ProcessCall call, Action<ProcessCallAnswer> answered) =>
+        _channel!.Post(() => _calls.Ask(_channel, call, answered), () => answered(new(0, -errno.ESRCH, [])));
+
     /// <summary>Looks whether its stub is there still, where it has not come again.</summary>
     public void CheckStub() => _channel!.Post(() =>
     {
-        if (_stub is null && Status is null && !_over && StartOf(Stub) != _memory.Began)
+        if (_stub is null && Status is null && !_over && (Stub == 0 ? _table.Time.GetUtcNow() - Since > s_standInLimit : StartOf(Stub) != _memory.Began))
         {
             StubGone();
         }
@@ -181,6 +239,14 @@ internal sealed class StubProcess : IProcessChannelOwner
             case ProcessFrameKind.Continued:
                 Continued();
                 break;
+            case ProcessFrameKind.Called when _calls.Answer(content):
+                break;
+            case ProcessFrameKind.LeftBehind when ProcessStandIn.TryRead(content, out ProcessStandIn left):
+                LeftBehind(left);
+                break;
+            case ProcessFrameKind.Note:
+                Noted(content);
+                break;
             case ProcessFrameKind.Forget when _forgotten:
                 Finish();
                 break;
@@ -199,8 +265,14 @@ internal sealed class StubProcess : IProcessChannelOwner
             Log.Violation(_table.Logger, Note.Host, Process, violation);
         }
 
+        _calls.Lose(errno.EHOSTUNREACH);
         if (!_over)
         {
+            if (!IsAway && Status is null)
+            {
+                History.Add(violation is null ? "its host is away" : $"its host is asked again: {violation}");
+            }
+
             IsAway = true;
             _table.Redial(this);
         }
@@ -260,6 +332,10 @@ internal sealed class StubProcess : IProcessChannelOwner
 
                 Forward(asked);
             }
+            else if (kind == StubFrame.Stood && ProcessStandIn.TryRead(content, out ProcessStandIn stood))
+            {
+                Stood(stood);
+            }
             else if (kind == StubFrame.Job && content.Length == ProcessJob.Size && ProcessJob.TryRead(content, out ProcessJob job))
             {
                 (_job, _mayRead) = (job, job.IsForeground);
@@ -270,6 +346,7 @@ internal sealed class StubProcess : IProcessChannelOwner
                 stub.Dispose();
                 _stub = null;
                 _stubEnded = true;
+                AskStandIn();
                 if (Status is null)
                 {
                     StubGone();
@@ -301,36 +378,14 @@ internal sealed class StubProcess : IProcessChannelOwner
         }
     }
 
-    private void Stopped(int number)
-    {
-        // It crosses with what has it go on: the host answers that with a word of its own.
-        bool crosses = _goesOn;
-        _stoppedBy = number;
-        if (!crosses)
-        {
-            // What is typed from now on is not for it.
-            (_mayRead, _stubGoesOn) = (false, false);
-            _stopArrivals = _channel!.Arrivals(terminals: true);
-        }
-    }
-
-    private void Continued()
-    {
-        // Where its stub has it go on, that one does already.
-        bool byItself = _stoppedBy != 0 && !_stubGoesOn;
-        (_stoppedBy, _stopArrivals, _goesOn) = (0, null, false);
-        if (byItself && StartOf(Stub) == _memory.Began)
-        {
-            _ = LibC.kill(Stub, signal.SIGCONT);
-        }
-    }
-
     // Of an earlier runtime, and on its way to this one.
-    private bool MayAttach => !_stubEnded && StartOf(Stub) == _memory.Began;
+    private bool MayAttach => !_stubEnded && (Stub == 0 ? _table.Time.GetUtcNow() - Since <= s_standInLimit : StartOf(Stub) == _memory.Began);
 
     private void Forward(ProcessSignal asked)
     {
-        if (_signals.Count < MostSignals)
+        bool fits = _signals.Count < MostSignals;
+        History.Add($"signal {asked.Number}{(asked.Pid > 0 ? $" of process {asked.Pid}, uid {asked.Uid}," : "")} {(fits ? "goes to it" : "is lost: too many wait")}{(IsAway ? " when its host is there again" : "")}");
+        if (fits)
         {
             _signals.Enqueue(asked);
         }
@@ -351,8 +406,29 @@ internal sealed class StubProcess : IProcessChannelOwner
     // What kills a stub cannot be caught: so it is with its process.
     private void StubGone()
     {
+        // Once: whoever has it later has it as that one wants.
+        if (!_gaveBack)
+        {
+            _gaveBack = true;
+            _terminal?.Restore();
+        }
+
+        using Dpu.Keeper.Kept? noted = _detached ? null : _memory.Get(DetachedEntry);
+        if (_detached || noted is not null)
+        {
+            _detached = true;
+            return;
+        }
+
+        // The end of a view's first process takes all others along: that is not the end of what they stand for.
+        if (_view is { HasEnded: true })
+        {
+            Detach();
+            return;
+        }
+
         Log.StubGone(_table.Logger, Stub, Process, Note.Host, Note.Command);
-        _terminal?.Restore();
+        History.Add("its stub has gone, so it is killed");
         Forward(new ProcessSignal(signal.SIGKILL, 0, 0, 0, 0));
     }
 
@@ -363,7 +439,26 @@ internal sealed class StubProcess : IProcessChannelOwner
             (_memory.Status, _memory.Until) = (status, _table.Time.GetUtcNow().UtcTicks);
             _memory.Stage = ProcessStage.Ended;
             (Status, Until) = (status, _table.Time.GetUtcNow());
+            History.Add($"ended, {ProcessStatus.Describe(status)}");
             Log.ProcessEnded(_table.Logger, Process, Note.Host, Note.Command, ProcessStatus.Describe(status));
+        }
+    }
+
+    private void Noted(ReadOnlySpan<byte> content)
+    {
+        (ProcessNoteKind kind, string text) = ProcessFrames.ReadNote(content);
+        if (kind == ProcessNoteKind.Group)
+        {
+            if (Group != text)
+            {
+                History.Add($"in {text} of its host");
+            }
+
+            Group = text;
+        }
+        else if (kind == ProcessNoteKind.Event)
+        {
+            History.Add($"its host says: {text}");
         }
     }
 
@@ -372,6 +467,7 @@ internal sealed class StubProcess : IProcessChannelOwner
         if (!_over)
         {
             _over = true;
+            _calls.Lose(errno.ESRCH);
             _table.Finished(this);
             _channel!.End(() =>
             {

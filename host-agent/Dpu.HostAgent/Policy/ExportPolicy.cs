@@ -74,7 +74,7 @@ public sealed class ExportPolicy(ExportService exports, HostForwards forwards, P
         }
 
         Apply(next);
-        return new ReloadOutcome(applied, previous.Listen.SequenceEqual(next.Listen) ? [] : ["listen"]);
+        return new ReloadOutcome(applied, [.. previous.Listen.SequenceEqual(next.Listen) ? (string[])[] : ["listen"], .. previous.Processes == next.Processes ? (string[])[] : ["processes"]]);
     }
 
     private static bool IsSame(ExportConfiguration a, ExportConfiguration b) =>

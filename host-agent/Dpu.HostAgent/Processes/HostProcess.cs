@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
+using Dpu.HostAgent.Processes.Groups;
 using Dpu.Hosting.Configuration;
 using Dpu.Keeper;
 using Dpu.Link;
@@ -13,11 +14,19 @@ namespace Dpu.HostAgent.Processes;
 /// A process of this machine that a program on a DPU stands for: from its start until the DPU needs nothing of it any more. It goes on without the
 /// link, and without this agent. Callbacks are the channel's thread's; the rest is thread-safe.
 /// </summary>
-internal sealed class HostProcess : IProcessChannelOwner
+internal sealed partial class HostProcess : IProcessChannelOwner
 {
+    // Of the memory's flags: it has got SIGTERM, and gets SIGKILL.
+    private const int TerminatingFlag = 1;
+
+    // Notes that wait for the link.
+    private const int MostNotes = 16;
+
     private readonly ProcessService _service;
     private readonly ProcessMemory _memory;
     private readonly SafeFileHandle _pidfd;
+    private readonly Queue<string> _notes = new();
+    private bool _takesNotes;
     private readonly HostTerminal? _terminal;
     private ProcessChannel? _channel;
     private ulong[]? _marks;
@@ -39,18 +48,22 @@ internal sealed class HostProcess : IProcessChannelOwner
     /// <param name="terminal">Its terminal, its own from now on; null for none.</param>
     public HostProcess(ProcessService service, Guid token, ProcessNote note, ProcessMemory memory, SafeFileHandle pidfd, HostTerminal? terminal)
     {
-        (_service, Token, Note, _memory, _pidfd, _terminal) = (service, token, note, memory, pidfd, terminal);
-        Cgroup = ProcessCgroup.Find(note.Cgroup);
+        (_service, Token, What, _memory, _pidfd, _terminal) = (service, token, note, memory, pidfd, terminal);
+        Group = service.Groups.Find(note.Cgroup, note.Scope);
         _downSince = service.Time.GetTimestamp();
     }
 
     public Guid Token { get; }
 
-    public ProcessNote Note { get; }
+    public ProcessNote What { get; }
 
-    public ProcessCgroup? Cgroup { get; }
+    /// <summary>What it and all that comes of it is in; null for nothing.</summary>
+    public IProcessGroup? Group { get; }
 
     public int Number => _memory.Number;
+
+    /// <summary>The errno of why that is not the one that the DPU wanted; 0 where it is.</summary>
+    public int NumberError => _memory.NumberError;
 
     public bool HasTerminal => _terminal is not null;
 
@@ -74,11 +87,19 @@ internal sealed class HostProcess : IProcessChannelOwner
     /// <summary>Goes on with a connection, which is the process's from now on.</summary>
     public void Attach(LinkConnection connection)
     {
+        bool takesNotes = connection.Hello.Exec.TakesNotes;
         _channel!.Connect(connection);
         _channel.Post(() =>
         {
-            _toldEnd = false;
+            (_toldEnd, _takesNotes) = (false, takesNotes);
+            if (takesNotes && Group is not null)
+            {
+                _channel.Send(ProcessFrameKind.Note, ProcessFrames.Note(ProcessNoteKind.Group, Group.Name));
+            }
+
+            SendNotes();
             Stop(ref _awayTimer);
+            _standsIn = connection.Hello.Exec.StandsIn;
 
             // The first word of a connection: what a cut has swallowed is said again.
             _stopMarks = null;
@@ -90,6 +111,8 @@ internal sealed class HostProcess : IProcessChannelOwner
             {
                 _channel.Send(ProcessFrameKind.Continued, []);
             }
+
+            LookBehind();
         });
     }
 
@@ -134,12 +157,18 @@ internal sealed class HostProcess : IProcessChannelOwner
             case ProcessFrameKind.Terminate:
                 Terminate("its DPU asks for it");
                 break;
+            case ProcessFrameKind.Call when ProcessCall.Read(content) is { } call:
+                Do(call);
+                break;
+            case ProcessFrameKind.StandsIn when ProcessStandIn.TryRead(content, out ProcessStandIn standIn):
+                StoodFor(standIn);
+                break;
             case ProcessFrameKind.Forget when HasEnded:
                 _channel!.Send(ProcessFrameKind.Forget, []);
                 Forget();
                 break;
             default:
-                Log.ProcessViolation(_service.Logger, Note.Peer, Number, kind.ToString());
+                Log.ProcessViolation(_service.Logger, What.Peer, Number, kind.ToString());
                 _channel!.Disconnect();
                 break;
         }
@@ -150,7 +179,7 @@ internal sealed class HostProcess : IProcessChannelOwner
     {
         if (violation is not null)
         {
-            Log.ProcessViolation(_service.Logger, Note.Peer, Number, violation);
+            Log.ProcessViolation(_service.Logger, What.Peer, Number, violation);
         }
 
         LinkIsAway();
@@ -169,7 +198,7 @@ internal sealed class HostProcess : IProcessChannelOwner
         }
 
         // What it had written before its end comes before that.
-        if (_marks is not null && !_toldEnd && _channel!.IsConnected && _channel.HasSent(_marks))
+        if (_marks is not null && !_toldEnd && _behind == Behind.Seen && _channel!.IsConnected && _channel.HasSent(_marks))
         {
             _toldEnd = true;
             Tell(ProcessFrameKind.Ended, _memory.Status);
@@ -182,7 +211,14 @@ internal sealed class HostProcess : IProcessChannelOwner
         // Watched only where nobody says how it ended.
         if (!HasEnded && (poll.Now(_pidfd, poll.POLLIN) & poll.POLLIN) != 0)
         {
-            Log.StatusLost(_service.Logger, Number, Note.Command);
+            if (What.LeftBy.Length > 0)
+            {
+                // Nobody's child: nobody is told how it ended.
+                End(0);
+                return;
+            }
+
+            Log.StatusLost(_service.Logger, Number, What.Command);
             End(ProcessService.UnknownStatus);
         }
     }
@@ -204,10 +240,11 @@ internal sealed class HostProcess : IProcessChannelOwner
 
         _over = true;
         StopTimers();
+        ForgetLeft();
         _service.Forget(this);
         _channel!.End(() =>
         {
-            Cgroup?.Remove();
+            RemoveGroup();
             _memory.Forget();
             _pidfd.Dispose();
             _terminal?.Dispose();
@@ -217,6 +254,12 @@ internal sealed class HostProcess : IProcessChannelOwner
     /// <summary>As an earlier life of the agent has left it.</summary>
     public void Restored()
     {
+        Note("another agent has taken it up");
+        if ((_memory.Flags & TerminatingFlag) != 0)
+        {
+            Terminate("an earlier agent has begun to");
+        }
+
         if (HasEnded)
         {
             _channel!.Post(() => _marks = _channel.Marks());
@@ -234,7 +277,14 @@ internal sealed class HostProcess : IProcessChannelOwner
         _memory.Stage = ProcessStage.Ended;
         _marks = _channel!.Marks();
         _service.CountEnd(status);
-        Log.ProcessEnded(_service.Logger, Number, Note.Command, ProcessStatus.Describe(status));
+        LookBehind();
+        if (Volatile.Read(ref _terminating) != 0)
+        {
+            // It has had its grace; what it leaves behind has none to wait for.
+            KillGroup();
+        }
+
+        Log.ProcessEnded(_service.Logger, Number, What.Command, ProcessStatus.Describe(status));
         if (!_channel.IsConnected)
         {
             LinkIsAway();
@@ -279,6 +329,22 @@ internal sealed class HostProcess : IProcessChannelOwner
         }
     }
 
+    private void Do(ProcessCall call)
+    {
+        bool isThere = !HasEnded && (poll.Now(_pidfd, poll.POLLIN) & poll.POLLIN) == 0;
+        ProcessCallAnswer answer = isThere ? HostCalls.Do(Number, call, _service.Policy.Of(What.Peer, What.Path)) : new(call.Id, -errno.ESRCH, []);
+        if (answer.Result < 0)
+        {
+            Log.CallFailed(_service.Logger, call.Kind.ToString(), Number, What.Peer, Marshal.GetPInvokeErrorMessage((int)-answer.Result));
+        }
+        else
+        {
+            Log.CallDone(_service.Logger, call.Kind.ToString(), Number, What.Peer);
+        }
+
+        _channel!.Send(ProcessFrameKind.Called, answer.ToBytes());
+    }
+
     private void Tell(ProcessFrameKind kind, int number)
     {
         Span<byte> content = stackalloc byte[sizeof(int)];
@@ -289,7 +355,7 @@ internal sealed class HostProcess : IProcessChannelOwner
     private void LinkIsAway()
     {
         _downSince = _service.Time.GetTimestamp();
-        TimeSpan patience = HasEnded ? ProcessService.StatusKept : Note.OnLinkDown == LinkDownAction.Terminate ? Note.LinkDownFor : TimeSpan.Zero;
+        TimeSpan patience = HasEnded ? ProcessService.StatusKept : What.OnLinkDown == LinkDownAction.Terminate ? What.LinkDownFor : TimeSpan.Zero;
         Stop(ref _awayTimer);
         if (patience > TimeSpan.Zero && !_over)
         {
@@ -306,7 +372,7 @@ internal sealed class HostProcess : IProcessChannelOwner
 
         if (HasEnded)
         {
-            Log.StatusDropped(_service.Logger, Number, Note.Command, Note.Peer);
+            Log.StatusDropped(_service.Logger, Number, What.Command, What.Peer);
             Forget();
         }
         else
@@ -315,30 +381,74 @@ internal sealed class HostProcess : IProcessChannelOwner
         }
     });
 
-    /// <summary>SIGTERM now, and SIGKILL to all that came of it after the grace.</summary>
+    /// <summary>SIGTERM now; SIGKILL to all that came of it when it has ended, or after the grace.</summary>
     public void Terminate(string why)
     {
-        if (HasEnded || Interlocked.Exchange(ref _terminating, 1) != 0)
+        if (Interlocked.Exchange(ref _terminating, 1) != 0)
         {
             return;
         }
 
-        Log.Terminating(_service.Logger, Number, Note.Command, why);
+        if (HasEnded)
+        {
+            KillGroup();
+            return;
+        }
+
+        _memory.Flags |= TerminatingFlag;
+        Note($"it gets SIGTERM, and all that came of it SIGKILL after {What.Grace.TotalSeconds:0.###} s at most, as {why}");
+        Log.Terminating(_service.Logger, Number, What.Command, why);
         Send(new ProcessSignal(signal.SIGTERM, 0, 0, 0, 0));
         Stop(ref _killTimer);
         _killTimer = _service.Time.CreateTimer(
             _ =>
             {
                 Send(new ProcessSignal(signal.SIGKILL, 0, 0, 0, 0));
-                Cgroup?.Kill();
+                KillGroup();
             },
-            null, Note.Grace, Timeout.InfiniteTimeSpan);
+            null, What.Grace, Timeout.InfiniteTimeSpan);
+    }
+
+    /// <summary>Tells the DPU what has happened, now or when it is there again.</summary>
+    public void Note(string text) => _channel?.Post(() =>
+    {
+        if (_notes.Count < MostNotes)
+        {
+            _notes.Enqueue(text);
+        }
+
+        SendNotes();
+    });
+
+    private void SendNotes()
+    {
+        while (_takesNotes && _channel!.IsConnected && _notes.TryDequeue(out string? note))
+        {
+            _channel.Send(ProcessFrameKind.Note, ProcessFrames.Note(ProcessNoteKind.Event, note));
+        }
+    }
+
+    private void KillGroup()
+    {
+        if (Group is { } group)
+        {
+            _service.Groups.Kill(group, Number);
+        }
+    }
+
+    private void RemoveGroup()
+    {
+        if (Group is { } group)
+        {
+            _service.Groups.Remove(group);
+        }
     }
 
     private void StopTimers()
     {
         Stop(ref _awayTimer);
         Stop(ref _killTimer);
+        Stop(ref _answerTimer);
     }
 
     private static void Stop(ref ITimer? timer) => Interlocked.Exchange(ref timer, null)?.Dispose();

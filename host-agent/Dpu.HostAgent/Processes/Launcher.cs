@@ -28,12 +28,13 @@ internal static unsafe class Launcher
     /// <param name="note">What the keeper keeps beside it.</param>
     /// <param name="spec">What it is to be, of the host's own ids and paths.</param>
     /// <param name="descriptors">Numbers, and what they are; the caller's.</param>
+    /// <param name="number">The number that it is to have; 0 for any.</param>
     /// <param name="prepare">Called with its number before it is told.</param>
     /// <param name="pidfd">The process.</param>
     /// <param name="code">The exit code that a shell would have where it does not run.</param>
     /// <returns>Why it does not run; null where it does.</returns>
     public static string? Run(
-        Keeping keeping, ProcessMemory memory, ReadOnlySpan<byte> note, ProcessSpec spec, IReadOnlyList<(int Number, SafeHandle What)> descriptors, Action<int> prepare, out SafeFileHandle? pidfd, out int code)
+        Keeping keeping, ProcessMemory memory, ReadOnlySpan<byte> note, ProcessSpec spec, IReadOnlyList<(int Number, SafeHandle What)> descriptors, int number, Action<int> prepare, out SafeFileHandle? pidfd, out int code)
     {
         (pidfd, code) = (null, NotExecutable);
         int* ends = stackalloc int[2];
@@ -50,7 +51,7 @@ internal static unsafe class Launcher
             memory.Stage = ProcessStage.Prepared;
             try
             {
-                (memory.Number, pidfd) = keeping.Run($"{memory.Name}/process", note, 0, theirs);
+                (memory.Number, pidfd) = Run(keeping, memory, note, number, theirs);
             }
             catch (KeeperException e)
             {
@@ -67,6 +68,29 @@ internal static unsafe class Launcher
         }
 
         return problem;
+    }
+
+    // With another number where that one is taken, is beyond what this machine has, or may not be chosen.
+    private static (int Process, SafeFileHandle Pidfd) Run(Keeping keeping, ProcessMemory memory, ReadOnlySpan<byte> note, int number, SafeFileHandle socket)
+    {
+        string name = $"{memory.Name}/process";
+        memory.NumberError = errno.EINVAL;
+        if (number > 1)
+        {
+            try
+            {
+                (int Process, SafeFileHandle Pidfd) run = keeping.Run(name, note, number, socket);
+                memory.NumberError = 0;
+                return run;
+            }
+            catch (KeeperException e) when (e.Error is errno.EEXIST or errno.EINVAL or errno.EPERM)
+            {
+                // Expected: the two machines choose numbers by themselves.
+                memory.NumberError = e.Error;
+            }
+        }
+
+        return keeping.Run(name, note, 0, socket);
     }
 
     private static string? Tell(SafeFileHandle socket, ProcessSpec spec, IReadOnlyList<(int Number, SafeHandle What)> descriptors)

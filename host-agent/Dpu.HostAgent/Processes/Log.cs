@@ -1,6 +1,6 @@
 namespace Dpu.HostAgent.Processes;
 
-/// <summary>Events 2300-2319: processes that DPUs have run.</summary>
+/// <summary>Events 2299-2329 and 2335-2339: processes that DPUs have run.</summary>
 internal static partial class Log
 {
     [LoggerMessage(2300, LogLevel.Information, "'{Peer}' runs {Path} as process {Process}, uid {Uid}: {Command}")]
@@ -39,6 +39,33 @@ internal static partial class Log
     [LoggerMessage(2311, LogLevel.Warning, "process {Process} has no cgroup, so that what it leaves behind cannot be killed with it: {Reason}")]
     public static partial void NoCgroup(ILogger logger, int process, string reason);
 
+    [LoggerMessage(2335, LogLevel.Information, "process {Process}, which process {Parent} has left running, goes on as a daemon; '{Peer}' has process {StandIn} stand for it")]
+    public static partial void Daemonised(ILogger logger, int process, int parent, string peer, int standIn);
+
+    [LoggerMessage(2336, LogLevel.Warning, "process {Parent} has left process {Process} running, and nobody on '{Peer}' stands for it: {Reason}. It can only be ended here")]
+    public static partial void NoStandIn(ILogger logger, int parent, int process, string peer, string reason);
+
+    [LoggerMessage(2337, LogLevel.Information, "the pid file of process {Process}, {File}, says {Number} from now on, by which its DPU finds it")]
+    public static partial void PidFileWritten(ILogger logger, int process, string file, int number);
+
     [LoggerMessage(2299, LogLevel.Warning, "process {Process}: its descriptor {Number} fails ({Reason}), and what was on its way through it is lost")]
     public static partial void StreamFailed(ILogger logger, int process, int number, string reason);
+
+    [LoggerMessage(2320, LogLevel.Information, "processes live in {What} of systemd")]
+    public static partial void ScopesThere(ILogger logger, string what);
+
+    [LoggerMessage(2321, LogLevel.Warning, "systemd makes no scopes for processes, so they get cgroups of this agent's own; it is asked again in a while: {Reason}")]
+    public static partial void ScopesGone(ILogger logger, string reason);
+
+    [LoggerMessage(2322, LogLevel.Warning, "process {Process} gets a cgroup of this agent's own and no scope: {Reason}")]
+    public static partial void NoScope(ILogger logger, int process, string reason);
+
+    [LoggerMessage(2323, LogLevel.Warning, "systemd could not kill what is in {Group}, so the agent has killed it itself, as far as it could, with process {Process}: {Reason}")]
+    public static partial void ScopeNotKilled(ILogger logger, string group, int process, string reason);
+
+    [LoggerMessage(2330, LogLevel.Debug, "{Call} was done for process {Process}, as '{Peer}' asked")]
+    public static partial void CallDone(ILogger logger, string call, int process, string peer);
+
+    [LoggerMessage(2331, LogLevel.Warning, "{Call} for process {Process}, as '{Peer}' asked, failed: {Reason}")]
+    public static partial void CallFailed(ILogger logger, string call, int process, string peer, string reason);
 }

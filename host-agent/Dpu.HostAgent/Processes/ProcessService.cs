@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using System.Text;
+using Dpu.HostAgent.Processes.Groups;
 using Dpu.HostAgent.Sockets;
 using Dpu.Hosting.Configuration;
 using Dpu.Keeper;
@@ -22,10 +23,11 @@ namespace Dpu.HostAgent.Processes;
 /// <param name="hub">Moves their bytes.</param>
 /// <param name="exports">The files that they are given.</param>
 /// <param name="sockets">Other descriptors that they are given.</param>
+/// <param name="groups">What each of them is put into.</param>
 /// <param name="time">The clock.</param>
 /// <param name="logger">The log.</param>
-public sealed class ProcessService(
-    ProgramPolicy policy, [FromKeyedServices(ProcessService.KeptAs)] Keeping keeping, RelayHub hub, ExportService exports, SocketTargets sockets, TimeProvider time, ILogger<ProcessService> logger) : ILinkService, IDisposable
+public sealed partial class ProcessService(
+    ProgramPolicy policy, [FromKeyedServices(ProcessService.KeptAs)] Keeping keeping, RelayHub hub, ExportService exports, SocketTargets sockets, ProcessGroups groups, TimeProvider time, ILogger<ProcessService> logger) : ILinkService, IDisposable
 {
     /// <summary>Which of the agent's keepings is the processes'.</summary>
     public const string KeptAs = "processes";
@@ -66,11 +68,16 @@ public sealed class ProcessService(
     /// <summary>Ended processes, by how.</summary>
     public IReadOnlyDictionary<string, long> Ends => _ends;
 
+    internal ProcessGroups Groups => groups;
+
     internal RelayHub Hub => hub;
 
     internal TimeProvider Time => time;
 
     internal ILogger Logger => logger;
+
+    /// <summary>What is permitted now.</summary>
+    internal ProgramPolicy Policy => policy;
 
     /// <summary>Takes up the processes of an earlier life of the agent; before DPUs may connect.</summary>
     public void Restore()
@@ -90,6 +97,7 @@ public sealed class ProcessService(
             }
         };
         int count = ProcessMemory.All(keeping).Count(Restore);
+        ProcessCgroup.Sweep(time.GetUtcNow());
         if (count > 0)
         {
             Log.ProcessesRestored(logger, count);
@@ -101,6 +109,11 @@ public sealed class ProcessService(
     {
         ArgumentNullException.ThrowIfNull(peer);
         ArgumentNullException.ThrowIfNull(hello);
+        if (hello.ParametersCase == Hello.ParametersOneofCase.Exec && hello.Exec.Spare && hello.Exec.Token.IsEmpty)
+        {
+            return AdmitSpare(peer);
+        }
+
         if (hello.ParametersCase != Hello.ParametersOneofCase.Exec || hello.Exec.Token.Length != process.PROCESS_TOKEN_SIZE)
         {
             return Refuse(HelloStatus.Malformed, "a hello for service exec must name a process by 16 bytes");
@@ -110,8 +123,8 @@ public sealed class ProcessService(
         if (_processes.TryGetValue(token, out HostProcess? known))
         {
             return known is null ? Refuse(HelloStatus.Unavailable, "the process is being begun")
-                : known.Note.Peer != peer.Name ? Refuse(HelloStatus.NotPermitted, "the process is another peer's")
-                : new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult { Known = true, Process = known.Number } };
+                : known.What.Peer != peer.Name ? Refuse(HelloStatus.NotPermitted, "the process is another peer's")
+                : new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult { Known = true, Process = known.Number, NumberError = known.NumberError, TakesCalls = true } };
         }
 
         if (hello.Exec.Attach)
@@ -124,13 +137,20 @@ public sealed class ProcessService(
             return Refuse(HelloStatus.Limit, $"'{peer.Name}' has {MaxPerPeer} processes already, which is the most");
         }
 
-        return _processes.TryAdd(token, null) ? new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult() } : Refuse(HelloStatus.Unavailable, "the process is being begun");
+        return _processes.TryAdd(token, null) ? new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult { TakesCalls = true } } : Refuse(HelloStatus.Unavailable, "the process is being begun");
     }
 
     /// <inheritdoc/>
     public void Abandon(LinkPeer peer, Hello hello)
     {
+        ArgumentNullException.ThrowIfNull(peer);
         ArgumentNullException.ThrowIfNull(hello);
+        if (hello.Exec.Spare)
+        {
+            SpareGone(peer.Name);
+            return;
+        }
+
         _ = _processes.TryRemove(KeyValuePair.Create(new Guid(hello.Exec.Token.Span), (HostProcess?)null));
     }
 
@@ -138,6 +158,16 @@ public sealed class ProcessService(
     public void Serve(LinkConnection connection, CancellationToken stopping)
     {
         ArgumentNullException.ThrowIfNull(connection);
+        if (connection.Hello.Exec.Spare)
+        {
+            if (AwaitName(connection) is { } name)
+            {
+                Serve(connection, name);
+            }
+
+            return;
+        }
+
         var token = new Guid(connection.Hello.Exec.Token.Span);
         if (connection.Reply.Exec.Known)
         {
@@ -150,6 +180,11 @@ public sealed class ProcessService(
             return;
         }
 
+        Serve(connection, token);
+    }
+
+    private void Serve(LinkConnection connection, Guid token)
+    {
         bool runs = false;
         try
         {
@@ -170,6 +205,7 @@ public sealed class ProcessService(
     /// <inheritdoc/>
     public void Dispose()
     {
+        _looks.Dispose();
         foreach (HostProcess? process in _processes.Values)
         {
             process?.Leave();
@@ -180,7 +216,7 @@ public sealed class ProcessService(
     {
         if (_processes.TryRemove(process.Token, out _))
         {
-            _ = _counts.AddOrUpdate(process.Note.Peer, 0, (_, count) => count - 1);
+            _ = _counts.AddOrUpdate(process.What.Peer, 0, (_, count) => count - 1);
         }
     }
 
@@ -216,9 +252,9 @@ public sealed class ProcessService(
         return null;
     }
 
-    private static void Answer(LinkConnection connection, ProcessFrameKind kind, byte[] content)
+    private static void Answer(LinkConnection connection, ProcessFrameKind kind, byte[] content, int error = 0)
     {
-        connection.Stream.Write(ProcessFrames.Of(kind, content));
+        connection.Stream.Write(ProcessFrames.Of(kind, content, error));
         connection.Stream.Flush();
     }
 
@@ -234,9 +270,8 @@ public sealed class ProcessService(
         }
 
         ProcessSpec spec = Permitted.Of(asked, rule, uid, gid);
-        ProcessCgroup? cgroup = ProcessCgroup.TryMake(token, out string noCgroup);
         ProgramConfiguration definition = rule.Definition;
-        var note = new ProcessNote(peer, definition.Path, asked.Command(1024), uid, cgroup?.Folder ?? "", definition.OnLinkDown, definition.LinkDownFor, definition.Grace);
+        var note = new ProcessNote(peer, definition.Path, asked.Command(1024), uid, "", "", definition.OnLinkDown, definition.LinkDownFor, definition.Grace, "", PidFile.NamedBy(asked, definition.PidFiles));
         ProcessMemory memory;
         try
         {
@@ -244,30 +279,33 @@ public sealed class ProcessService(
         }
         catch (KeeperException e)
         {
-            cgroup?.Remove();
             return Fail(connection, note, e.Message, Launcher.NotExecutable);
         }
 
         memory.Hold("what", null, note.ToBytes());
         var streams = new ProcessStreams(memory);
         var given = new ProcessDescriptors();
+        IProcessGroup? group = null;
         IReadOnlyList<int> missed = [];
         try
         {
             string? problem = asked.Terminal is not null && TerminalsOf(peer) >= HostTerminal.MaxPerPeer ? $"'{peer}' has {HostTerminal.MaxPerPeer} terminals already, which is the most" : null;
             problem ??= given.Make(asked, spec, streams, PassingOf(connection, asked), out missed);
-            if (problem is null && cgroup?.TryOpen() is { } door)
-            {
-                spec.Cgroups.Add(given.Add(door));
-            }
-
             given.Terminal?.Keep(memory);
             int code = Launcher.NotExecutable;
             SafeFileHandle? pidfd = null;
-            problem ??= Launcher.Run(keeping, memory, note.ToBytes(), spec, given.All, process =>
+            problem ??= Launcher.Run(keeping, memory, note.ToBytes(), spec, given.All, asked.Session?.Pid ?? 0, process =>
             {
                 Permitted.Confine(spec, process);
                 Confine(process, definition);
+                group = groups.Make(token, process, note.Command, out SafeFileHandle? door);
+                if (door is not null)
+                {
+                    spec.Cgroups.Add(given.Add(door));
+                }
+
+                note = note with { Cgroup = group?.Folder ?? "", Scope = group?.Unit ?? "" };
+                memory.Hold("what", null, note.ToBytes());
             }, out pidfd, out code);
             if (problem is not null)
             {
@@ -275,7 +313,7 @@ public sealed class ProcessService(
                 streams.Dispose();
                 given.Terminal?.Dispose();
                 memory.Forget();
-                cgroup?.Remove();
+                Remove(group);
                 return Fail(connection, note, problem, code);
             }
 
@@ -285,17 +323,21 @@ public sealed class ProcessService(
             Interlocked.Increment(ref _started);
             _ = _counts.AddOrUpdate(peer, 1, (_, count) => count + 1);
             Log.ProcessStarted(logger, peer, definition.Path, memory.Number, uid, note.Command);
-            if (cgroup is null)
-            {
-                Log.NoCgroup(logger, memory.Number, noCgroup);
-            }
-
             Run(process, streams, connection, missed);
+            process.Note($"begun as user {uid} by the rule for {definition.Path}");
             return true;
         }
         finally
         {
             given.Dispose();
+        }
+    }
+
+    private void Remove(IProcessGroup? group)
+    {
+        if (group is not null)
+        {
+            groups.Remove(group);
         }
     }
 
@@ -305,7 +347,7 @@ public sealed class ProcessService(
         bool answered = false;
         try
         {
-            Answer(connection, ProcessFrameKind.Started, MemoryMarshal.AsBytes<int>([process.Number, .. missed]).ToArray());
+            Answer(connection, ProcessFrameKind.Started, MemoryMarshal.AsBytes<int>([process.Number, .. missed]).ToArray(), process.NumberError);
             answered = true;
         }
         catch (IOException)
@@ -338,7 +380,7 @@ public sealed class ProcessService(
         }
     }
 
-    private int TerminalsOf(string peer) => _processes.Values.Count(process => process is { HasTerminal: true } && process.Note.Peer == peer);
+    private int TerminalsOf(string peer) => _processes.Values.Count(process => process is { HasTerminal: true } && process.What.Peer == peer);
 
     private bool Fail(LinkConnection connection, ProcessNote note, string problem, int code)
     {
@@ -396,6 +438,7 @@ public sealed class ProcessService(
             // It was never told what to become, and has ended with the agent; or nothing is known of it.
             pidfd?.Dispose();
             memory.Forget();
+            Remove(note is null ? null : groups.Find(note.Cgroup, note.Scope));
             return false;
         }
 

@@ -110,6 +110,9 @@ public sealed class ProgramPolicy
     /// <summary>Puts rules into force; what runs goes on.</summary>
     public void Configure(IReadOnlyList<ProgramRule> rules) => _rules = rules;
 
+    /// <summary>All rules that name a program which a peer has had run; all of them bind it.</summary>
+    public IReadOnlyList<ProgramConfiguration> Of(string peer, string path) => [.. _rules.Where(rule => rule.Names(peer, path)).Select(rule => rule.Definition)];
+
     /// <summary>The rule by which a peer may have something run; null where there is none, and why.</summary>
     /// <param name="peer">Who asks.</param>
     /// <param name="spec">For what.</param>

@@ -10,6 +10,7 @@ namespace Dpu.Hosting.Configuration;
 /// <param name="Exports">What they may mount; nothing else is reachable.</param>
 /// <param name="Sockets">What they may reach outside of exports.</param>
 /// <param name="Programs">What they may have run; nothing else is.</param>
+/// <param name="Processes">In which groups these are.</param>
 /// <param name="Limits">What each peer may use unless it says otherwise.</param>
 /// <param name="Control">The control interface.</param>
 /// <param name="Keeper">What holds what must outlive the daemon.</param>
@@ -23,6 +24,7 @@ public sealed record HostAgentConfiguration(
     IReadOnlyList<ExportConfiguration> Exports,
     IReadOnlyList<SocketRuleConfiguration> Sockets,
     IReadOnlyList<ProgramConfiguration> Programs,
+    ProcessesConfiguration Processes,
     LimitsConfiguration Limits,
     ControlConfiguration Control,
     KeeperConfiguration Keeper,
@@ -71,6 +73,7 @@ public sealed record HostAgentConfiguration(
             reader, "exports", exports.SelectMany(e => e.Peers.Select(p => $"path {e.Path} for peer {p}")));
         List<SocketRuleConfiguration> sockets = reader.Objects("sockets", r => SocketRuleConfiguration.Read(r, [.. peers.Select(p => p.Name)]));
         List<ProgramConfiguration> programs = reader.Objects("programs", r => ProgramConfiguration.Read(r, [.. peers.Select(p => p.Name)]));
+        ProcessesConfiguration processes = ProcessesConfiguration.Read(reader.Object("processes"));
         if (exports.Count == 0)
         {
             reader.Warn("exports", "is empty: no DPU can mount anything");
@@ -83,7 +86,7 @@ public sealed record HostAgentConfiguration(
         MetricsConfiguration? metrics = MetricsConfiguration.Read(reader.Object("metrics"));
         LogConfiguration log = LogConfiguration.Read(reader.Object("log"));
         reader.End();
-        return new(listen, tls, peers, exports, sockets, programs, limits, control, keeper, grace, metrics, log);
+        return new(listen, tls, peers, exports, sockets, programs, processes, limits, control, keeper, grace, metrics, log);
     }
 
     /// <inheritdoc/>
@@ -121,6 +124,7 @@ public sealed record HostAgentConfiguration(
         }
 
         writer.WriteEndArray();
+        Processes.WriteTo(writer);
         Limits.WriteTo(writer);
         Control.WriteTo(writer, remote: false);
         Keeper.WriteTo(writer);

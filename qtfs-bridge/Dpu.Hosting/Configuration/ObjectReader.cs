@@ -31,6 +31,9 @@ internal sealed class ObjectReader
 
     public int ErrorCount => _errors.Count;
 
+    /// <summary>The line that the object begins in; 0 where its source has none.</summary>
+    public int Line => _node?.Line ?? 0;
+
     public bool Has(string key) => Take(key) is not null;
 
     public string Key(string key) => Path.Length == 0 ? key : $"{Path}.{key}";

@@ -30,6 +30,7 @@ public enum LinkDownAction
 /// <param name="OnLinkDown">What becomes of it where its DPU stays away.</param>
 /// <param name="LinkDownFor">For how long.</param>
 /// <param name="Grace">Between SIGTERM and SIGKILL.</param>
+/// <param name="PidFiles">Options, each followed by the name of a file in which a daemon says its number.</param>
 public sealed record ProgramConfiguration(
     IReadOnlyList<string> Peers,
     string Path,
@@ -47,11 +48,15 @@ public sealed record ProgramConfiguration(
     IReadOnlyList<IdMapping> GroupMap,
     LinkDownAction OnLinkDown,
     TimeSpan LinkDownFor,
-    TimeSpan Grace)
+    TimeSpan Grace,
+    IReadOnlyList<string> PidFiles)
 {
     /// <summary>Names of limits, by the kernel's numbers (RLIMIT_CPU is 0).</summary>
     public static readonly IReadOnlyList<string> LimitNames =
         ["cpu", "fsize", "data", "stack", "core", "rss", "nproc", "nofile", "memlock", "as", "locks", "sigpending", "msgqueue", "nice", "rtprio", "rttime"];
+
+    // QEMU's, and what most daemons have.
+    private static readonly IReadOnlyList<string> s_pidFiles = ["-pidfile", "--pidfile", "--pid-file"];
 
     private const uint Nobody = 65534;
     private const int MaxPatternSize = 4096;
@@ -63,7 +68,7 @@ public sealed record ProgramConfiguration(
         && (Capabilities ?? [""]).SequenceEqual(other.Capabilities ?? [""]) && Limits.SequenceEqual(other.Limits) && Cpus == other.Cpus
         && Squash == other.Squash && AnonymousUid == other.AnonymousUid && AnonymousGid == other.AnonymousGid
         && UserMap.SequenceEqual(other.UserMap) && GroupMap.SequenceEqual(other.GroupMap)
-        && OnLinkDown == other.OnLinkDown && LinkDownFor == other.LinkDownFor && Grace == other.Grace;
+        && OnLinkDown == other.OnLinkDown && LinkDownFor == other.LinkDownFor && Grace == other.Grace && PidFiles.SequenceEqual(other.PidFiles);
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(Path, Peers.Count, Arguments.Count, OnLinkDown);
@@ -110,7 +115,8 @@ public sealed record ProgramConfiguration(
             IdMapping.ReadList(reader, "groupMap"),
             reader.Choice("onLinkDown", LinkDownAction.Keep, ("keep", LinkDownAction.Keep), ("terminate", LinkDownAction.Terminate)),
             reader.Duration("linkDownFor", TimeSpan.FromMinutes(5), TimeSpan.FromMilliseconds(100), TimeSpan.FromDays(30)),
-            reader.Duration("grace", TimeSpan.FromSeconds(10), TimeSpan.Zero, TimeSpan.FromHours(1)));
+            reader.Duration("grace", TimeSpan.FromSeconds(10), TimeSpan.Zero, TimeSpan.FromHours(1)),
+            reader.Has("pidFiles") ? reader.Strings("pidFiles", Option, "an option, such as --pid-file") : s_pidFiles);
         reader.End();
         return rule;
     }
@@ -153,6 +159,7 @@ public sealed record ProgramConfiguration(
         writer.WriteString("onLinkDown", OnLinkDown == LinkDownAction.Keep ? "keep" : "terminate");
         writer.WriteString("linkDownFor", DurationText.Format(LinkDownFor));
         writer.WriteString("grace", DurationText.Format(Grace));
+        writer.WriteStrings("pidFiles", PidFiles);
         writer.WriteEndObject();
     }
 
@@ -180,6 +187,8 @@ public sealed record ProgramConfiguration(
 
     private static (string? Value, string? Problem) Name(string text) =>
         text.Length is 0 or > MaxPatternSize || text.Contains('=', StringComparison.Ordinal) ? (null, $"\"{text}\" is no pattern of names") : (text, null);
+
+    private static (string? Value, string? Problem) Option(string text) => text.Length is < 2 or > 256 || text[0] != '-' ? (null, $"\"{text}\" is no option") : (text, null);
 
     private static (string? Value, string? Problem) Capability(string text) => text.StartsWith("CAP_", StringComparison.Ordinal) ? (text, null) : (null, $"\"{text}\" is no capability");
 

@@ -10,6 +10,8 @@ namespace Dpu.Hosting.Configuration;
 /// <param name="Mounts">What to mount of them.</param>
 /// <param name="Forwards">Addresses of sockets that are forwarded outside of mounts.</param>
 /// <param name="StubSocket">Where stubs of programs of hosts connect; null for nowhere.</param>
+/// <param name="ViewsFolder">Where views are described, a file each.</param>
+/// <param name="ViewSocket">Where dpu-run connects; null for nowhere, and no views. Views have their state in "views" beside it.</param>
 /// <param name="Reconcile">Flows that are kept in step.</param>
 /// <param name="SlowRequest">From when on a request of a mount is logged as slow; zero for never.</param>
 /// <param name="Control">The control interface.</param>
@@ -23,6 +25,8 @@ public sealed record RuntimeConfiguration(
     IReadOnlyList<MountConfiguration> Mounts,
     IReadOnlyList<ForwardConfiguration> Forwards,
     string? StubSocket,
+    string ViewsFolder,
+    string? ViewSocket,
     ReconcileConfiguration Reconcile,
     TimeSpan SlowRequest,
     ControlConfiguration Control,
@@ -70,6 +74,8 @@ public sealed record RuntimeConfiguration(
         List<ForwardConfiguration> forwards = reader.Objects("forwards", r => ForwardConfiguration.Read(r, [.. hosts.Select(h => h.Name)]));
         Endpoints.ReportDuplicates(reader, "forwards", forwards.Select(f => f.Listens));
         string stubs = reader.OptionalString("stubSocket", text => text == "none" ? null : Checks.AbsolutePath(text), "an absolute path, or \"none\"") ?? DefaultStubSocket;
+        string views = reader.OptionalString("viewsFolder", Checks.AbsolutePath, Checks.AbsolutePathAllowed) ?? ViewConfiguration.DefaultFolder;
+        string joins = reader.OptionalString("viewSocket", text => text == "none" ? null : Checks.AbsolutePath(text), "an absolute path, or \"none\"") ?? ViewConfiguration.DefaultSocket;
         ReconcileConfiguration reconcile = ReconcileConfiguration.Read(reader.Object("reconcile"));
         TimeSpan slowRequest = reader.Duration("slowRequest", DefaultSlowRequest, TimeSpan.Zero, TimeSpan.FromDays(1));
         ControlConfiguration control = ControlConfiguration.Read(
@@ -78,7 +84,7 @@ public sealed record RuntimeConfiguration(
         MetricsConfiguration? metrics = MetricsConfiguration.Read(reader.Object("metrics"));
         LogConfiguration log = LogConfiguration.Read(reader.Object("log"));
         reader.End();
-        return new(name, tls, hosts, mounts, forwards, stubs == "none" ? null : stubs, reconcile, slowRequest, control, keeper, metrics, log);
+        return new(name, tls, hosts, mounts, forwards, stubs == "none" ? null : stubs, views, joins == "none" ? null : joins, reconcile, slowRequest, control, keeper, metrics, log);
     }
 
     /// <inheritdoc/>
@@ -114,6 +120,8 @@ public sealed record RuntimeConfiguration(
 
         writer.WriteEndArray();
         writer.WriteString("stubSocket", StubSocket ?? "none");
+        writer.WriteString("viewsFolder", ViewsFolder);
+        writer.WriteString("viewSocket", ViewSocket ?? "none");
         Reconcile.WriteTo(writer);
         writer.WriteString("slowRequest", DurationText.Format(SlowRequest));
         Control.WriteTo(writer, remote: true);

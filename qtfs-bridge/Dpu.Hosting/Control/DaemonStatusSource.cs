@@ -17,6 +17,9 @@ public sealed class DaemonStatusSource(string program, string name, string confi
 {
     private static readonly DateTimeOffset s_started = StartTime();
 
+    /// <summary>The file it was started with.</summary>
+    public string ConfigurationFile => configurationFile;
+
     /// <summary>The daemon now.</summary>
     public DaemonStatus Get()
     {

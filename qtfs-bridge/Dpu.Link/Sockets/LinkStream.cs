@@ -17,6 +17,7 @@ internal sealed class LinkStream : Stream, IWholeReads
     private bool _hasDeadline;
     private bool _asynchronous;
     private bool _disposed;
+    private PolledTransport? _polled;
     private volatile bool _aborted;
     private volatile bool _timedOut;
 
@@ -74,6 +75,9 @@ internal sealed class LinkStream : Stream, IWholeReads
         _aborted = true;
         NativeSocket.ShutDown(_socket.SafeHandle);
     }
+
+    /// <summary>From now on asynchronous reads and writes are those of a thread that polls; nobody reads or writes at this moment.</summary>
+    internal PolledTransport Poll() => _polled ??= new PolledTransport(_socket);
 
     public override int Read(Span<byte> buffer) => Receive(buffer, 0);
 
@@ -231,12 +235,22 @@ internal sealed class LinkStream : Stream, IWholeReads
     // which the managed Socket hides from later synchronous calls.
     public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
+        if (_polled is not null)
+        {
+            return _polled.ReadAsync(buffer);
+        }
+
         _asynchronous = true;
         return _socket.ReceiveAsync(buffer, SocketFlags.None, cancellationToken);
     }
 
     public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
+        if (_polled is not null)
+        {
+            return _polled.WriteAsync(buffer);
+        }
+
         _asynchronous = true;
         return SendAsync(_socket, buffer, cancellationToken);
     }

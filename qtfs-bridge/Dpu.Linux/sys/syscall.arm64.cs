@@ -15,4 +15,16 @@ public static class syscalls_arm64
     public const int SYS_capset = 91;
     public const int SYS_kcmp = 272;
     public const int SYS_gettid = 178;
+    public const int SYS_uname = 160;
+    public const int SYS_getpriority = 141;
+    public const int SYS_setpriority = 140;
+    public const int SYS_sched_setparam = 118;
+    public const int SYS_sched_getparam = 121;
+    public const int SYS_sched_setscheduler = 119;
+    public const int SYS_sched_getscheduler = 120;
+    public const int SYS_sched_setaffinity = 122;
+    public const int SYS_sched_getaffinity = 123;
+    public const int SYS_prlimit64 = 261;
+    public const int SYS_sched_setattr = 274;
+    public const int SYS_sched_getattr = 275;
 }

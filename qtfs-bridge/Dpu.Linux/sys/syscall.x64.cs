@@ -16,4 +16,16 @@ public static class syscalls_x64
     public const int SYS_capset = 126;
     public const int SYS_kcmp = 312;
     public const int SYS_gettid = 186;
+    public const int SYS_uname = 63;
+    public const int SYS_getpriority = 140;
+    public const int SYS_setpriority = 141;
+    public const int SYS_sched_setparam = 142;
+    public const int SYS_sched_getparam = 143;
+    public const int SYS_sched_setscheduler = 144;
+    public const int SYS_sched_getscheduler = 145;
+    public const int SYS_sched_setaffinity = 203;
+    public const int SYS_sched_getaffinity = 204;
+    public const int SYS_prlimit64 = 302;
+    public const int SYS_sched_setattr = 314;
+    public const int SYS_sched_getattr = 315;
 }

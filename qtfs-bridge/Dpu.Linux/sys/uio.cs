@@ -46,4 +46,12 @@ public static unsafe partial class LibC
     /// <summary>pwritev2(2), Linux 4.6; <paramref name="flags"/> are of <see cref="uio"/>.</summary>
     [LibraryImport(Library)]
     public static partial nint pwritev2(int fd, iovec* pieces, int count, long offset, int flags);
+
+    /// <summary>process_vm_readv(2): copies from another process's memory; the bytes, which may be fewer.</summary>
+    [LibraryImport(Library)]
+    public static partial nint process_vm_readv(int pid, iovec* local, nuint localCount, iovec* remote, nuint remoteCount, nuint flags);
+
+    /// <summary>process_vm_writev(2): copies into another process's memory; the bytes, which may be fewer.</summary>
+    [LibraryImport(Library)]
+    public static partial nint process_vm_writev(int pid, iovec* local, nuint localCount, iovec* remote, nuint remoteCount, nuint flags);
 }

@@ -58,7 +58,7 @@ internal sealed unsafe partial class Relay
         fixed (byte* bytes = room)
         {
             // SAFETY: pinned for the call, with its length.
-            read = (int)LibC.Result(sys_socket.recv(_link, bytes, (nuint)room.Length, msg_flags.MSG_DONTWAIT));
+            read = _linkOwner.Receive(bytes, room.Length);
         }
 
         switch (read)

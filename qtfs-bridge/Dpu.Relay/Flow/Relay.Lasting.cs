@@ -122,7 +122,7 @@ internal sealed unsafe partial class Relay
             RelayFrame.Write(new Span<byte>(frame, RelayFrame.HeaderSize), RelayFrameKind.Reset, 0);
 
             // SAFETY: bytes on this stack. Nothing follows.
-            _ = sys_socket.send(_link, frame, RelayFrame.HeaderSize, msg_flags.MSG_NOSIGNAL | msg_flags.MSG_DONTWAIT);
+            _ = _linkOwner.Send(frame, RelayFrame.HeaderSize);
         }
     }
 
@@ -273,7 +273,7 @@ internal sealed unsafe partial class Relay
         do
         {
             // SAFETY: bytes on this stack.
-            sent = (int)LibC.Result(sys_socket.send(_link, frame, RelayFrame.CountedSize, msg_flags.MSG_NOSIGNAL | msg_flags.MSG_DONTWAIT));
+            sent = Give(frame, RelayFrame.CountedSize);
         }
         while (sent == -errno.EINTR);
         switch (sent)

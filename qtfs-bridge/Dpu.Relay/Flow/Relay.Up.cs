@@ -15,6 +15,11 @@ internal sealed unsafe partial class Relay
                 return false;
             }
 
+            if (_linkWritable && _linkOwner.IsFull && !_linkOwner.TryFlush())
+            {
+                LinkIsFull();
+            }
+
             if (_toLink.Unsent > 0)
             {
                 if (!Flush())
@@ -153,7 +158,7 @@ internal sealed unsafe partial class Relay
     {
         while (true)
         {
-            int sent = (int)LibC.Result(sys_socket.send(_link, bytes, (nuint)size, msg_flags.MSG_NOSIGNAL | msg_flags.MSG_DONTWAIT));
+            int sent = Give(bytes, size);
             switch (sent)
             {
                 case >= 0:
@@ -173,6 +178,18 @@ internal sealed unsafe partial class Relay
         }
     }
 
+    // As send(2). What the link has taken and its socket has not goes when that has room.
+    private int Give(byte* bytes, int size)
+    {
+        int sent = _linkOwner.Send(bytes, size);
+        if (_linkOwner.IsFull)
+        {
+            LinkIsFull();
+        }
+
+        return sent;
+    }
+
     private bool Flush()
     {
         while (_linkWritable)
@@ -182,7 +199,7 @@ internal sealed unsafe partial class Relay
             fixed (byte* bytes = next)
             {
                 // SAFETY: pinned for the call, with its length.
-                sent = (int)LibC.Result(sys_socket.send(_link, bytes, (nuint)next.Length, msg_flags.MSG_NOSIGNAL | msg_flags.MSG_DONTWAIT));
+                sent = Give(bytes, next.Length);
             }
 
             switch (sent)

@@ -290,7 +290,7 @@ public sealed unsafe partial class ProcessChannel : ILoopSource, IDisposable
         for (int i = 0; i < Budget && _link is not null && _linkReadable; i++)
         {
             // SAFETY: the loop's scratch, of that size.
-            long got = LibC.Result(LibC.read(_link.Descriptor, scratch, RelayLoop.ScratchSize));
+            long got = _link.Receive(scratch, RelayLoop.ScratchSize);
             if (got == -errno.EAGAIN)
             {
                 _linkReadable = false;
@@ -437,17 +437,22 @@ public sealed unsafe partial class ProcessChannel : ILoopSource, IDisposable
     /// <summary>Writes what waits; whether all is gone.</summary>
     private bool Flush()
     {
-        while (_out.Length > 0)
+        while (_out.Length > 0 || _link!.IsFull)
         {
             fixed (byte* bytes = _out.Bytes)
             {
                 // SAFETY: pinned, with its length.
-                long gone = LibC.Result(sys_socket.send(_link!.Descriptor, bytes, (nuint)_out.Length, msg_flags.MSG_NOSIGNAL | msg_flags.MSG_DONTWAIT));
+                long gone = !_link!.TryFlush() ? -errno.EAGAIN : _out.Length == 0 ? 0 : _link.Send(bytes, _out.Length);
                 if (gone == -errno.EAGAIN)
                 {
                     _linkWritable = false;
                     _loop.Change(_link.Descriptor, LinkEvents | epoll.EPOLLOUT, _slot, LinkSide);
                     return false;
+                }
+
+                if (_out.Length == 0)
+                {
+                    break;
                 }
 
                 if (gone is <= 0 and not -errno.EINTR)

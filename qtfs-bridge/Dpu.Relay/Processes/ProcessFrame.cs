@@ -29,10 +29,22 @@ public enum ProcessFrameKind : byte
     /// <summary>From the DPU: the process is to end, as its policy says (SIGTERM, and SIGKILL after a while).</summary>
     Terminate = 7,
 
-    /// <summary>From the DPU: how it stands to its terminal (<see cref="ProcessJob"/>).</summary>
-    Job = 8,
+    /// <summary>From the DPU, where the host has said that it takes them (ExecResult.takes_calls): a <see cref="ProcessCall"/>.</summary>
+    Call = 8,
 
-    /// <summary>From the host: it runs; 4 bytes number, and the numbers (4 bytes each) of descriptors that it did not get.</summary>
+    /// <summary>From the DPU: how it stands to its terminal (<see cref="ProcessJob"/>).</summary>
+    Job = 9,
+
+    /// <summary>From the DPU: who stands for what the process has left; 16 bytes its token, 4 the stand-in's number there (0: nobody does), 4 zero.</summary>
+    StandsIn = 10,
+
+    /// <summary>From the DPU, first on a connection that named no process: 16 bytes its token. <see cref="Start"/> follows.</summary>
+    Name = 11,
+
+    /// <summary>From the host, before the end is told: the process has left one running; 16 bytes its token, 4 its number, 4 zero.</summary>
+    LeftBehind = 24,
+
+    /// <summary>From the host: it runs, and the header's position is the errno of why it has not the number that was wanted; 4 bytes number, and the numbers (4 bytes each) of descriptors that it did not get.</summary>
     Started = 16,
 
     /// <summary>From the host: it does not; 4 bytes exit code, and text.</summary>
@@ -46,6 +58,22 @@ public enum ProcessFrameKind : byte
 
     /// <summary>From the host: it goes on; also the answer to each SIGCONT, before a stop that comes after that.</summary>
     Continued = 20,
+
+    /// <summary>From the host: a <see cref="ProcessCallAnswer"/>.</summary>
+    Called = 21,
+
+    /// <summary>From the host, to who takes it (ExecParameters.takes_notes): 1 byte <see cref="ProcessNoteKind"/>, and text.</summary>
+    Note = 40,
+}
+
+/// <summary>What a <see cref="ProcessFrameKind.Note"/> is of; the numbers are the wire's.</summary>
+public enum ProcessNoteKind : byte
+{
+    /// <summary>What the process and all that comes of it is in: a scope, or the directory of a cgroup.</summary>
+    Group = 0,
+
+    /// <summary>What has happened to it at the host.</summary>
+    Event = 1,
 }
 
 /// <summary>Flags of <see cref="ProcessFrameKind.Ack"/>.</summary>
@@ -99,10 +127,15 @@ internal static class ProcessFrame
             ProcessFrameKind.Data => size is > 0 and <= MaxData,
             ProcessFrameKind.Ack or ProcessFrameKind.End or ProcessFrameKind.Forget or ProcessFrameKind.Terminate or ProcessFrameKind.Continued => size == 0,
             ProcessFrameKind.Signal => size == ProcessSignal.Size,
+            ProcessFrameKind.Call => size is >= ProcessCall.HeaderSize and <= ProcessCall.HeaderSize + ProcessCall.MaxContent,
+            ProcessFrameKind.Called => size is >= ProcessCallAnswer.HeaderSize and <= ProcessCallAnswer.HeaderSize + ProcessCall.MaxContent,
+            ProcessFrameKind.Name => size == Keeper.process.PROCESS_TOKEN_SIZE,
             ProcessFrameKind.Job => size == ProcessJob.Size,
             ProcessFrameKind.Ended or ProcessFrameKind.Stopped => size == sizeof(int),
+            ProcessFrameKind.StandsIn or ProcessFrameKind.LeftBehind => size == ProcessStandIn.Size,
             ProcessFrameKind.Started => size is >= sizeof(int) and <= 1 << 20 && size % sizeof(int) == 0,
             ProcessFrameKind.Start => size <= MaxContent,
+            ProcessFrameKind.Note => size is >= 1 and <= ProcessFrames.MaxNote,
             ProcessFrameKind.Refused => size is >= sizeof(int) and <= 64 << 10,
             _ => false,
         };

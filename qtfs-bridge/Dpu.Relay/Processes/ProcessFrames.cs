@@ -12,22 +12,58 @@ public static class ProcessFrames
     /// <summary>The longest text of a refusal, bytes.</summary>
     private const int MaxText = 4096;
 
+    // MAX_ERRNO of the kernel.
+    private const ulong MaxError = 4095;
+
+    /// <summary>The longest note, bytes.</summary>
+    internal const int MaxNote = 1 + 1024;
+
+    /// <summary>The content of a note.</summary>
+    /// <param name="kind">Of what.</param>
+    /// <param name="text">For people; cut where it is too long.</param>
+    public static byte[] Note(ProcessNoteKind kind, string text)
+    {
+        byte[] bytes = Encoding.UTF8.GetBytes(text);
+        return [(byte)kind, .. bytes.AsSpan(0, Math.Min(bytes.Length, MaxNote - 1))];
+    }
+
+    /// <summary>Reads a note of at least one byte.</summary>
+    public static (ProcessNoteKind Kind, string Text) ReadNote(ReadOnlySpan<byte> content) =>
+        ((ProcessNoteKind)content[0], Link.Printable.Clean(Encoding.UTF8.GetString(content[1..]), MaxNote));
+
     /// <summary>A whole frame.</summary>
-    public static byte[] Of(ProcessFrameKind kind, ReadOnlySpan<byte> content)
+    /// <param name="kind">What it says.</param>
+    /// <param name="content">Of what.</param>
+    /// <param name="error">Of <see cref="ProcessFrameKind.Started"/>: why the number is not the one that was wanted.</param>
+    public static byte[] Of(ProcessFrameKind kind, ReadOnlySpan<byte> content, int error = 0)
     {
         byte[] frame = new byte[HeaderSize + content.Length];
-        ProcessFrame.Write(frame, kind, content.Length);
+        ProcessFrame.Write(frame, kind, content.Length, position: (ulong)error);
         content.CopyTo(frame.AsSpan(HeaderSize));
         return frame;
     }
+
+    /// <summary>Reads the header of what names a process; false where it is another one's.</summary>
+    public static bool TryReadName(ReadOnlySpan<byte> header) => ProcessFrame.TryRead(header, out ProcessFrameKind kind, out _, out _, out _, out _) && kind == ProcessFrameKind.Name;
 
     /// <summary>Reads the header of what begins a process; false where it is another one's.</summary>
     public static bool TryReadStart(ReadOnlySpan<byte> header, out int size) =>
         ProcessFrame.TryRead(header, out ProcessFrameKind kind, out size, out _, out _, out _) && kind == ProcessFrameKind.Start;
 
+    /// <summary>As below.</summary>
+    public static bool TryReadAnswer(ReadOnlySpan<byte> header, out ProcessFrameKind kind, out int size) => TryReadAnswer(header, out kind, out size, out _);
+
     /// <summary>Reads the header of the host's answer; false where it is none.</summary>
-    public static bool TryReadAnswer(ReadOnlySpan<byte> header, out ProcessFrameKind kind, out int size) =>
-        ProcessFrame.TryRead(header, out kind, out size, out _, out _, out _) && kind is ProcessFrameKind.Started or ProcessFrameKind.Refused;
+    /// <param name="header">Its bytes.</param>
+    /// <param name="kind">Which.</param>
+    /// <param name="size">Of the content.</param>
+    /// <param name="error">Of a start: the errno of why the process has not the number that was wanted.</param>
+    public static bool TryReadAnswer(ReadOnlySpan<byte> header, out ProcessFrameKind kind, out int size, out int error)
+    {
+        bool read = ProcessFrame.TryRead(header, out kind, out size, out _, out _, out ulong position);
+        error = (int)Math.Min(position, MaxError);
+        return read && kind is ProcessFrameKind.Started or ProcessFrameKind.Refused;
+    }
 
     /// <summary>The content of a refusal.</summary>
     /// <param name="code">The exit code of who stands for the process.</param>

@@ -71,6 +71,13 @@ public sealed unsafe class ProcessMemory : IDisposable
         set => Field(16) = value;
     }
 
+    /// <summary>The errno of why a process has not the number that it was to have; 0 where it has.</summary>
+    public int NumberError
+    {
+        get => Field(20);
+        set => Field(20) = value;
+    }
+
     /// <summary>When the process with <see cref="Number"/> began, in the kernel's ticks since boot; so a number that was used again is told.</summary>
     public long Began
     {
@@ -101,8 +108,7 @@ public sealed unsafe class ProcessMemory : IDisposable
     {
         ArgumentNullException.ThrowIfNull(keeping);
         string name = NameOf(token);
-        keeping.DropAll(name);
-        KeptMemory memory = keeping.Memory(name, Size, out _);
+        KeptMemory memory = keeping.NewMemory(name, Size);
         new Span<byte>(memory.Address, Size).Clear();
         var created = new ProcessMemory(keeping, name, memory);
         created.Field(0) = unchecked((int)Magic);
@@ -139,13 +145,13 @@ public sealed unsafe class ProcessMemory : IDisposable
     }
 
     /// <summary>Has the keeper hold a descriptor of the process, or a note alone.</summary>
-    public void Hold(string what, Microsoft.Win32.SafeHandles.SafeFileHandle? descriptor, ReadOnlySpan<byte> note = default) => _keeping.Hold($"{Name}/{what}", descriptor, note);
+    public void Hold(string what, Microsoft.Win32.SafeHandles.SafeFileHandle? descriptor, ReadOnlySpan<byte> note = default) => _keeping.HoldSoon($"{Name}/{what}", descriptor, note);
 
     /// <summary>A descriptor of the process from an earlier life, and its note; null where there is none.</summary>
     public Kept? Get(string what) => _keeping.Get($"{Name}/{what}");
 
     /// <summary>Has the keeper let go of a descriptor.</summary>
-    public void Drop(string what) => _keeping.Drop($"{Name}/{what}");
+    public void Drop(string what) => _keeping.DropSoon($"{Name}/{what}");
 
     /// <summary>Lets go of the memory here; the keeper goes on holding it.</summary>
     public void Dispose() => _memory.Dispose();
@@ -153,7 +159,7 @@ public sealed unsafe class ProcessMemory : IDisposable
     /// <summary>Lets go of all that the keeper has of the process.</summary>
     public void Forget()
     {
-        _keeping.DropAll(Name);
+        _keeping.DropAllSoon(Name);
         _memory.Dispose();
     }
 

@@ -45,6 +45,7 @@ internal sealed unsafe partial class ProcessStream : IDisposable
     private bool _isReady = true;
     private bool _mayEnd;
     private bool _isPolled;
+    private Lock? _turn;
     private Flow.RelayLoop? _loop;
 
     // Of what is sent: behind the last byte that this connection has had.
@@ -127,6 +128,7 @@ internal sealed unsafe partial class ProcessStream : IDisposable
         {
             // A file is always ready, and epoll(7) has nothing to tell of it (EPERM).
             _isPolled = loop.Watch(_local, Sends ? ReadEvents : WriteEvents, slot, (uint)Index) >= 0;
+            _turn = _isPolled ? null : FileTurns.Of(_local);
         }
     }
 
@@ -316,7 +318,7 @@ internal sealed unsafe partial class ProcessStream : IDisposable
             return false;
         }
 
-        int got = Pipe.Fill(_local, room);
+        int got = InTurn(room);
         if (got == -errno.EINVAL)
         {
             got = Read();
@@ -345,6 +347,20 @@ internal sealed unsafe partial class ProcessStream : IDisposable
 
                 Set(ProcessStreamState.AtEnd);
                 return false;
+        }
+    }
+
+    // Takes as many bytes, or, of what goes to the local end, gives what there is.
+    private int InTurn(int most)
+    {
+        if (_turn is not { } turn)
+        {
+            return most > 0 ? Pipe.Fill(_local, most) : Pipe.Drain(_local);
+        }
+
+        lock (turn)
+        {
+            return most > 0 ? Pipe.Fill(_local, most) : Pipe.Drain(_local);
         }
     }
 
@@ -403,7 +419,7 @@ internal sealed unsafe partial class ProcessStream : IDisposable
             return false;
         }
 
-        int given = Pipe.Drain(_local);
+        int given = InTurn(0);
         if (given == -errno.EINVAL)
         {
             given = Append();

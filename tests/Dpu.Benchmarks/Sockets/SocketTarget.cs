@@ -44,7 +44,7 @@ internal abstract class SocketTarget(string name, string store) : IContender
     }
 
     /// <summary>The memory of the processes in between, in KiB: what is theirs alone, and their share of the rest.</summary>
-    public double MemoryKiB() => Processes.Sum(Proportional);
+    public double MemoryKiB() => Processes.Sum(ProportionalMemory.KiB);
 
     public virtual void Abort() => server?.Kill();
 
@@ -58,12 +58,6 @@ internal abstract class SocketTarget(string name, string store) : IContender
     /// <summary>What needs the program to listen.</summary>
     private protected virtual void StartForwarder()
     {
-    }
-
-    private static double Proportional(int process)
-    {
-        string line = File.ReadLines(string.Create(CultureInfo.InvariantCulture, $"/proc/{process}/smaps_rollup")).First(text => text.StartsWith("Pss:", StringComparison.Ordinal));
-        return double.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
     }
 }
 

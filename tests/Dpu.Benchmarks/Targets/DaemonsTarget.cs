@@ -16,7 +16,8 @@ namespace Dpu.Benchmarks.Targets;
 /// <param name="transport">How requests come from the kernel, as in the runtime's configuration; null for its default.</param>
 /// <param name="keeper">Whether a dpu-keeper holds what the daemons have, as on a DPU; else nothing does.</param>
 /// <param name="sockets">Whether sockets of the export may be reached, and bound.</param>
-internal sealed class DaemonsTarget(string store, bool tls, bool cached = false, string? name = null, string? locks = null, string? transport = null, bool keeper = false, bool sockets = false)
+/// <param name="programs">Programs of the host that may be run; then each machine has a keeper of its own.</param>
+internal sealed class DaemonsTarget(string store, bool tls, bool cached = false, string? name = null, string? locks = null, string? transport = null, bool keeper = false, bool sockets = false, string[]? programs = null)
     : FileTarget(name ?? (tls ? "remote tls" : "remote unix") + (cached ? " cached" : ""), store)
 {
     private static readonly TimeSpan CommandLimit = TimeSpan.FromSeconds(30);
@@ -33,6 +34,7 @@ internal sealed class DaemonsTarget(string store, bool tls, bool cached = false,
     private RunningProgram? agent;
     private RunningProgram? runtime;
     private KeeperProcess? kept;
+    private KeeperProcess? keptHere;
 
     /// <summary>The managed memory that both daemons have allocated since their start, in bytes.</summary>
     public double AllocatedBytes()
@@ -51,6 +53,12 @@ internal sealed class DaemonsTarget(string store, bool tls, bool cached = false,
     /// <summary>Agent and runtime.</summary>
     public IEnumerable<int> Processes => [agent!.Id, runtime!.Id];
 
+    /// <summary>The host's and the DPU's.</summary>
+    public IEnumerable<int> Keepers => [kept!.Running.Id, keptHere!.Running.Id];
+
+    /// <summary>Where stubs find the runtime.</summary>
+    public string StubSocket => $"{Folder}/stub.sock";
+
     public override void Abort()
     {
         runtime?.Kill();
@@ -63,6 +71,7 @@ internal sealed class DaemonsTarget(string store, bool tls, bool cached = false,
         Stop(runtime);
         Stop(agent);
         kept?.Dispose();
+        keptHere?.Dispose();
         Unmount();
     }
 
@@ -115,9 +124,25 @@ internal sealed class DaemonsTarget(string store, bool tls, bool cached = false,
             host["uid"] = 0;
         }
 
-        kept = keeper ? new KeeperProcess() : null;
+        kept = keeper ? new KeeperProcess("--launcher", Path.Combine(AppContext.BaseDirectory, "dpu-launch")) : null;
         agentConfiguration["keeper"] = new JsonObject { ["socket"] = kept?.Socket ?? "none", ["onStop"] = "end" };
         runtimeConfiguration["keeper"] = agentConfiguration["keeper"]!.DeepClone();
+        if (programs is not null)
+        {
+            keptHere = new KeeperProcess();
+            runtimeConfiguration["keeper"]!["socket"] = keptHere.Socket;
+            runtimeConfiguration["stubSocket"] = StubSocket;
+            agentConfiguration["programs"] = new JsonArray([.. programs.Select(path => new JsonObject
+            {
+                ["peers"] = new JsonArray("dpu1"),
+                ["path"] = path,
+                ["arguments"] = new JsonArray("*"),
+                ["environment"] = new JsonArray("*"),
+                ["squash"] = "none",
+            })]);
+            agentConfiguration["limits"] = new JsonObject { ["connections"] = 4096 };
+        }
+
         agent = StartDaemon("Dpu.HostAgent", "dpu-host-agent", "host-agent.json", agentConfiguration);
         runtime = StartDaemon("Dpu.Runtime", "dpu-runtime", "runtime.json", runtimeConfiguration);
         RequireTransport();

@@ -49,6 +49,7 @@ internal sealed class PrivateSshd : IDisposable
             "KbdInteractiveAuthentication no",
             "PermitRootLogin prohibit-password",
             "PidFile none",
+            "MaxSessions 1000",
             "Subsystem sftp /usr/lib/openssh/sftp-server",
         ]);
 

@@ -12,6 +12,7 @@ public sealed class Daemon : IDisposable
     private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(12);
 
     private readonly RunningProgram _program;
+    private readonly bool _isInside;
 
     /// <summary>Starts it and waits until it serves.</summary>
     /// <param name="project">Where it is built.</param>
@@ -20,13 +21,15 @@ public sealed class Daemon : IDisposable
     /// <param name="socket">Its control socket.</param>
     /// <param name="quick">It serves when its control socket takes connections; else when it tells its service manager so (sd_notify(3)).</param>
     /// <param name="environment">What its environment has besides.</param>
-    public Daemon(string project, string program, string configuration, string socket, bool quick = false, IReadOnlyDictionary<string, string?>? environment = null)
+    /// <param name="inside">Where it runs; null for here.</param>
+    public Daemon(string project, string program, string configuration, string socket, bool quick = false, IReadOnlyDictionary<string, string?>? environment = null, PidNamespace? inside = null)
     {
         Socket = socket;
+        _isInside = inside is not null;
         using Socket manager = ListenForReady(socket + ".notify");
         _program = RunningProgram.Start(
-            Repository.Program(project, program),
-            ["--config", configuration],
+            inside is null ? Repository.Program(project, program) : PidNamespace.Enter,
+            inside is null ? ["--config", configuration] : [.. inside.Arguments, Repository.Program(project, program), "--config", configuration],
             environment: new Dictionary<string, string?>(environment ?? new Dictionary<string, string?>()) { ["NOTIFY_SOCKET"] = socket + ".notify" });
         try
         {
@@ -45,7 +48,7 @@ public sealed class Daemon : IDisposable
     /// <summary>When it served, of the clock of Stopwatch.</summary>
     public long ReadyAt { get; }
 
-    public int Id => _program.Id;
+    public int Id => _isInside ? PidNamespace.ChildOf(_program.Id) : _program.Id;
 
     public string Socket { get; }
 

@@ -13,9 +13,16 @@ internal sealed class ExecPair : IDisposable
     /// <param name="programs">Paths that may be run, with any arguments and variables; null for those that tests use.</param>
     /// <param name="change">Changes each rule.</param>
     /// <param name="cuts">Whether a <see cref="LinkProxy"/> lies between.</param>
-    public ExecPair(LinkKind kind = LinkKind.Unix, string[]? programs = null, Action<JsonObject>? change = null, bool cuts = false)
+    /// <param name="prepare">Called before anything starts.</param>
+    /// <param name="runtime">Changes the runtime's configuration, where nothing lies between.</param>
+    /// <param name="host">Where the host's processes are; null for here.</param>
+    /// <param name="sockets">Whether sockets of the export can be connected to.</param>
+    /// <param name="agent">Changes the agent's configuration.</param>
+    public ExecPair(
+        LinkKind kind = LinkKind.Unix, string[]? programs = null, Action<JsonObject>? change = null, bool cuts = false, Action<Pair>? prepare = null, Action<JsonObject, string>? runtime = null, PidNamespace? host = null, bool sockets = false,
+        Action<JsonObject>? agent = null)
     {
-        Pair = new Pair(kind, keeper: true);
+        Pair = new Pair(kind, keeper: true, host);
         var rules = new JsonArray();
         foreach (string path in programs ?? ["/bin/echo", "/bin/sh", "/bin/cat", "/bin/true", "/usr/bin/tr", "/usr/bin/yes", "/usr/bin/python3", "/bin/sleep", "/usr/bin/env", "/usr/bin/id"])
         {
@@ -25,13 +32,20 @@ internal sealed class ExecPair : IDisposable
         }
 
         Pair.AgentConfiguration["programs"] = rules;
+        if (sockets)
+        {
+            Pair.AgentConfiguration["exports"]![0]!["sockets"] = new JsonObject { ["connect"] = new JsonArray("**") };
+        }
+
+        agent?.Invoke(Pair.AgentConfiguration);
+        prepare?.Invoke(Pair);
         if (cuts)
         {
             Proxy = LinkProxy.Up(Pair, out _);
         }
         else
         {
-            _ = Pair.Up();
+            _ = Pair.Up(changeRuntime: configuration => runtime?.Invoke(configuration, Pair.Folder));
         }
 
         Environment = new Dictionary<string, string?> { ["DPU_STUB_SOCKET"] = Pair.StubSocket, ["REXEC"] = $"{Pair.Folder}/rexec --" };

@@ -28,11 +28,17 @@ public sealed class Pair : IDisposable
 
     private readonly TemporaryDirectory _folder = new();
     private readonly List<Daemon> _daemons = [];
+    private readonly PidNamespace? _host;
+    private readonly RunningProgram? _hostKeeper;
     private readonly int _port = FreePort.Take();
 
     /// <summary>Prepares folders and certificates; starts nothing.</summary>
-    public Pair(LinkKind kind = LinkKind.Unix, bool keeper = false)
+    /// <param name="kind">The link.</param>
+    /// <param name="keeper">Whether they have one.</param>
+    /// <param name="host">Where the agent runs, with a keeper of its own; null for here.</param>
+    public Pair(LinkKind kind = LinkKind.Unix, bool keeper = false, PidNamespace? host = null)
     {
+        _host = host;
         Kind = kind;
         Keeper = keeper ? new KeeperProcess("--launcher", Path.Combine(AppContext.BaseDirectory, "dpu-launch")) : null;
         _folder.CreateDirectory("export");
@@ -46,9 +52,10 @@ public sealed class Pair : IDisposable
             ["peers"] = new JsonArray(Peer("dpu1")),
             ["exports"] = new JsonArray(Export("data", ExportRoot)),
             ["control"] = new JsonObject { ["socket"] = _folder["agent.sock"] },
-            ["keeper"] = KeeperSection,
+            ["keeper"] = host is null ? KeeperSection : new JsonObject { ["socket"] = _folder["host-keeper.sock"] },
             ["log"] = new JsonObject { ["level"] = "Debug" },
         };
+        _hostKeeper = host?.Start(KeeperProcess.Program, "--socket", _folder["host-keeper.sock"], "--launcher", Path.Combine(AppContext.BaseDirectory, "dpu-launch"));
         if (kind == LinkKind.Tls)
         {
             AgentConfiguration["tls"] = Tls("host1");
@@ -161,7 +168,7 @@ public sealed class Pair : IDisposable
     public Daemon StartAgent(IReadOnlyDictionary<string, string?>? environment = null)
     {
         string file = WriteAgentConfiguration();
-        Agent = Keep(new Daemon("Dpu.HostAgent", "dpu-host-agent", file, _folder["agent.sock"], environment: environment));
+        Agent = Keep(new Daemon("Dpu.HostAgent", "dpu-host-agent", file, _folder["agent.sock"], environment: environment, inside: _host));
         return Agent;
     }
 
@@ -190,6 +197,9 @@ public sealed class Pair : IDisposable
         return target;
     }
 
+    /// <summary>Starts the runtime of <see cref="Up"/> without mounts, for an agent that runs elsewhere.</summary>
+    public Daemon StartRuntimeAlone() => Runtime = StartRuntime();
+
     /// <summary>As <see cref="Up"/>, and the mount asks the host each time: what is changed there is seen at once, not after its notification.</summary>
     public string UpUncached() => Up(entry => entry["cache"] = "none");
 
@@ -199,7 +209,7 @@ public sealed class Pair : IDisposable
 
     /// <summary>Starts the agent once more; the last one has ended.</summary>
     /// <param name="quick">As of <see cref="Daemon"/>.</param>
-    public Daemon RestartAgent(bool quick = false) => Agent = Keep(new Daemon("Dpu.HostAgent", "dpu-host-agent", _folder["host-agent.json"], _folder["agent.sock"], quick));
+    public Daemon RestartAgent(bool quick = false) => Agent = Keep(new Daemon("Dpu.HostAgent", "dpu-host-agent", _folder["host-agent.json"], _folder["agent.sock"], quick, inside: _host));
 
     /// <summary>What the one mount has done.</summary>
     public JsonNode Counters() => JsonNode.Parse(Runtime.Ctl("stats", "--json").EnsureSuccess().Output)!["mounts"]!.AsArray().Single()!;
@@ -245,6 +255,7 @@ public sealed class Pair : IDisposable
         }
 
         Keeper?.Dispose();
+        _hostKeeper?.Dispose();
         _folder.Dispose();
         Assert.IsEmpty(left, $"mounts were left behind: {string.Join(", ", left)}\n{string.Join("\n\n", _daemons.Select(daemon => daemon.Log))}");
     }

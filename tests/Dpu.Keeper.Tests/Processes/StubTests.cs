@@ -41,6 +41,46 @@ public sealed unsafe class StubTests
 
     [TestMethod]
     [TestCategory("root")]
+    [DataRow(0u, true)]
+    [DataRow(4321u, false)]
+    public void StandIn_HasTheNumberThatIsWanted_OrAnyOther_AndItsOwnToken(uint uid, bool chooses)
+    {
+        using StubProgram runtime = new();
+        using RunningProgram program = RunningProgram.Start(
+            "setpriv", ["--reuid", uid.ToString(CultureInfo.InvariantCulture), "--clear-groups", .. chooses ? (string[])[] : ["--bounding-set=-all"], StubProgram.Program, "/bin/true"], environment: runtime.Environment);
+        using FrameSocket stub = runtime.AcceptAndStart();
+        int free = Enumerable.Range(20_000, 1000).First(number => !Directory.Exists($"/proc/{number}"));
+        byte[] token = [.. Enumerable.Range(1, process.PROCESS_TOKEN_SIZE).Select(i => (byte)i)];
+        stub.Send(process.PROCESS_STAND_IN, [.. token, .. FrameSocket.Bytes(free, 0)]);
+        Frame stood = stub.Receive()!;
+        Assert.AreEqual(process.PROCESS_STOOD, stood.Kind);
+        int number = BinaryPrimitives.ReadInt32LittleEndian(stood.Content.AsSpan(16));
+        Assert.AreEqual(chooses, number == free);
+        Assert.AreEqual(chooses ? 0 : errno.EPERM, BinaryPrimitives.ReadInt32LittleEndian(stood.Content.AsSpan(20)));
+
+        // Asked again, it is the same one.
+        stub.Send(process.PROCESS_STAND_IN, [.. token, .. FrameSocket.Bytes(free, 0)]);
+        CollectionAssert.AreEqual(stood.Content, stub.Receive()!.Content);
+        using FrameSocket standIn = runtime.Accept();
+        Frame attach = standIn.Receive()!;
+        Assert.AreEqual(process.PROCESS_ATTACH, attach.Kind);
+        CollectionAssert.AreEqual(token, attach.Content);
+        standIn.Send(process.PROCESS_ATTACHED, []);
+        stub.Send(process.PROCESS_ENDED, FrameSocket.Bytes(7 << 8));
+        Assert.IsTrue(program.WaitForExit(StubProgram.Limit));
+        Assert.AreEqual(7, program.ExitCode);
+
+        // It goes on, with nothing but its connection and its signals.
+        Assert.AreEqual("/", new FileInfo($"/proc/{number}/cwd").LinkTarget);
+        Assert.HasCount(2, Directory.GetFileSystemEntries($"/proc/{number}/fd"));
+        Assert.AreEqual(0, LibC.kill(number, 12));
+        Assert.AreEqual(12, StubProgram.Signal(standIn.Receive()).signal);
+        standIn.Send(process.PROCESS_ENDED, FrameSocket.Bytes(0));
+        Eventually.True(() => !File.Exists($"/proc/{number}/stat") || File.ReadAllText($"/proc/{number}/stat").Contains(") Z ", StringComparison.Ordinal), StubProgram.Limit, "the stand-in's end");
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
     public void Everything_ThatAParentHasGivenIt_IsTold()
     {
         using StubProgram runtime = new();

@@ -60,6 +60,10 @@ public sealed class ProcessFrameTests
     [DataRow(ProcessFrameKind.Ended, 4, true)]
     [DataRow(ProcessFrameKind.Ended, 0, false)]
     [DataRow(ProcessFrameKind.Stopped, 8, false)]
+    [DataRow(ProcessFrameKind.Note, 0, false)]
+    [DataRow(ProcessFrameKind.Note, 1, true)]
+    [DataRow(ProcessFrameKind.Note, ProcessFrames.MaxNote, true)]
+    [DataRow(ProcessFrameKind.Note, ProcessFrames.MaxNote + 1, false)]
     [DataRow((ProcessFrameKind)8, 0, false)]
     [DataRow((ProcessFrameKind)21, 0, false)]
     [DataRow((ProcessFrameKind)255, 0, false)]
@@ -68,6 +72,16 @@ public sealed class ProcessFrameTests
         byte[] header = new byte[ProcessFrame.HeaderSize];
         ProcessFrame.Write(header, kind, size);
         Assert.AreEqual(expected, ProcessFrame.TryRead(header, out _, out _, out _, out _, out _));
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
+    public void Note_IsReadAsWritten_CutAndWithoutControlCharacters()
+    {
+        Assert.AreEqual((ProcessNoteKind.Group, "dpu-1.scope"), ProcessFrames.ReadNote(ProcessFrames.Note(ProcessNoteKind.Group, "dpu-1.scope")));
+        Assert.AreEqual((ProcessNoteKind.Event, ""), ProcessFrames.ReadNote(ProcessFrames.Note(ProcessNoteKind.Event, "")));
+        Assert.HasCount(ProcessFrames.MaxNote, ProcessFrames.Note(ProcessNoteKind.Event, new string('x', 5000)));
+        Assert.DoesNotContain("\n", ProcessFrames.ReadNote(ProcessFrames.Note(ProcessNoteKind.Event, "a\nb")).Text);
     }
 
     [TestMethod]
@@ -133,5 +147,21 @@ public sealed class ProcessFrameTests
             ProcessFrame.Write(again, kind, size, stream, flags, position);
             CollectionAssert.AreEqual(header, again);
         }
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
+    public void StandIn_IsReadAsItWasWritten_AndNothingElse()
+    {
+        var written = new ProcessStandIn(Guid.NewGuid(), 4711, 17);
+        Assert.IsTrue(ProcessStandIn.TryRead(written.ToBytes(), out ProcessStandIn read));
+        Assert.AreEqual(written, read);
+        Assert.IsFalse(ProcessStandIn.TryRead(written.ToBytes().AsSpan(1), out _));
+        Assert.IsFalse(ProcessStandIn.TryRead([.. written.ToBytes(), 0], out _));
+        Assert.IsFalse(ProcessStandIn.TryRead((written with { Number = -1 }).ToBytes(), out _));
+        Assert.IsTrue(ProcessFrames.TryReadName(ProcessFrames.Of(ProcessFrameKind.Name, new byte[16])));
+        Assert.IsFalse(ProcessFrames.TryReadName(ProcessFrames.Of(ProcessFrameKind.Name, new byte[15])));
+        Assert.IsTrue(ProcessFrames.TryReadAnswer(ProcessFrames.Of(ProcessFrameKind.Started, new byte[4], 17), out _, out _, out int error));
+        Assert.AreEqual(17, error);
     }
 }

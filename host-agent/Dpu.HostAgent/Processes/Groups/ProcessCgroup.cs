@@ -2,7 +2,7 @@ using System.Globalization;
 using Dpu.Linux;
 using Microsoft.Win32.SafeHandles;
 
-namespace Dpu.HostAgent.Processes;
+namespace Dpu.HostAgent.Processes.Groups;
 
 /// <summary>
 /// A cgroup for one process and what comes of it, so that all of it can be found and killed: of cgroup v2 where that is mounted (alone, or beside
@@ -10,20 +10,33 @@ namespace Dpu.HostAgent.Processes;
 /// </summary>
 /// <param name="folder">Its directory.</param>
 /// <param name="isTwo">Whether it is of v2.</param>
-internal sealed class ProcessCgroup(string folder, bool isTwo)
+internal sealed class ProcessCgroup(string folder, bool isTwo) : IProcessGroup
 {
     private const string Parent = "dpu-host-agent";
+
+    // What forks while it is killed one by one is killed in the next round.
+    private const int Tries = 3;
+    private const int KillRounds = 200;
+    private static readonly TimeSpan Abandoned = TimeSpan.FromHours(1);
+    private static readonly TimeSpan KillInterval = TimeSpan.FromMilliseconds(10);
 
     // v1 hierarchies whose groups limit nothing unless they are told to.
     private static readonly string[] s_harmless = ["name=dpu", "pids", "freezer", "perf_event", "name=systemd"];
 
+    /// <inheritdoc/>
+    public string Name => folder;
+
+    /// <inheritdoc/>
     public string Folder => folder;
+
+    /// <inheritdoc/>
+    public string Unit => "";
 
     /// <summary>Makes one; null where there is no such hierarchy, or it cannot be written.</summary>
     public static ProcessCgroup? TryMake(Guid token, out string reason)
     {
         reason = "no cgroup hierarchy is mounted";
-        foreach ((string root, bool isTwo) in Roots())
+        foreach ((string root, bool isTwo) in Roots().SelectMany(root => Enumerable.Repeat(root, Tries)))
         {
             string folder = Path.Combine(root, Parent, token.ToString("N", CultureInfo.InvariantCulture));
             try
@@ -33,7 +46,7 @@ internal sealed class ProcessCgroup(string folder, bool isTwo)
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
-                // Expected where the hierarchy is read-only, as in a container.
+                // Expected where the hierarchy is read-only, as in a container, or another agent has just removed the parent, which was empty.
                 reason = e.Message;
             }
         }
@@ -44,6 +57,22 @@ internal sealed class ProcessCgroup(string folder, bool isTwo)
     /// <summary>The one that an earlier life has made; null where it is gone.</summary>
     public static ProcessCgroup? Find(string folder) =>
         folder.Length > 0 && Directory.Exists(folder) ? new ProcessCgroup(folder, File.Exists(Path.Combine(folder, "cgroup.kill")) || File.Exists(Path.Combine(folder, "cgroup.type"))) : null;
+
+    /// <summary>Removes those that an agent has left which did not come back, if nothing is in them: a process enters its own within two minutes.</summary>
+    public static void Sweep(DateTimeOffset now)
+    {
+        foreach ((string root, bool isTwo) in Roots())
+        {
+            string parent = Path.Combine(root, Parent);
+            foreach (string folder in Directory.Exists(parent) ? Directory.GetDirectories(parent) : [])
+            {
+                if (now - Directory.GetLastWriteTimeUtc(folder) > Abandoned)
+                {
+                    _ = new ProcessCgroup(folder, isTwo).TryRemove();
+                }
+            }
+        }
+    }
 
     /// <summary>What a process writes "0" into to enter it.</summary>
     public SafeFileHandle? TryOpen()
@@ -73,8 +102,8 @@ internal sealed class ProcessCgroup(string folder, bool isTwo)
         }
     }
 
-    /// <summary>Kills all that is in it.</summary>
-    public void Kill()
+    /// <inheritdoc/>
+    public string? Kill()
     {
         try
         {
@@ -82,7 +111,7 @@ internal sealed class ProcessCgroup(string folder, bool isTwo)
             {
                 // At once, also what forks meanwhile (Linux 5.14).
                 File.WriteAllText(Path.Combine(folder, "cgroup.kill"), "1");
-                return;
+                return null;
             }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -90,7 +119,8 @@ internal sealed class ProcessCgroup(string folder, bool isTwo)
             // Expected of older kernels: then one by one.
         }
 
-        for (int i = 0; i < 16; i++)
+        using var never = new ManualResetEventSlim();
+        for (int i = 0; i < KillRounds; i++)
         {
             IReadOnlyList<int> all = Processes();
             foreach (int process in all)
@@ -100,22 +130,38 @@ internal sealed class ProcessCgroup(string folder, bool isTwo)
 
             if (all.Count == 0)
             {
-                return;
+                return null;
             }
+
+            _ = never.Wait(KillInterval);
         }
+
+        return $"{Processes().Count} processes do not end";
     }
 
-    /// <summary>Removes it, if it is empty.</summary>
-    public void Remove()
+    /// <inheritdoc/>
+    public bool TryRemove()
     {
         try
         {
             Directory.Delete(folder);
+            Directory.Delete(Path.GetDirectoryName(folder)!);
+        }
+        catch (IOException) when (!Directory.Exists(folder))
+        {
+            // Expected where other processes have theirs.
+        }
+        catch (DirectoryNotFoundException)
+        {
+            // Expected: somebody else has.
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             // Expected while children of the process go on: the group is theirs then.
+            return false;
         }
+
+        return true;
     }
 
     private static IEnumerable<(string Root, bool IsTwo)> Roots()
