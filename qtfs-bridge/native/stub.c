@@ -230,9 +230,8 @@ static void tell(uint16_t kind, const void *content, uint32_t size)
     memcpy(telling + telling_size, &head, sizeof head);
     memcpy(telling + telling_size + sizeof head, content, size);
     telling_size += sizeof head + size;
-    bool goes_on = kind == PROCESS_SIGNAL && ((const struct process_signal *)content)->signal == SIGCONT;
-    going_on += goes_on;
-    going_on_untold += goes_on;
+    if (kind == PROCESS_SIGNAL && ((const struct process_signal *)content)->signal == SIGCONT)
+        going_on++, going_on_untold++;
 }
 
 // Takes it or not, and says so.
@@ -275,8 +274,6 @@ static void take_signal(void)
 static void halt(int number)
 {
     bool reads = number == SIGTTIN || number == SIGTTOU, had = terminal_ours;
-    if (going_on)
-        return;
     // It reads a terminal that it can have: it was not asked for before, or it has just been given.
     if (terminal && reads && look_at_terminal(true) && (!had || now() - asked < SIGNAL_GRACE)) {
         asked = had ? asked : now();
@@ -369,14 +366,13 @@ static _Noreturn void live(void)
         if (frame) {
             switch (frame->kind) {
             case PROCESS_ENDED: end(number_in(frame, OWN_FAILURE << 8));
-            case PROCESS_STOPPED: halt(number_in(frame, 0)); break;
+            case PROCESS_STOPPED: if (!going_on) halt(number_in(frame, 0)); break;
             case PROCESS_CONTINUED: going_on -= going_on > 0; break;
             case PROCESS_REFUSED: refuse(frame);
             case PROCESS_ATTACHED:
                 attached = true;
                 pause = TICK;
-                // The next runtime answers what is told to it.
-                going_on = going_on_untold;
+                going_on = going_on_untold; // the next runtime answers what is told to it
                 tell_job();
                 break;
             case PROCESS_STAND_IN: leave_behind(frame); break;

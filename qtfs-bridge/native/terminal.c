@@ -94,9 +94,6 @@ static void make_raw(void)
     (void)ioctl(terminal, TCGETS2, &taken);
 }
 
-bool has_terminal(void) { return terminal_ours; }
-bool wants_terminal(void) { return terminal_wanted && !terminal_ours; }
-
 bool look_at_terminal(bool ask)
 {
     bool before = terminal_ours;
