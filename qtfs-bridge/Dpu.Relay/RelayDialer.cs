@@ -68,4 +68,26 @@ public static class RelayDialer
         gid = BinaryPrimitives.ReadUInt32LittleEndian(frame[(RelayFrame.HeaderSize + sizeof(uint))..]);
         return 0;
     }
+
+    /// <summary>Ends a relay that was accepted and cannot be joined here: the host's program sees a reset at once, and nothing waits for it to be resumed.</summary>
+    /// <param name="connection">Its connection, after <see cref="AwaitAccepted"/>; disposed.</param>
+    public static void Refuse(LinkConnection connection)
+    {
+        ArgumentNullException.ThrowIfNull(connection);
+        Span<byte> frame = stackalloc byte[RelayFrame.HeaderSize];
+        RelayFrame.Write(frame, RelayFrameKind.Reset, 0);
+        try
+        {
+            connection.SetTimeouts(Limit, Limit);
+            connection.Stream.Write(frame);
+        }
+        catch (IOException)
+        {
+            // Expected: the link broke as well.
+        }
+        finally
+        {
+            connection.Dispose();
+        }
+    }
 }

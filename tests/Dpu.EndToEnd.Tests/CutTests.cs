@@ -8,19 +8,21 @@ public sealed class CutTests
 {
     [TestMethod]
     [TestCategory("root")]
-    [DataRow(ThreeMounts.None)]
-    [DataRow(ThreeMounts.Coherent)]
-    public void LinkCutAtAnyByte_EachOperationHappensOnce(string cache) => Work(cache, seconds: 7, seed: Environment.TickCount);
+    [DataRow(ThreeMounts.None, LinkKind.Unix)]
+    [DataRow(ThreeMounts.Coherent, LinkKind.Unix)]
+    [DataRow(ThreeMounts.Coherent, LinkKind.Tls)]
+    public void LinkCutAtAnyByte_EachOperationHappensOnce(string cache, LinkKind link) => Work(cache, link, seconds: 6, seed: Environment.TickCount);
 
     [TestMethod]
     [TestCategory("soak")]
-    [DataRow(ThreeMounts.None)]
-    [DataRow(ThreeMounts.Coherent)]
-    public void LinkCutAtAnyByteForLong_EachOperationHappensOnce(string cache) => Work(cache, StressPrograms.SoakSeconds, seed: Environment.TickCount);
+    [DataRow(ThreeMounts.None, LinkKind.Unix)]
+    [DataRow(ThreeMounts.Coherent, LinkKind.Unix)]
+    [DataRow(ThreeMounts.Coherent, LinkKind.Tls)]
+    public void LinkCutAtAnyByteForLong_EachOperationHappensOnce(string cache, LinkKind link) => Work(cache, link, StressPrograms.SoakSeconds, seed: Environment.TickCount);
 
-    private static void Work(string cache, int seconds, int seed)
+    private static void Work(string cache, LinkKind link, int seconds, int seed)
     {
-        using var pair = new Pair();
+        using var pair = new Pair(link);
         using LinkProxy proxy = LinkProxy.Up(pair, out string mount, cache);
         proxy.CutAtRandom(seed, most: 30_000);
         using OnceWorkers workers = new(mount, seconds);

@@ -119,6 +119,47 @@ public sealed class FifoTests
 
     [TestMethod]
     [TestCategory("root")]
+    [DataRow(Side.Dpu)]
+    [DataRow(Side.Host)]
+    public void WriterThatDoesNotWait_WithAReaderOfItsOwnSide_IsItsPartnerAlone(Side side)
+    {
+        string name = $"f-own-{side}";
+        Make(name, side);
+        for (int round = 0; round < 5; round++)
+        {
+            using RunningProgram reader = Read(name, Where(side));
+            Eventually.True(() => IsOpening(reader), Pair.Limit, "the reader");
+
+            // The host is asked for a writer meanwhile.
+            Assert.AreEqual("5", Shell.Python("select.select([], [], [], 0.15); say(os.write(os.open('" + name + "', os.O_WRONLY | os.O_NONBLOCK), b'hello'))", Where(side)).Single());
+            Assert.StartsWith("2cf24dba", string.Concat(Shell.End(reader)));
+        }
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void WriterThatDoesNotWait_WhenAReaderOfItsOwnSideHasJustGone_FindsTheHosts()
+    {
+        Make("f-gone", Side.Host);
+        for (int round = 0; round < 5; round++)
+        {
+            using RunningProgram reader = Read("f-gone", Export);
+            Eventually.True(() => IsOpening(reader), Pair.Limit, "the reader");
+            string[] lines = Shell.Python(
+                """
+                f = os.open('f-gone', os.O_RDONLY | os.O_NONBLOCK)
+                select.select([], [], [], 0.15)
+                os.close(f)
+                say(os.write(os.open('f-gone', os.O_WRONLY | os.O_NONBLOCK), b'hello'))
+                """,
+                s_mount);
+            CollectionAssert.AreEqual(new[] { "5" }, lines);
+            Assert.StartsWith("2cf24dba", string.Concat(Shell.End(reader)));
+        }
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
     public void WriterThatDoesNotWait_FindsAWaitingReaderOfTheHost_AtOnce()
     {
         Make("f-once", Side.Host);

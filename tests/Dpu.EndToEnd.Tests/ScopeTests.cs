@@ -17,7 +17,7 @@ public sealed class ScopeTests
     public void Systemd_EachProcessIsInItsScope_WhichIsKilledWhole_AndOutlivesTheAgent(CgroupKind kind)
     {
         using var pair = new Pair();
-        using var host = new SystemdHost(kind);
+        using var host = new SystemdMachine(kind);
         using var dpu = new ScopedDpu(pair, host);
 
         // In its scope before it does anything, and the scope goes with it.
@@ -37,9 +37,7 @@ public sealed class ScopeTests
         Eventually.True(() => host.CheckCtl("status", unit).Contains("sleep 1001", StringComparison.Ordinal), Pair.Limit, "the child in the scope");
 
         // The agent dies, and the next one knows the scope still.
-        string agent = host.Show("dpu-host-agent.service", "MainPID");
-        host.Check($"kill -9 {agent}");
-        Eventually.True(() => host.Show("dpu-host-agent.service", "MainPID") is var now && now != agent && now != "0" && host.Show("dpu-host-agent.service", "ActiveState") == "active", Pair.Limit, "the next agent");
+        host.KillService(SystemdMachine.Agent);
         Assert.HasCount(2, dpu.Scopes());
         Eventually.True(() => dpu.Listed().All(one => (string)one["state"]! == "running" && ((string)one["group"]!).EndsWith(".scope", StringComparison.Ordinal)), Pair.Limit, "the processes with the next agent");
         pair.Runtime.Ctl("ps", "kill", stub.Id.ToString(CultureInfo.InvariantCulture)).EnsureSuccess();
@@ -61,7 +59,7 @@ public sealed class ScopeTests
     public void WithoutScopes_EachProcessHasACgroup_WhichIsKilledWhole_AndGoes(CgroupKind kind)
     {
         using var pair = new Pair();
-        using var host = new SystemdHost(kind);
+        using var host = new SystemdMachine(kind);
         pair.AgentConfiguration["processes"] = new JsonObject { ["scopes"] = "cgroup" };
         using var dpu = new ScopedDpu(pair, host);
         using RunningProgram stub = dpu.Start($"$REXEC /bin/sh -c '{WithChild}'");
@@ -78,7 +76,7 @@ public sealed class ScopeTests
         _ = dpu.Check($"kill -USR1 {others.Id}");
         Assert.IsTrue(others.WaitForExit(Pair.Limit), "it hung");
         Assert.AreEqual(128 + 10, others.ExitCode, others.Error);
-        host.Check($"kill -9 {host.Show("dpu-host-agent.service", "MainPID")}");
+        host.Check($"kill -9 {host.MainProcess(SystemdMachine.Agent)}");
         pair.Runtime.Ctl("ps", "kill", stub.Id.ToString(CultureInfo.InvariantCulture)).EnsureSuccess();
         Assert.IsTrue(stub.WaitForExit(Pair.Limit), "it hung");
         Eventually.True(() => host.Check("pgrep -f 'sleep 100[0-9]' | wc -l") == "0" && host.Run("test", "-e", folder).ExitCode == 1, Pair.Limit, "the end of all of it");
@@ -89,7 +87,7 @@ public sealed class ScopeTests
     public void SystemdExecutedAnew_OrItsBusGone_LosesNoProcess()
     {
         using var pair = new Pair();
-        using var host = new SystemdHost(CgroupKind.Hybrid);
+        using var host = new SystemdMachine(CgroupKind.Hybrid);
         using var dpu = new ScopedDpu(pair, host);
         using RunningProgram before = dpu.Start("$REXEC /bin/sleep 1000");
         Eventually.True(() => dpu.Scopes().Length == 1, Pair.Limit, "its scope");
@@ -150,14 +148,14 @@ public sealed class ScopeTests
     private sealed class ScopedDpu : IDisposable
     {
         private readonly Pair _pair;
-        private readonly SystemdHost _host;
+        private readonly SystemdMachine _host;
         private readonly Dictionary<string, string?> _environment;
 
-        public ScopedDpu(Pair pair, SystemdHost host)
+        public ScopedDpu(Pair pair, SystemdMachine host)
         {
             (_pair, _host) = (pair, host);
             pair.AgentConfiguration["programs"] = new JsonArray(ExecPair.Rule("/bin/sh"), ExecPair.Rule("/bin/sleep"));
-            host.StartServices(pair);
+            host.StartAgent(pair);
             pair.StartRuntimeAlone();
             Eventually.True(() => File.Exists(pair.StubSocket), Pair.Limit, "the runtime's socket for stubs");
             _environment = new() { ["DPU_STUB_SOCKET"] = pair.StubSocket, ["REXEC"] = $"{pair.Folder}/rexec --" };
@@ -171,7 +169,7 @@ public sealed class ScopeTests
         public string Check(string program)
         {
             ProgramResult result = ExternalProgram.Run("bash", ["-c", program], Pair.Limit, environment: _environment);
-            Assert.AreEqual(0, result.ExitCode, $"{program}: {result.Output}{result.Error}\n{_pair.Runtime.Log}\n{_host.LogOf("dpu-host-agent")}\n{_host.Log}");
+            Assert.AreEqual(0, result.ExitCode, $"{program}: {result.Output}{result.Error}\n{_pair.Runtime.Log}\n{_host.LogOf(SystemdMachine.Agent)}\n{_host.Log}");
             return result.Output.TrimEnd('\n');
         }
 

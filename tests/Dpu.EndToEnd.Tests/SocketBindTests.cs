@@ -154,6 +154,30 @@ public sealed class SocketBindTests
 
     [TestMethod]
     [TestCategory("root")]
+    public void ListenerThatIsClosedAsAProgramConnects_ResetsItAtOnce()
+    {
+        for (int round = 0; round < 8; round++)
+        {
+            // Closed here, and not yet known to be there.
+            using RunningProgram server = Server("s = socket.socket(socket.AF_UNIX); s.bind('run/brief'); s.listen(); say('ready'); wait('done'); s.close(); open('closed', 'w').close(); os.unlink('run/brief'); os.unlink('done')");
+            string[] lines = Client(
+                """
+                for i in range(1000):
+                    try: socket.socket(socket.AF_UNIX).connect('run/brief'); break
+                    except OSError: select.select([], [], [], 0.01)
+                open('done', 'w').close(); wait('closed'); os.unlink('closed')
+                began = time.time(); c = socket.socket(socket.AF_UNIX)
+                try: c.connect('run/brief'); c.recv(1)
+                except OSError: pass
+                say(time.time() - began < 5)
+                """);
+            CollectionAssert.AreEqual(new[] { "True" }, lines);
+            _ = Shell.End(server);
+        }
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
     public void Bind_WhereThePolicyOrTheHostForbidsIt_IsRefused_AndNodesOfSocketsAreMadeAsEver()
     {
         Directory.CreateDirectory(Path.Combine(Export, "run/private"));

@@ -19,28 +19,30 @@ public sealed class SurvivalTests
 
     [TestMethod]
     [TestCategory("root")]
-    public void CutsAndKills_BesideVerifiedWork_LoseNothing() => RunShort(ThreeMounts.None, Default);
+    public void CutsAndKills_BesideVerifiedWork_LoseNothing() => RunShort(ThreeMounts.None, LinkKind.Unix);
 
     [TestMethod]
     [TestCategory("root")]
-    public void CutsAndKills_BesideVerifiedWorkOnCoherentMounts_LoseNothing() => RunShort(ThreeMounts.Coherent, Default);
+    public void CutsAndKills_BesideVerifiedWorkOnCoherentMountsOverTls_LoseNothing() => RunShort(ThreeMounts.Coherent, LinkKind.Tls);
 
     [TestMethod]
     [TestCategory("soak")]
-    [DataRow(ThreeMounts.None)]
-    [DataRow(ThreeMounts.Coherent)]
-    public void ThousandCutsAndHundredKills_BesideVerifiedWork_LoseNothing(string cache)
+    [DataRow(ThreeMounts.None, LinkKind.Unix)]
+    [DataRow(ThreeMounts.Coherent, LinkKind.Unix)]
+    [DataRow(ThreeMounts.Coherent, LinkKind.Tls)]
+    public void ThousandCutsAndHundredKills_BesideVerifiedWork_LoseNothing(string cache, LinkKind link)
     {
         bool bounded = Environment.GetEnvironmentVariable("DPU_SOAK_SECONDS") is { Length: > 0 };
         new SurvivalRun(
             cache,
+            link,
             new SurvivalSize(Cuts: 1000, Kills: 100, LoadSeconds: 10, bounded ? TimeSpan.FromSeconds(StressPrograms.SoakSeconds) : Longest, WithPostgres: true),
             Seed(),
             Kinds(Default)).Run();
     }
 
-    private static void RunShort(string cache, string kinds) =>
-        new SurvivalRun(cache, new SurvivalSize(Cuts: 20, Kills: 4, LoadSeconds: 4, TimeSpan.FromSeconds(25), WithPostgres: false), Seed(), Kinds(kinds)).Run();
+    private static void RunShort(string cache, LinkKind link) =>
+        new SurvivalRun(cache, link, new SurvivalSize(Cuts: 20, Kills: 4, LoadSeconds: 4, TimeSpan.FromSeconds(25), WithPostgres: false), Seed(), Kinds(Default)).Run();
 
     // A peer beside us: nothing here must hold of it but that it can be measured.
     [TestMethod]

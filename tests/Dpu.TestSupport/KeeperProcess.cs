@@ -7,13 +7,20 @@ namespace Dpu.TestSupport;
 public sealed class KeeperProcess : IDisposable
 {
     private readonly TemporaryDirectory _folder = new();
+    private readonly string _path;
     private readonly string[] _options;
     private RunningProgram? _program;
 
     /// <summary>Starts one.</summary>
     public KeeperProcess(params string[] options)
+        : this(Program, options)
     {
-        _options = options;
+    }
+
+    /// <summary>Starts one of another build.</summary>
+    public KeeperProcess(string path, string[] options)
+    {
+        (_path, _options) = (path, options);
         Start();
     }
 
@@ -53,7 +60,7 @@ public sealed class KeeperProcess : IDisposable
     public void Start()
     {
         _program?.Dispose();
-        _program = RunningProgram.Start(Program, ["--socket", Socket, .. _options]);
+        _program = RunningProgram.Start(_path, ["--socket", Socket, .. _options]);
         Eventually.True(() => Running.Error.Contains("holds up to", StringComparison.Ordinal) || Running.HasExited, Limit, "the keeper's start");
         if (Running.HasExited)
         {

@@ -17,10 +17,13 @@ public static class Repository
     public static string Configuration { get; } = new DirectoryInfo(AppContext.BaseDirectory).Name;
 
     /// <summary>The path of a program of the same build, e.g. <c>("Dpu.Ctl", "dpuctl")</c>.</summary>
+    /// <param name="project">Where it is built.</param>
+    /// <param name="program">Its name.</param>
+    /// <param name="root">The repository that it is built in; null for this one.</param>
     /// <exception cref="RequirementException">It has not been built.</exception>
-    public static string Program(string project, string program)
+    public static string Program(string project, string program, string? root = null)
     {
-        string path = PathOf($"artifacts/bin/{project}/{Configuration}/{program}");
+        string path = Path.Combine(root ?? Root, $"artifacts/bin/{project}/{Configuration}/{program}");
         if (!File.Exists(path))
         {
             throw new RequirementException($"The program '{program}' is not at '{path}': build {project} first ('./dev build').");

@@ -22,10 +22,10 @@ public sealed partial class ProcessTable
             StubNote note = ended.Note with { IsStandIn = true, Own = 0 };
             memory.Hold("what", null, note.ToBytes());
             (memory.Flags, memory.Since, memory.Stage) = (left.Number, Time.GetUtcNow().UtcTicks, ProcessStage.Running);
-            var process = new StubProcess(this, left.Token, note, memory, null);
+            var process = new StubProcess(this, left.Token, note, memory, new ProcessStreams(memory), null);
             process.InheritView(ended);
             _processes[left.Token] = process;
-            process.Begin(new ProcessStreams(memory), null, null);
+            process.Begin(null, null);
             done(process);
         }
         catch (Exception e) when (e is KeeperException or ObjectDisposedException)

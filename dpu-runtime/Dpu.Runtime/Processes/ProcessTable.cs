@@ -357,12 +357,12 @@ public sealed partial class ProcessTable : IDisposable
             Interlocked.Increment(ref _started);
             _ = Interlocked.Add(ref _startTicks, Time.GetElapsedTime(since).Ticks);
             Log.ProcessStarted(Logger, link.HostName, process, program.Pid, program.Uid, note.Command);
-            var begun = new StubProcess(this, token, note, memory, terminal);
+            var begun = new StubProcess(this, token, note, memory, streams, terminal);
             _processes[token] = begun;
 
             // Where it is gone already, the process is killed as its stub was.
             _ = stub.TellStarted(token, process, descriptors.Staying.Concat(missed));
-            begun.Begin(streams, connection, stub);
+            begun.Begin(connection, stub);
             _spares.Refill(link);
             return true;
         }
@@ -466,8 +466,8 @@ public sealed partial class ProcessTable : IDisposable
 
         memory.Hold("what", null, note.ToBytes());
         var streams = new ProcessStreams(memory);
-        var process = new StubProcess(this, token, note, memory, StubTerminal.Find(memory));
         IReadOnlyList<int>? unsure = streams.Restore();
+        var process = new StubProcess(this, token, note, memory, streams, StubTerminal.Find(memory));
         if (unsure is null)
         {
             Log.StreamsLost(Logger, process.Process, note.Host, note.Command);
@@ -478,7 +478,7 @@ public sealed partial class ProcessTable : IDisposable
         }
 
         _processes[token] = process;
-        process.Begin(streams, null, null);
+        process.Begin(null, null);
         return true;
     }
 }

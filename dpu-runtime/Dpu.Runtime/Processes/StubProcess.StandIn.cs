@@ -42,7 +42,7 @@ internal sealed partial class StubProcess
             return;
         }
 
-        _table.StandIn(this, left, standIn => _channel!.Post(
+        _table.StandIn(this, left, standIn => _channel.Post(
             () =>
             {
                 _standIn = standIn;
@@ -105,16 +105,16 @@ internal sealed partial class StubProcess
         AnswerStandIn(_left.Token, 0);
     }
 
-    private void AnswerStandIn(Guid token, int number) => _channel!.Send(ProcessFrameKind.StandsIn, new ProcessStandIn(token, number).ToBytes());
+    private void AnswerStandIn(Guid token, int number) => _channel.Send(ProcessFrameKind.StandsIn, new ProcessStandIn(token, number).ToBytes());
 
     /// <summary>As if it had never been: nobody stands for it.</summary>
-    private void Abandon() => _channel!.Post(() =>
+    private void Abandon() => _channel.Post(() =>
     {
         if (!_over)
         {
             _over = true;
             _table.Abandoned(this);
-            _channel!.End(_memory.Forget);
+            _channel.End(_memory.Forget);
         }
     });
 }

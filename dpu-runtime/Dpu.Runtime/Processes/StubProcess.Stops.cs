@@ -16,7 +16,7 @@ internal sealed partial class StubProcess
 
             // What is typed from now on is not for it.
             (_mayRead, _stubGoesOn) = (false, false);
-            _stopArrivals = _channel!.Arrivals(terminals: true);
+            _stopArrivals = _channel.Arrivals(terminals: true);
         }
     }
 

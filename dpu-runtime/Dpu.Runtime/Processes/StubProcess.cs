@@ -21,7 +21,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     private readonly ProcessTable _table;
     private readonly ProcessMemory _memory;
     private readonly Queue<ProcessSignal> _signals = new();
-    private ProcessChannel? _channel;
+    private readonly ProcessChannel _channel;
     private StubConnection? _stub;
     private bool _toldStub;
     private bool _forgotten;
@@ -41,11 +41,16 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     private ulong[]? _endArrivals;
     private ulong[]? _stopArrivals;
 
-    public StubProcess(ProcessTable table, Guid token, StubNote note, ProcessMemory memory, StubTerminal? terminal)
+    /// <summary>Makes one, which may be asked anything from now on; <see cref="Begin"/> is to be called.</summary>
+    public StubProcess(ProcessTable table, Guid token, StubNote note, ProcessMemory memory, ProcessStreams streams, StubTerminal? terminal)
     {
         (_table, Token, Note, _memory, _terminal) = (table, token, note, memory, terminal);
         History = new ProcessHistory(table.Time);
         (Stub, Process, Since) = (memory.Number, memory.Flags, new DateTimeOffset(memory.Since, TimeSpan.Zero));
+
+        // What the stub's group does not have in its foreground is another one's to read.
+        streams.Gate(() => _mayRead && _stub is not null && StubTerminal.IsInForeground(Stub));
+        _channel = table.Hub.Carry(streams, this);
     }
 
     public Guid Token { get; }
@@ -83,7 +88,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     public (ulong Sent, ulong Received) Bytes { get; private set; }
 
     /// <summary>Begins to carry its streams.</summary>
-    public void Begin(ProcessStreams streams, LinkConnection? connection, StubConnection? stub)
+    public void Begin(LinkConnection? connection, StubConnection? stub)
     {
         History.Add(connection is null
             ? $"taken up from an earlier runtime, with what happened before that; begun {Since:u} for stub {Stub} (uid {Note.Uid}) as process {Process} of host '{Note.Host}': {Note.Command}"
@@ -92,10 +97,6 @@ internal sealed partial class StubProcess : IProcessChannelOwner
         {
             (Status, Until) = (_memory.Status, new DateTimeOffset(_memory.Until, TimeSpan.Zero));
         }
-
-        // What the stub's group does not have in its foreground is another one's to read.
-        streams.Gate(() => _mayRead && _stub is not null && StubTerminal.IsInForeground(Stub));
-        _channel = _table.Hub.Carry(streams, this);
 
         // Before anything can come: without a stub an end is nobody's to be told.
         (_stub, _view) = (stub, stub?.View ?? _view);
@@ -118,7 +119,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     /// <summary>Goes on with a connection of the link.</summary>
     public void Connect(LinkConnection connection)
     {
-        _channel!.Connect(connection);
+        _channel.Connect(connection);
         _channel.Post(() =>
         {
             if (IsAway)
@@ -147,7 +148,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     }
 
     /// <summary>Its stub is there again.</summary>
-    public void Attach(StubConnection stub, int number) => _channel!.Post(
+    public void Attach(StubConnection stub, int number) => _channel.Post(
         () =>
         {
             if (Stub == 0)
@@ -170,10 +171,10 @@ internal sealed partial class StubProcess : IProcessChannelOwner
         stub.Dispose);
 
     /// <summary>Sends it a signal.</summary>
-    public void Send(ProcessSignal asked) => _channel!.Post(() => Forward(asked));
+    public void Send(ProcessSignal asked) => _channel.Post(() => Forward(asked));
 
     /// <summary>Has the host end it: SIGTERM, and after its policy's grace SIGKILL to all of it.</summary>
-    public void Terminate() => _channel!.Post(() =>
+    public void Terminate() => _channel.Post(() =>
     {
         // Told on each connection: the frame may be lost with this one, and the host does it once.
         History.Add(IsAway ? "its host is told to end it when it is there again" : "its host is told to end it");
@@ -182,7 +183,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     });
 
     /// <summary>The host knows nothing of it any more.</summary>
-    public void Lost() => _channel!.Post(() =>
+    public void Lost() => _channel.Post(() =>
     {
         if (!_forgotten)
         {
@@ -206,10 +207,10 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     /// <param name="call">What.</param>
     /// <param name="answered">Told once, on a thread that must not be kept.</param>
     public void Call(ProcessCall call, Action<ProcessCallAnswer> answered) =>
-        _channel!.Post(() => _calls.Ask(_channel, call, answered), () => answered(new(0, -errno.ESRCH, [])));
+        _channel.Post(() => _calls.Ask(_channel, call, answered), () => answered(new(0, -errno.ESRCH, [])));
 
     /// <summary>Looks whether its stub is there still, where it has not come again.</summary>
-    public void CheckStub() => _channel!.Post(() =>
+    public void CheckStub() => _channel.Post(() =>
     {
         if (_stub is null && Status is null && !_over && (Stub == 0 ? _table.Time.GetUtcNow() - Since > s_standInLimit : StartOf(Stub) != _memory.Began))
         {
@@ -218,7 +219,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     });
 
     /// <summary>Lets go of it here; the keeper goes on having what there is. For the runtime's end.</summary>
-    public void Leave() => _channel?.End(() =>
+    public void Leave() => _channel.End(() =>
     {
         _over = true;
         _stub?.Dispose();
@@ -252,7 +253,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
                 break;
             default:
                 Log.Violation(_table.Logger, Note.Host, Process, kind.ToString());
-                _channel!.Disconnect();
+                _channel.Disconnect();
                 break;
         }
     }
@@ -284,7 +285,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     /// <inheritdoc/>
     public void Moved()
     {
-        Bytes = _channel!.Bytes;
+        Bytes = _channel.Bytes;
         SendSignals();
 
         // What it wrote to its terminal before comes before the shell's own words.
@@ -339,7 +340,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
             else if (kind == StubFrame.Job && content.Length == ProcessJob.Size && ProcessJob.TryRead(content, out ProcessJob job))
             {
                 (_job, _mayRead) = (job, job.IsForeground);
-                _channel!.Send(ProcessFrameKind.Job, content);
+                _channel.Send(ProcessFrameKind.Job, content);
             }
             else if (ended || kind != StubFrame.None)
             {
@@ -396,7 +397,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     // No more than the link takes: whoever may signal a stub could fill this runtime's memory.
     private void SendSignals()
     {
-        while (_channel!.IsConnected && _channel.Unsent < MostUnsent && _signals.TryDequeue(out ProcessSignal waited))
+        while (_channel.IsConnected && _channel.Unsent < MostUnsent && _signals.TryDequeue(out ProcessSignal waited))
         {
             _channel.Send(ProcessFrameKind.Signal, waited.ToBytes());
             _goesOn |= waited.Number == signal.SIGCONT;
@@ -469,7 +470,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
             _over = true;
             _calls.Lose(errno.ESRCH);
             _table.Finished(this);
-            _channel!.End(() =>
+            _channel.End(() =>
             {
                 _stub?.Dispose();
                 _terminal?.Dispose();

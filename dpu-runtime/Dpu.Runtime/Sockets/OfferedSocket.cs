@@ -247,7 +247,7 @@ internal sealed class OfferedSocket : IOfferedSocket
         int error = Connect(uid, gid, out SafeFileHandle? local);
         if (local is null)
         {
-            connection.Dispose();
+            RelayDialer.Refuse(connection);
             over?.Invoke();
             Log.NotAccepted(_owner.Logger, _socket.Target, _socket.Pid, _socket.Host, -error);
             return;
@@ -266,7 +266,7 @@ internal sealed class OfferedSocket : IOfferedSocket
         {
             // Expected: the runtime is stopping, or has no descriptors left.
             local.Dispose();
-            connection.Dispose();
+            RelayDialer.Refuse(connection);
             over?.Invoke();
         }
     }

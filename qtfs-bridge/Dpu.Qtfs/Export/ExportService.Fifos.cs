@@ -35,7 +35,7 @@ public sealed partial class ExportService
         }
 
         FuseWorkerThread.Enter();
-        int error = new FifoPartner(mount.Files, asked, rule, () => TellOpenForBoth(mount, path)).Await(peer, out SafeFileHandle? socket, out FifoDirection direction);
+        int error = new FifoPartner(mount.Files, mount.Fifos, asked, rule, () => TellOpenForBoth(mount, path)).Await(peer, out SafeFileHandle? socket, out FifoDirection direction);
         _ = FuseWorkerThread.Leave();
         if (error == 0)
         {

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using Dpu.Fuse;
 using Dpu.Link;
 using Dpu.Qtfs.Export.Coherence;
+using Dpu.Qtfs.Export.Fifos;
 using Dpu.Qtfs.Export.Kept;
 
 namespace Dpu.Qtfs.Export;
@@ -64,6 +65,9 @@ internal sealed partial class ExportedMount
     public bool HostLocks => (Dispatcher.Features & FuseFeatures.Locks) != 0;
 
     public FuseDispatcher Dispatcher { get; }
+
+    /// <summary>The FIFOs that this process has open for its peer's programs.</summary>
+    public FifoEnds Fifos { get; } = new();
 
     /// <summary>Which life of its answers this is; never 0.</summary>
     public ulong Life => _note.Life;

@@ -22,14 +22,17 @@ public sealed class Daemon : IDisposable
     /// <param name="quick">It serves when its control socket takes connections; else when it tells its service manager so (sd_notify(3)).</param>
     /// <param name="environment">What its environment has besides.</param>
     /// <param name="inside">Where it runs; null for here.</param>
-    public Daemon(string project, string program, string configuration, string socket, bool quick = false, IReadOnlyDictionary<string, string?>? environment = null, PidNamespace? inside = null)
+    /// <param name="build">The repository that it is built in; null for this one.</param>
+    public Daemon(
+        string project, string program, string configuration, string socket, bool quick = false, IReadOnlyDictionary<string, string?>? environment = null, PidNamespace? inside = null, string? build = null)
     {
+        string path = Repository.Program(project, program, build);
         Socket = socket;
         _isInside = inside is not null;
         using Socket manager = ListenForReady(socket + ".notify");
         _program = RunningProgram.Start(
-            inside is null ? Repository.Program(project, program) : PidNamespace.Enter,
-            inside is null ? ["--config", configuration] : [.. inside.Arguments, Repository.Program(project, program), "--config", configuration],
+            inside is null ? path : PidNamespace.Enter,
+            inside is null ? ["--config", configuration] : [.. inside.Arguments, path, "--config", configuration],
             environment: new Dictionary<string, string?>(environment ?? new Dictionary<string, string?>()) { ["NOTIFY_SOCKET"] = socket + ".notify" });
         try
         {

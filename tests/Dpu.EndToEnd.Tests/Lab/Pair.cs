@@ -36,11 +36,14 @@ public sealed class Pair : IDisposable
     /// <param name="kind">The link.</param>
     /// <param name="keeper">Whether they have one.</param>
     /// <param name="host">Where the agent runs, with a keeper of its own; null for here.</param>
-    public Pair(LinkKind kind = LinkKind.Unix, bool keeper = false, PidNamespace? host = null)
+    /// <param name="build">As <see cref="Build"/>, and where the keeper is from.</param>
+    public Pair(LinkKind kind = LinkKind.Unix, bool keeper = false, PidNamespace? host = null, string? build = null)
     {
         _host = host;
         Kind = kind;
-        Keeper = keeper ? new KeeperProcess("--launcher", Path.Combine(AppContext.BaseDirectory, "dpu-launch")) : null;
+        Build = build;
+        string programs = build is null ? AppContext.BaseDirectory : Path.GetDirectoryName(Repository.Program("Dpu.Runtime", "dpu-keeper", build))!;
+        Keeper = keeper ? new KeeperProcess(Path.Combine(programs, "dpu-keeper"), ["--launcher", Path.Combine(programs, "dpu-launch")]) : null;
         _folder.CreateDirectory("export");
         _folder.CreateDirectory("mnt");
         Authority = CertificateAuthority.Init(_folder["pki"], "test", TimeSpan.FromDays(1));
@@ -63,6 +66,9 @@ public sealed class Pair : IDisposable
     }
 
     public LinkKind Kind { get; }
+
+    /// <summary>The repository whose daemons are started next; null for this one.</summary>
+    public string? Build { get; set; }
 
     /// <summary>The keeper of both daemons; null where they have none.</summary>
     public KeeperProcess? Keeper { get; }
@@ -168,18 +174,21 @@ public sealed class Pair : IDisposable
     public Daemon StartAgent(IReadOnlyDictionary<string, string?>? environment = null)
     {
         string file = WriteAgentConfiguration();
-        Agent = Keep(new Daemon("Dpu.HostAgent", "dpu-host-agent", file, _folder["agent.sock"], environment: environment, inside: _host));
+        Agent = Keep(new Daemon("Dpu.HostAgent", "dpu-host-agent", file, _folder["agent.sock"], environment: environment, inside: _host, build: Build));
         return Agent;
     }
 
     /// <summary>Writes the agent's configuration as it is now; returns the file.</summary>
     public string WriteAgentConfiguration() => _folder.WriteFile("host-agent.json", AgentConfiguration.ToJsonString());
 
+    /// <summary>Writes a runtime's configuration; returns the file.</summary>
+    public string WriteRuntimeConfiguration(JsonObject configuration, string name = "dpu1") => _folder.WriteFile($"{name}.json", configuration.ToJsonString());
+
     /// <summary>Starts a runtime and waits until it serves.</summary>
     public Daemon StartRuntime(JsonObject? configuration = null, string name = "dpu1")
     {
-        string file = _folder.WriteFile($"{name}.json", (configuration ?? RuntimeConfiguration(name)).ToJsonString());
-        return Keep(new Daemon("Dpu.Runtime", "dpu-runtime", file, _folder[$"{name}.sock"], environment: RuntimeEnvironment));
+        string file = WriteRuntimeConfiguration(configuration ?? RuntimeConfiguration(name), name);
+        return Keep(new Daemon("Dpu.Runtime", "dpu-runtime", file, _folder[$"{name}.sock"], environment: RuntimeEnvironment, build: Build));
     }
 
     /// <summary>Starts both, mounts export <c>data</c> and returns the mount point.</summary>
@@ -197,19 +206,20 @@ public sealed class Pair : IDisposable
         return target;
     }
 
-    /// <summary>Starts the runtime of <see cref="Up"/> without mounts, for an agent that runs elsewhere.</summary>
-    public Daemon StartRuntimeAlone() => Runtime = StartRuntime();
+    /// <summary>Starts the runtime of <see cref="Up"/>, for an agent that runs elsewhere.</summary>
+    /// <param name="configuration">Its own; null without mounts.</param>
+    public Daemon StartRuntimeAlone(JsonObject? configuration = null) => Runtime = StartRuntime(configuration);
 
     /// <summary>As <see cref="Up"/>, and the mount asks the host each time: what is changed there is seen at once, not after its notification.</summary>
     public string UpUncached() => Up(entry => entry["cache"] = "none");
 
     /// <summary>Starts the runtime of <see cref="Up"/> once more; the last one has ended.</summary>
     /// <param name="quick">As of <see cref="Daemon"/>.</param>
-    public Daemon RestartRuntime(bool quick = false) => Runtime = Keep(new Daemon("Dpu.Runtime", "dpu-runtime", _folder["dpu1.json"], _folder["dpu1.sock"], quick));
+    public Daemon RestartRuntime(bool quick = false) => Runtime = Keep(new Daemon("Dpu.Runtime", "dpu-runtime", _folder["dpu1.json"], _folder["dpu1.sock"], quick, build: Build));
 
     /// <summary>Starts the agent once more; the last one has ended.</summary>
     /// <param name="quick">As of <see cref="Daemon"/>.</param>
-    public Daemon RestartAgent(bool quick = false) => Agent = Keep(new Daemon("Dpu.HostAgent", "dpu-host-agent", _folder["host-agent.json"], _folder["agent.sock"], quick, inside: _host));
+    public Daemon RestartAgent(bool quick = false) => Agent = Keep(new Daemon("Dpu.HostAgent", "dpu-host-agent", _folder["host-agent.json"], _folder["agent.sock"], quick, inside: _host, build: Build));
 
     /// <summary>What the one mount has done.</summary>
     public JsonNode Counters() => JsonNode.Parse(Runtime.Ctl("stats", "--json").EnsureSuccess().Output)!["mounts"]!.AsArray().Single()!;

@@ -12,9 +12,9 @@ internal sealed class FaultyPair : IDisposable
     private static readonly TimeSpan KillLimit = TimeSpan.FromSeconds(10);
     private readonly LinkProxy _proxy;
 
-    public FaultyPair(string cache)
+    public FaultyPair(string cache, LinkKind link)
     {
-        Pair = new Pair(keeper: true);
+        Pair = new Pair(link, keeper: true);
         Pair.AgentConfiguration["log"]!["level"] = "Information";
         _proxy = LinkProxy.Up(Pair, out string mount, cache);
         Mount = mount;

@@ -12,7 +12,7 @@ namespace Dpu.EndToEnd.Tests.Survival;
 internal sealed record SurvivalSize(int Cuts, int Kills, int LoadSeconds, TimeSpan Most, bool WithPostgres);
 
 /// <summary>Faults beside loads that find out what they lost, and a prober that measures how long it stood still.</summary>
-internal sealed class SurvivalRun(string cache, SurvivalSize size, int seed, IReadOnlySet<FaultKind> kinds)
+internal sealed class SurvivalRun(string cache, LinkKind link, SurvivalSize size, int seed, IReadOnlySet<FaultKind> kinds)
 {
     /// <summary>The load that is none.</summary>
     public const string Idle = "idle";
@@ -35,7 +35,7 @@ internal sealed class SurvivalRun(string cache, SurvivalSize size, int seed, IRe
     {
         Fault[] plan = Fault.Plan(seed, size.Cuts, size.Kills, kinds);
         long started = Stopwatch.GetTimestamp();
-        FaultyPair? pair = new FaultyPair(cache);
+        FaultyPair? pair = new FaultyPair(cache, link);
         try
         {
             return Run(pair, plan, started);
@@ -82,7 +82,7 @@ internal sealed class SurvivalRun(string cache, SurvivalSize size, int seed, IRe
         JsonArray rows = End(pair, probing, started);
         Assert.IsEmpty(
             _wrong,
-            $"seed {seed}, cache {cache}:\n{string.Join("\n", _wrong)}\nthe last faults of {_records.Count}:\n{string.Join("\n", _records.TakeLast(30))}\n{(_wrong.Count == 0 ? "" : pair.Logs())}");
+            $"seed {seed}, cache {cache}, link {link}:\n{string.Join("\n", _wrong)}\nthe last faults of {_records.Count}:\n{string.Join("\n", _records.TakeLast(30))}\n{(_wrong.Count == 0 ? "" : pair.Logs())}");
         return rows;
     }
 
@@ -159,19 +159,20 @@ internal sealed class SurvivalRun(string cache, SurvivalSize size, int seed, IRe
         }
 
         Prober.Attribute(_records, slow);
-        JsonArray rows = StallTable.Rows($"cache {cache}", _records);
+        JsonArray rows = StallTable.Rows($"cache {cache}, link {link}", _records);
         long[] counts = probing.Counts(), took = probing.Took();
         Report.Add(
             $"""
-            seed {seed}, cache {cache}: {Stopwatch.GetElapsedTime(started).TotalSeconds:0} s, {string.Join(", ", _records.GroupBy(record => record.Fault.Kind).OrderBy(group => group.Key).Select(group => $"{group.Count()} {group.Key}"))}; rounds: {string.Join(", ", _rounds.Select(round => $"{round.Value} {round.Key}"))}
+            seed {seed}, cache {cache}, link {link}: {Stopwatch.GetElapsedTime(started).TotalSeconds:0} s, {string.Join(", ", _records.GroupBy(record => record.Fault.Kind).OrderBy(group => group.Key).Select(group => $"{group.Count()} {group.Key}"))}; rounds: {string.Join(", ", _rounds.Select(round => $"{round.Value} {round.Key}"))}
             lost, doubled, hung, false success or any other failure: {_wrong.Count}; EIO of unknown outcome after agent kills: {_unknownOutcomes.Count}
             the prober's operations: {string.Join(", ", Prober.Kinds.Select((kind, index) => $"{counts[index]} {kind} of {took[index] / 1e3 / Math.Max(1, counts[index]):0} us"))}
             {StallTable.Markdown(rows)}
             """);
-        Report.Save($"survival-{cache}", new JsonObject
+        Report.Save($"survival-{cache}-{link}".ToLowerInvariant(), new JsonObject
         {
             ["seed"] = seed,
             ["cache"] = cache,
+            ["link"] = link.ToString(),
             ["failures"] = _wrong.Count,
             ["unknownOutcomes"] = _unknownOutcomes.Count,
             ["stalls"] = rows,

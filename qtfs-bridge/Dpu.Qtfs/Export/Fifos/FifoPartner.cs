@@ -12,10 +12,11 @@ namespace Dpu.Qtfs.Export.Fifos;
 /// that program itself would: who is open for reading releases writers, and a writer is there only when its readers are found.
 /// </summary>
 /// <param name="files">The mount's.</param>
+/// <param name="ends">Those of the mount that this process has open.</param>
 /// <param name="asked">By whom, and of which FIFO.</param>
 /// <param name="rule">Which way it goes where both sides hold it open for both, as policy says; unspecified where it does not.</param>
 /// <param name="tellOpenForBoth">Says that there is no such rule, and needs one to be.</param>
-internal sealed unsafe class FifoPartner(PassthroughFileSystem files, RelayParameters asked, FifoDirection rule, Action tellOpenForBoth)
+internal sealed unsafe class FifoPartner(PassthroughFileSystem files, FifoEnds ends, RelayParameters asked, FifoDirection rule, Action tellOpenForBoth)
 {
     // A FIFO tells nobody that it was opened: neither inotify(7), before the open is over, nor poll(2).
     private const int LookMilliseconds = 20;
@@ -23,6 +24,9 @@ internal sealed unsafe class FifoPartner(PassthroughFileSystem files, RelayParam
     // That looks through all processes.
     private const int LookForHoldersMilliseconds = 200;
     private static readonly TimeSpan NoPatience = TimeSpan.Zero;
+
+    // Who is not to wait waits for what was cancelled the other way, which ends at once.
+    private const int MostLooksAtOnce = 25;
 
     /// <summary>Waits; on a thread that changes its identity.</summary>
     /// <param name="peer">The peer's connection; what comes on it ends the wait.</param>
@@ -56,14 +60,41 @@ internal sealed unsafe class FifoPartner(PassthroughFileSystem files, RelayParam
         return wait.revents != 0;
     }
 
-    private static int Start(SafeFileHandle fifo, bool reads, byte? first, out SafeFileHandle? socket)
+    // Of one that was taken, which is given back when it is over.
+    private int Start(SafeFileHandle fifo, FifoDirection direction, byte? first, out SafeFileHandle? socket)
     {
-        if (FifoPump.TryMake(fifo, reads, first, NoPatience, out socket) is not { } pump)
+        if (FifoPump.TryMake(fifo, direction == FifoDirection.ToDpu, first, NoPatience, out socket) is not { } pump)
         {
+            ends.GiveBack(asked.Fifo.Node, direction);
             return -errno.EMFILE;
         }
 
-        new Thread(pump.Run, 256 * 1024) { IsBackground = true, Name = "fifo" }.Start();
+        void Run()
+        {
+            pump.Run();
+            ends.GiveBack(asked.Fifo.Node, direction);
+        }
+
+        new Thread(Run, 256 * 1024) { IsBackground = true, Name = "fifo" }.Start();
+        return 0;
+    }
+
+    // Until this process has it open for no other way.
+    private int Take(SafeHandle peer, FifoDirection direction)
+    {
+        for (int look = 0; !ends.TryTake(asked.Fifo.Node, direction); look++)
+        {
+            if (asked.Fifo.AtOnce && look == MostLooksAtOnce)
+            {
+                return -errno.ENXIO;
+            }
+
+            if (IsOver(peer, LookMilliseconds))
+            {
+                return -errno.EPIPE;
+            }
+        }
+
         return 0;
     }
 
@@ -83,12 +114,19 @@ internal sealed unsafe class FifoPartner(PassthroughFileSystem files, RelayParam
         socket = null;
         while (true)
         {
-            int error = Open(fcntl.O_WRONLY, out SafeFileHandle? fifo);
-            if (fifo is not null)
+            int error = Take(peer, FifoDirection.ToHost);
+            if (error < 0)
             {
-                return Start(fifo, reads: false, null, out socket);
+                return error;
             }
 
+            error = Open(fcntl.O_WRONLY, out SafeFileHandle? fifo);
+            if (fifo is not null)
+            {
+                return Start(fifo, FifoDirection.ToHost, null, out socket);
+            }
+
+            ends.GiveBack(asked.Fifo.Node, FifoDirection.ToHost);
             if (error != -errno.ENXIO || asked.Fifo.AtOnce)
             {
                 return error;
@@ -104,20 +142,29 @@ internal sealed unsafe class FifoPartner(PassthroughFileSystem files, RelayParam
     private int AwaitWriter(SafeHandle peer, out SafeFileHandle? socket)
     {
         socket = null;
-        int error = Open(fcntl.O_RDONLY, out SafeFileHandle? fifo);
-        if (fifo is null)
+        int error = Take(peer, FifoDirection.ToDpu);
+        if (error < 0)
         {
             return error;
         }
 
-        pollfd* waits = stackalloc pollfd[2];
-        while (true)
+        error = Open(fcntl.O_RDONLY, out SafeFileHandle? fifo);
+        byte? first = null;
+        if (fifo is not null && (error = AwaitWriter(peer, fifo, out first)) == 0)
         {
-            if (FifoPump.HasWriter(fifo, out byte? first))
-            {
-                return Start(fifo, reads: true, first, out socket);
-            }
+            return Start(fifo, FifoDirection.ToDpu, first, out socket);
+        }
 
+        fifo?.Dispose();
+        ends.GiveBack(asked.Fifo.Node, FifoDirection.ToDpu);
+        return error;
+    }
+
+    private int AwaitWriter(SafeHandle peer, SafeFileHandle fifo, out byte? first)
+    {
+        pollfd* waits = stackalloc pollfd[2];
+        while (!FifoPump.HasWriter(fifo, out first))
+        {
             // Data and the end of a writer end the wait at once, that one has opened it the next look.
             waits[0] = new pollfd { fd = (int)peer.DangerousGetHandle(), events = poll.POLLIN | poll.POLLRDHUP };
             waits[1] = new pollfd { fd = (int)fifo.DangerousGetHandle(), events = poll.POLLIN };
@@ -126,10 +173,11 @@ internal sealed unsafe class FifoPartner(PassthroughFileSystem files, RelayParam
             _ = LibC.poll(waits, 2, LookMilliseconds);
             if (waits[0].revents != 0 || asked.Fifo.AtOnce)
             {
-                fifo.Dispose();
                 return asked.Fifo.AtOnce ? -errno.ENXIO : -errno.EPIPE;
             }
         }
+
+        return 0;
     }
 
     // The peer's program has it open for both: so has this process, until it is known which way its partner here wants it.
@@ -142,6 +190,27 @@ internal sealed unsafe class FifoPartner(PassthroughFileSystem files, RelayParam
             return 0;
         }
 
+        int error = Take(peer, FifoDirection.Unspecified);
+        if (error < 0)
+        {
+            return error;
+        }
+
+        // Only while it is looked for: what comes next takes its way, and this side's end is held until then.
+        try
+        {
+            return FindPartner(peer, out direction, out held);
+        }
+        finally
+        {
+            ends.GiveBack(asked.Fifo.Node, FifoDirection.Unspecified);
+        }
+    }
+
+    private int FindPartner(SafeHandle peer, out FifoDirection direction, out SafeFileHandle? held)
+    {
+        direction = FifoDirection.Unspecified;
+        held = null;
         int error = files.FindFifo(asked.Fifo.Node, out ulong device, out ulong inode);
         if (error < 0 || (error = Open(fcntl.O_RDWR, out held)) < 0)
         {

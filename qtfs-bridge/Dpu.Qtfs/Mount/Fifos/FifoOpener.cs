@@ -17,9 +17,6 @@ namespace Dpu.Qtfs.Mount.Fifos;
 /// <param name="Program">Whose it is.</param>
 internal sealed record FifoOpener(uint Thread, int Access, bool NonBlocking, string Call, FifoProgram Program)
 {
-    // The thread has asked, and goes to sleep in the next moment.
-    private const int Looks = 1000;
-
     /// <summary>Finds it.</summary>
     /// <param name="thread">The thread id of a FUSE header; 0 where it is in another pid namespace.</param>
     /// <param name="uid">Its user.</param>
@@ -35,7 +32,7 @@ internal sealed record FifoOpener(uint Thread, int Access, bool NonBlocking, str
         string folder = string.Create(CultureInfo.InvariantCulture, $"/proc/{thread}");
         try
         {
-            string call = CallOf(folder + "/syscall");
+            string call = WaitingCall.Of(folder + "/syscall");
             long flags = ParseFlags(call, out ulong how);
             if (how != 0)
             {
@@ -143,23 +140,6 @@ internal sealed record FifoOpener(uint Thread, int Access, bool NonBlocking, str
     }
 
     private static string OpenPrefix => string.Create(CultureInfo.InvariantCulture, $"{SystemCallNumber.Open} ");
-
-    private static string CallOf(string file)
-    {
-        string text = "";
-        for (int look = 0; look < Looks; look++)
-        {
-            text = File.ReadAllText(file);
-            if (!text.StartsWith("running", StringComparison.Ordinal))
-            {
-                break;
-            }
-
-            _ = System.Threading.Thread.Yield();
-        }
-
-        return text;
-    }
 
     private static long ReadWord(string file, ulong address)
     {

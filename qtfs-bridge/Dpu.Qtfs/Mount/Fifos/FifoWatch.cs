@@ -25,6 +25,7 @@ internal sealed class FifoWatch
     private readonly Lock _lock = new();
     private readonly List<FifoOpener> _new = [];
     private readonly List<FifoOpener> _opening = [];
+    private FifoOpener[] _seen = [];
     private readonly AutoResetEvent _look = new(false);
     private readonly Dictionary<FifoDirection, FifoWay> _ways = [];
     private readonly Dictionary<FifoDirection, long> _notBefore = [];
@@ -80,15 +81,35 @@ internal sealed class FifoWatch
             return;
         }
 
-        FifoWay way;
-        lock (_lock)
+        FifoWay? way = null;
+        while (way is null)
         {
-            if (_ended || (_ways.TryGetValue(FifoDirection.ToHost, out FifoWay? known) && !known.IsOver))
+            FifoWay? other;
+            lock (_lock)
             {
-                return;
+                (FifoDirection direction, other) = _ways.FirstOrDefault(known => !known.Value.IsOver);
+                if (_ended || other is { Relays: true } || (other is not null && direction == FifoDirection.ToHost))
+                {
+                    return;
+                }
+
+                way = other is null ? _ways[FifoDirection.ToHost] = Begin(FifoDirection.ToHost, opener.Program, atOnce: true) : null;
             }
 
-            way = _ways[FifoDirection.ToHost] = Begin(FifoDirection.ToHost, opener.Program, atOnce: true);
+            // Who reads here is its partner; else the last one has gone a moment ago.
+            if (other is not null)
+            {
+                if (IsReadHere())
+                {
+                    return;
+                }
+
+                other.Cancel();
+                if (!other.Settled.Wait(PrepareLimit))
+                {
+                    return;
+                }
+            }
         }
 
         if (!way.Settled.Wait(PrepareLimit))
@@ -137,6 +158,7 @@ internal sealed class FifoWatch
         {
             changed = _new.Count > 0;
             _opening.AddRange(_new);
+            _seen = [.. _opening];
             _new.Clear();
         }
 
@@ -151,18 +173,30 @@ internal sealed class FifoWatch
         LookAtPlaces();
 
         bool reads = _opening.Any(opener => opener.Access == fcntl.O_RDONLY) || _holders.Any(holder => holder.Access == fcntl.O_RDONLY);
-        bool waitsToWrite = _opening.Any(opener => opener is { Access: fcntl.O_WRONLY, NonBlocking: false });
-        bool writes = waitsToWrite || _holders.Any(holder => holder.Access == fcntl.O_WRONLY);
+        bool writes = _opening.Any(opener => opener is { Access: fcntl.O_WRONLY, NonBlocking: false }) || _holders.Any(holder => holder.Access == fcntl.O_WRONLY);
         bool both = _holders.Any(holder => holder.Access == fcntl.O_RDWR);
         bool busy = false;
         lock (_lock)
         {
             busy |= Want(FifoDirection.ToDpu, reads && !both);
-            busy |= Want(FifoDirection.ToHost, writes && !both && !_holders.Any(holder => holder.Access == fcntl.O_RDONLY));
+            busy |= Want(FifoDirection.ToHost, writes && !both && !reads);
             busy |= Want(FifoDirection.Unspecified, both);
         }
 
         return busy || _opening.Count > 0 || _holders.Count > 0;
+    }
+
+    // Whether a program here has it open for reading, or is opening it; at this moment.
+    private bool IsReadHere()
+    {
+        FifoOpener[] opening;
+        lock (_lock)
+        {
+            opening = [.. _seen, .. _new];
+        }
+
+        return opening.Any(opener => opener.Access is fcntl.O_RDONLY or fcntl.O_RDWR && opener.IsStill())
+            || FifoHolder.Find(Device, _entry.attr.ino).Exists(holder => holder.Access is fcntl.O_RDONLY or fcntl.O_RDWR);
     }
 
     // Who has a descriptor of the FIFO's place may open it by that, which no look-up tells.
@@ -202,7 +236,8 @@ internal sealed class FifoWatch
             return true;
         }
 
-        if (wanted && now >= _notBefore.GetValueOrDefault(direction))
+        // One way at a time: two would be each other's partners, and neither would end.
+        if (wanted && now >= _notBefore.GetValueOrDefault(direction) && _ways.Values.All(other => other.IsOver))
         {
             _ways[direction] = Begin(direction, _program!, atOnce: false);
         }

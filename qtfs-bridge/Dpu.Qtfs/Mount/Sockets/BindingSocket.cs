@@ -10,9 +10,6 @@ namespace Dpu.Qtfs.Mount.Sockets;
 /// </summary>
 internal sealed class BindingSocket : IDisposable
 {
-    // The thread has asked, and goes to sleep in the next moment.
-    private const int Looks = 1000;
-
     private readonly UnixDiagnosis _diagnosis;
     private readonly uint _number;
 
@@ -37,7 +34,7 @@ internal sealed class BindingSocket : IDisposable
         string folder = string.Create(CultureInfo.InvariantCulture, $"/proc/{thread}");
         try
         {
-            int descriptor = DescriptorOf(folder + "/syscall");
+            int descriptor = ParseCall(WaitingCall.Of(folder + "/syscall"));
             if (descriptor < 0 || !TryParseLink(LinkOf(string.Create(CultureInfo.InvariantCulture, $"{folder}/fd/{descriptor}")), out uint number))
             {
                 return null;
@@ -80,22 +77,6 @@ internal sealed class BindingSocket : IDisposable
     }
 
     public void Dispose() => _diagnosis.Dispose();
-
-    private static int DescriptorOf(string file)
-    {
-        for (int look = 0; look < Looks; look++)
-        {
-            string text = File.ReadAllText(file);
-            if (!text.StartsWith("running", StringComparison.Ordinal))
-            {
-                return ParseCall(text);
-            }
-
-            _ = Thread.Yield();
-        }
-
-        return -1;
-    }
 
     private static string LinkOf(string path) => File.ResolveLinkTarget(path, returnFinalTarget: false)?.Name ?? "";
 }

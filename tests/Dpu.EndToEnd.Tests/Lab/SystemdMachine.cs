@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json.Nodes;
 
 namespace Dpu.EndToEnd.Tests.Lab;
 
@@ -16,11 +17,21 @@ public enum CgroupKind
 }
 
 /// <summary>
-/// A host whose process 1 is a real systemd, in pid, mount, cgroup, host-name and IPC namespaces of its own, with a real dbus-daemon, and with
-/// dpu-keeper and dpu-host-agent as services by their real units. <see cref="Dispose"/> ends it with all that is in it.
+/// A host, or a DPU, whose process 1 is a real systemd, in pid, mount, cgroup, host-name and IPC namespaces of its own, with a real dbus-daemon, and with
+/// dpu-keeper and a daemon as services by their real units. <see cref="Dispose"/> ends it with all that is in it.
 /// </summary>
-internal sealed class SystemdHost : IDisposable
+internal sealed class SystemdMachine : IDisposable
 {
+    /// <summary>The keeper's service.</summary>
+    public const string Keeper = "dpu-keeper";
+
+    /// <summary>The host agent's service.</summary>
+    public const string Agent = "dpu-host-agent";
+
+    /// <summary>The runtime's service.</summary>
+    public const string Runtime = "dpu-runtime";
+
+    private const string KeeperSocket = "/run/dpu/keeper.sock";
     private static readonly string[] s_hierarchies = ["/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
 
     private readonly TemporaryDirectory _folder = new();
@@ -28,8 +39,8 @@ internal sealed class SystemdHost : IDisposable
     private readonly RunningProgram _program;
     private readonly string _init;
 
-    /// <summary>Boots it; the services are started by <see cref="StartServices"/>.</summary>
-    public SystemdHost(CgroupKind kind)
+    /// <summary>Boots it; the services are started by <see cref="StartAgent"/> or <see cref="StartRuntime"/>.</summary>
+    public SystemdMachine(CgroupKind kind)
     {
         _folder.CreateDirectory("run/dbus");
         _folder.CreateDirectory("run/systemd");
@@ -86,15 +97,29 @@ internal sealed class SystemdHost : IDisposable
     public string Log => _program.Output + _program.Error;
 
     /// <summary>Starts dpu-keeper and dpu-host-agent, with a pair's configuration of that one, and waits until they are ready.</summary>
-    public void StartServices(Pair pair)
+    public void StartAgent(Pair pair)
     {
-        pair.AgentConfiguration["keeper"]!["socket"] = "/run/dpu/keeper.sock";
-        string file = pair.WriteAgentConfiguration();
-        Service("dpu-keeper", $"{KeeperProcess.Program} --launcher {Path.Combine(AppContext.BaseDirectory, "dpu-launch")}");
-        Service("dpu-host-agent", $"{Repository.Program("Dpu.HostAgent", "dpu-host-agent")} --config {file}");
-        _ = CheckCtl("daemon-reload");
-        _ = CheckCtl("start", "dpu-keeper.service", "dpu-host-agent.service");
+        pair.AgentConfiguration["keeper"]!["socket"] = KeeperSocket;
+        StartServices(Agent, Repository.Program("Dpu.HostAgent", Agent), pair.WriteAgentConfiguration());
     }
+
+    /// <summary>Starts dpu-keeper and dpu-runtime, as <see cref="StartAgent"/>.</summary>
+    public void StartRuntime(Pair pair, JsonObject configuration)
+    {
+        configuration["keeper"]!["socket"] = KeeperSocket;
+        StartServices(Runtime, Repository.Program("Dpu.Runtime", Runtime), pair.WriteRuntimeConfiguration(configuration));
+    }
+
+    /// <summary>Has a service's process killed, and waits until systemd has started the next one.</summary>
+    public void KillService(string name)
+    {
+        string before = MainProcess(name);
+        Check($"kill -9 {before}");
+        Eventually.True(() => MainProcess(name) is var now && now != before && now != "0" && Show(name + ".service", "ActiveState") == "active", Pair.Limit, $"the next {name}");
+    }
+
+    /// <summary>The process of a service, by its number there; "0" where there is none.</summary>
+    public string MainProcess(string name) => Show(name + ".service", "MainPID");
 
     /// <summary>Runs systemctl there.</summary>
     public ProgramResult Ctl(params string[] arguments) => Run("systemctl", ["--no-pager", .. arguments]);
@@ -116,6 +141,9 @@ internal sealed class SystemdHost : IDisposable
         Assert.IsFalse(_program.HasExited, "the host has ended: " + Log);
         return ExternalProgram.Run("nsenter", ["--target", _init, "--mount", "--pid", "--wdns=/", program, .. arguments], Pair.Limit);
     }
+
+    /// <summary>Starts a shell program there.</summary>
+    public RunningProgram Start(string program) => RunningProgram.Start("nsenter", ["--target", _init, "--mount", "--pid", "--wdns=/", "bash", "-c", program]);
 
     /// <summary>Runs a shell program there, which must succeed; its output.</summary>
     public string Check(string program) => Run("bash", "-euc", program).EnsureSuccess().Output.TrimEnd('\n');
@@ -147,6 +175,14 @@ internal sealed class SystemdHost : IDisposable
     }
 
     private void Unit(string name, string unit, string rest = "") => _folder.WriteFile("units/" + name, $"[Unit]\nDefaultDependencies=no\n{unit}\n{rest}\n");
+
+    private void StartServices(string name, string program, string file)
+    {
+        Service(Keeper, $"{KeeperProcess.Program} --launcher {Path.Combine(AppContext.BaseDirectory, "dpu-launch")}");
+        Service(name, $"{program} --config {file}");
+        _ = CheckCtl("daemon-reload");
+        _ = CheckCtl("start", Keeper + ".service", name + ".service");
+    }
 
     // The unit that packages have, with other paths alone.
     private void Service(string name, string command)
