@@ -194,14 +194,15 @@ public sealed class RingTests
     [TestCategory("root")]
     public void WaitingLocks_MoreThanSlots_HoldNothingElseUp()
     {
-        const int Waiters = 40;
+        // Two processors: more for one than it has slots.
+        const int Waiters = 150;
         using var pair = new Pair();
         string mount = pair.Up(Ring);
         File.WriteAllText(Path.Combine(pair.ExportRoot, "lock"), "");
         string output = Shell.Check($$"""
             exec 9<lock; flock 9
             for i in $(seq {{Waiters}}); do (flock lock -c 'echo had') & done
-            sleep 1; timeout 5 touch made && test -e made && echo made
+            sleep 2; timeout 5 touch made && test -e made && echo made
             flock -u 9; wait
             """, mount);
         string[] lines = output.Split('\n', StringSplitOptions.RemoveEmptyEntries);

@@ -101,7 +101,11 @@ public sealed unsafe class FuseRing : IDisposable
         return _ring.Enter(wait: false, limit: null);
     }
 
-    /// <summary>One more slot of a queue, for one that is held by a request that waits for long. Not on the hot path.</summary>
+    /// <summary>
+    /// One more slot of a queue, for one that is held by a request that waits for long: while there are others, as the kernel (6.14 to 6.18) gives it to what comes
+    /// next. What waits in the kernel already gets a slot only where an answer is committed, and what comes without being waited for (FUSE_RELEASE, which
+    /// lets a lock go) gets in line behind it. Not on the hot path.
+    /// </summary>
     /// <returns>Whether there was memory.</returns>
     public bool TryAddSlot(int queue)
     {

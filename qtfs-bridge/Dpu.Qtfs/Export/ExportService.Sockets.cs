@@ -3,6 +3,7 @@ using System.Text;
 using Dpu.Fuse;
 using Dpu.Link;
 using Dpu.Linux;
+using Dpu.Linux.Sockets;
 using Dpu.Proto.V1;
 using Dpu.Qtfs.Export.Sockets;
 using Microsoft.Win32.SafeHandles;

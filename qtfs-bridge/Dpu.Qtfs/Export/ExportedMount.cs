@@ -105,7 +105,7 @@ internal sealed partial class ExportedMount
     /// <summary>Where answers are counted that were not given by executing their request.</summary>
     public required AnswerCounters Answers { get; init; }
 
-    /// <summary>What a node that is a socket is to the peer (<see cref="Sockets.BoundSocket.ToWire"/>); null where it is told of none.</summary>
+    /// <summary>What a node that is a socket is to the peer (<see cref="Dpu.Linux.Sockets.BoundSocket.ToWire"/>); null where it is told of none.</summary>
     public Func<ExportedMount, ulong, uint>? SocketOf { get; init; }
 
     /// <summary>1 for a node that is a FIFO whose bytes may cross, else 0; null where none do.</summary>

@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using Dpu.Fuse;
 using Dpu.Fuse.Wire;
 using Dpu.Linux;
+using Dpu.Linux.Sockets;
 using Dpu.Qtfs.Export.Sockets;
 using Dpu.Qtfs.Mount.Fifos;
 using Dpu.Qtfs.Mount.Sockets;

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Text;
 using Dpu.Linux;
+using Dpu.Linux.Sockets;
 using Microsoft.Win32.SafeHandles;
 
 namespace Dpu.Relay.Addresses;
@@ -83,18 +84,22 @@ public sealed unsafe class BoundAddress : IDisposable
 
     private static int RemoveDead(string address, int type)
     {
-        _ = FileAt(address, out bool isSocket);
+        (ulong device, ulong inode) = FileAt(address, out bool isSocket);
         if (!isSocket)
         {
             return -errno.EEXIST;
         }
 
-        if (IsListed(address))
+        // Without connecting to it, which its program would notice. By its file: another socket may have the same path in another mount namespace.
+        using (var diagnosis = UnixDiagnosis.TryOpen())
         {
-            return -errno.EADDRINUSE;
+            if (diagnosis?.Find(device, inode).Receives == true)
+            {
+                return -errno.EADDRINUSE;
+            }
         }
 
-        // It may be of another network namespace, or under another path.
+        // It may be of another network namespace.
         using var probe = new SafeFileHandle(sys_socket.socket(sys_socket.AF_UNIX, type | sys_socket.SOCK_CLOEXEC | sys_socket.SOCK_NONBLOCK, 0), ownsHandle: true);
         if (UnixAddress.Connect(probe, address) is not (-errno.ECONNREFUSED or -errno.ENOENT))
         {
@@ -103,24 +108,6 @@ public sealed unsafe class BoundAddress : IDisposable
 
         File.Delete(address);
         return 0;
-    }
-
-    // Without connecting to it, which its program would notice.
-    private static bool IsListed(string address)
-    {
-        const int Flags = 3;
-        const int Type = 4;
-        const int Path = 7;
-        foreach (string line in File.ReadLines("/proc/net/unix"))
-        {
-            string[] words = line.Split(' ', Path + 1, StringSplitOptions.RemoveEmptyEntries);
-            if (words.Length > Path && words[Path] == address && (words[Flags] == "00010000" || words[Type] == "0002"))
-            {
-                return true;
-            }
-        }
-
-        return false;
     }
 
     private static (ulong Device, ulong Inode) FileAt(string path, out bool isSocket)

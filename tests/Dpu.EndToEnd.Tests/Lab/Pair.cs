@@ -146,6 +146,7 @@ public sealed class Pair : IDisposable
             ["mounts"] = new JsonArray(),
             ["control"] = new JsonObject { ["socket"] = _folder[$"{name}.sock"] },
             ["stubSocket"] = _folder[$"{name}.stub"],
+            ["viewSocket"] = _folder[$"{name}-views/view.sock"],
             ["keeper"] = KeeperSection,
             ["log"] = new JsonObject { ["level"] = "Debug" },
         };

@@ -114,12 +114,12 @@ public sealed unsafe class RingMountTests
     [TestMethod, TestCategory("root"), Timeout(60_000)]
     public void Locks_MoreWaitersThanSlots_HoldNothingElseUp()
     {
-        const int Waiters = 24;
+        const int Waiters = 60;
         using var export = new PeerExport(o => o with { HostLocks = true });
         string target = Directory.CreateDirectory(Path.Combine(export.Folder, "mnt")).FullName;
         using FuseDevice device = FuseDevice.Mount(new FuseMountOptions { Target = target, Subtype = "dpu-test" });
         var dispatcher = new FuseDispatcher(export.FileSystem, new FuseDispatcherOptions { Features = FuseFeatures.Default | FuseFeatures.Locks });
-        using FuseServer server = FuseServer.Start(device, dispatcher, new FuseServerOptions { Name = "dpu-test", Ring = new FuseRingOptions { Depth = 2 } });
+        using FuseServer server = FuseServer.Start(device, dispatcher, new FuseServerOptions { Name = "dpu-test", Ring = new FuseRingOptions { Depth = 16 } });
         File.WriteAllText(Path.Combine(target, "lock"), "");
 
         // While one has the lock, the others wait; a file is made all the same; then each gets it once.

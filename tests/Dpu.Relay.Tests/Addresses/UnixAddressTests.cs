@@ -62,4 +62,26 @@ public sealed class UnixAddressTests
         Assert.AreEqual(-errno.EEXIST, BoundAddress.TryBind(path, sys_socket.SOCK_STREAM, 0x180, 0, 0, out _));
         Assert.AreEqual("x", File.ReadAllText(path));
     }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void TryBind_WhereAnotherMountNamespaceListensAtTheSamePath_ReplacesTheDeadOne()
+    {
+        using var folder = new TemporaryDirectory();
+        string path = folder.CreateDirectory("here") + "/s";
+        folder.CreateDirectory("there");
+        using RunningProgram other = RunningProgram.Start(
+            "unshare",
+            [
+                "--mount", "--propagation", "private", "/usr/bin/python3", "-c",
+                $"import ctypes, signal, socket\nassert ctypes.CDLL(None).mount(b'{folder["there"]}', b'{folder["here"]}', None, 4096, None) == 0\n"
+                    + $"s = socket.socket(socket.AF_UNIX); s.bind('{path}'); s.listen(); print('ready', flush=True); signal.pause()",
+            ]);
+        other.WaitForLine(line => line == "ready", TimeSpan.FromSeconds(20));
+        Assert.AreEqual(0, BoundAddress.TryBind(path, sys_socket.SOCK_STREAM, 0x180, 0, 0, out BoundAddress? dead));
+        dead!.Socket.Dispose();
+        Assert.AreEqual(0, BoundAddress.TryBind(path, sys_socket.SOCK_STREAM, 0x180, 0, 0, out BoundAddress? next));
+        next!.Dispose();
+        Assert.IsTrue(File.Exists(folder["there/s"]), "the other's");
+    }
 }

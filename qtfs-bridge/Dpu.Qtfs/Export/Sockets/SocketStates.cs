@@ -1,3 +1,4 @@
+using Dpu.Linux.Sockets;
 namespace Dpu.Qtfs.Export.Sockets;
 
 /// <summary>

@@ -22,9 +22,6 @@ internal sealed unsafe class RingLane : IDisposable
     /// <summary>Connections at most: the first for what is quick, the second for what takes long, the others where those are stuck.</summary>
     public const int MaxLinks = 8;
 
-    /// <summary>Slots of a queue at most.</summary>
-    private const int MaxSlots = 64;
-
     /// <summary>How long a request on it has been under way where a link is stuck, in milliseconds: for what is quick, and for what takes long.</summary>
     private const long StuckAfter = 2;
     private const long LongStuckAfter = 50;
@@ -43,9 +40,6 @@ internal sealed unsafe class RingLane : IDisposable
     private readonly int[] _queues;
     private readonly RingLink[] _links;
 
-    // Of each queue that is served: slots, and those with a request.
-    private readonly int[] _slots;
-    private readonly int[] _taken;
     private readonly ConcurrentQueue<(ulong Unique, int Error)> _late = new();
     private readonly Dictionary<ulong, RingRequest> _held = [];
     private RingRequest[] _requests = [];
@@ -56,8 +50,6 @@ internal sealed unsafe class RingLane : IDisposable
     public RingLane(RemoteMount mount, uint number, SafeFileHandle device, int links, IReadOnlyList<int> queues)
     {
         _links = new RingLink[links];
-        _slots = new int[queues.Max() + 1];
-        _taken = new int[queues.Max() + 1];
         _mount = mount;
         Number = number;
         _device = device;
@@ -75,11 +67,6 @@ internal sealed unsafe class RingLane : IDisposable
     public void Prepare(int depth)
     {
         var ring = FuseRing.Create(_device, _queues, depth);
-        foreach (int queue in _queues)
-        {
-            _slots[queue] = depth;
-        }
-
         for (uint i = 0; i < _links.Length; i++)
         {
             _links[i] = new RingLink(_mount, this, ring, i, i == 1 ? SmallAnswer : RingConnection.Capacity);
@@ -108,8 +95,7 @@ internal sealed unsafe class RingLane : IDisposable
                 LeaveGate();
             }
 
-            bool crowded = IsCrowded();
-            bool timed = crowded || _mount.Stopping || Array.Exists(_links, static link => link.HasWaiting);
+            bool timed = _mount.Stopping || Array.Exists(_links, static link => link.HasWaiting);
             result = result < 0 ? result : _ring.Enter(wait: true, timed ? Tick : null);
             while (_ring.TryTake(out FuseRingEvent taken))
             {
@@ -122,11 +108,6 @@ internal sealed unsafe class RingLane : IDisposable
             if (_mount.Stopping)
             {
                 return null;
-            }
-
-            if (crowded)
-            {
-                AddSlots();
             }
 
             foreach (RingLink link in _links)
@@ -234,7 +215,7 @@ internal sealed unsafe class RingLane : IDisposable
         FuseRingSlot slot = request.Slot!;
         request.Current!.Outcome(0, 0, error != 0);
         request.End();
-        Commit(slot, unique, error);
+        _ring!.Commit(slot, unique, error);
     }
 
     /// <summary>Answers in the host's place for a caller that is being killed; the host's answer is awaited without its slot.</summary>
@@ -244,7 +225,7 @@ internal sealed unsafe class RingLane : IDisposable
         ulong unique = request.Unique;
         request.LeaveSlot(whole);
         _requests[slot.Index] = new RingRequest(slot, NewFigures());
-        Commit(slot, unique, -errno.EINTR);
+        _ring!.Commit(slot, unique, -errno.EINTR);
     }
 
     /// <summary>Gives the host's answer, which has been checked, to the kernel.</summary>
@@ -288,63 +269,7 @@ internal sealed unsafe class RingLane : IDisposable
         }
 
         request.End();
-        _taken[slot.Queue]--;
         _ring!.Commit(slot, reply, length);
-    }
-
-    private void Commit(FuseRingSlot slot, ulong unique, int error)
-    {
-        _taken[slot.Queue]--;
-        _ring!.Commit(slot, unique, error);
-    }
-
-    private bool IsCrowded()
-    {
-        foreach (int queue in _queues)
-        {
-            if (_taken[queue] >= _slots[queue] && _slots[queue] < MaxSlots)
-            {
-                return true;
-            }
-        }
-
-        return false;
-    }
-
-    // A queue whose slots are all taken by requests that take long gets more, so that others do not wait for those.
-    private void AddSlots()
-    {
-        long limit = Environment.TickCount64 - (long)Tick.TotalMilliseconds;
-        foreach (int queue in _queues)
-        {
-            if (_taken[queue] < _slots[queue] || _slots[queue] >= MaxSlots)
-            {
-                continue;
-            }
-
-            bool slow = true;
-            foreach (RingRequest request in _requests)
-            {
-                slow &= request.Slot!.Queue != queue || !request.IsBusy || request.Started <= limit;
-            }
-
-            for (int i = 0; slow && i < RingLanes.Depth && AddSlot(queue); i++)
-            {
-                // As many as there were.
-            }
-        }
-    }
-
-    private bool AddSlot(int queue)
-    {
-        if (!_ring!.TryAddSlot(queue))
-        {
-            return false;
-        }
-
-        _slots[queue]++;
-        Volatile.Write(ref _requests, [.. _requests, new RingRequest(_ring.Slots[^1], NewFigures())]);
-        return true;
     }
 
     private void LeaveGate()
@@ -365,7 +290,6 @@ internal sealed unsafe class RingLane : IDisposable
             case FuseRingEventKind.Request:
                 RingRequest request = _requests[taken.Slot!.Index];
                 request.Begin();
-                _taken[taken.Slot.Queue]++;
                 if (AnswersHere.TryAnswer(_mount, request.Message, request.Length, out int known))
                 {
                     Answer(request, known);
@@ -450,14 +374,17 @@ internal sealed unsafe class RingLane : IDisposable
         FuseRingSlot slot = request.Slot!;
         _held.Add(unique, request);
         request.End();
-        _ = AddSlot(slot.Queue);
+        if (_ring!.TryAddSlot(slot.Queue))
+        {
+            Volatile.Write(ref _requests, [.. _requests, new RingRequest(_ring.Slots[^1], NewFigures())]);
+        }
 
         // Its answer may come before this returns, to the queue of late ones, which this thread reads later.
         if (!_mount.Rings!.TryHold(unique, this) || !_mount.Pending.TryAdd(request.Message, request.Length, _device))
         {
             _mount.Rings.Forget(unique);
             _held.Remove(unique);
-            Commit(slot, unique, -errno.ENOLCK);
+            _ring!.Commit(slot, unique, -errno.ENOLCK);
         }
     }
 
@@ -483,7 +410,7 @@ internal sealed unsafe class RingLane : IDisposable
         {
             if (_held.Remove(late.Unique, out RingRequest? request))
             {
-                Commit(request.Slot!, late.Unique, late.Error);
+                _ring!.Commit(request.Slot!, late.Unique, late.Error);
             }
         }
     }

@@ -14,8 +14,11 @@ namespace Dpu.Qtfs.Mount.Ring;
 /// </remarks>
 internal sealed class RingLanes : IDisposable
 {
-    /// <summary>Requests of a processor that can be under way at once. Each takes 1 MiB of address space, and of memory what it has used.</summary>
-    public const int Depth = 8;
+    /// <summary>
+    /// Requests of a processor that can be under way at once. Each takes 1 MiB of address space, and of memory what it has used: the kernel uses the slot again
+    /// that it has had back last. So many, as a slot that comes when all are taken does not help what waits in the kernel by then (<see cref="FuseRing.TryAddSlot"/>).
+    /// </summary>
+    public const int Depth = 64;
 
     /// <summary>Lanes at most.</summary>
     private const int MaxLanes = 15;

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Dpu.Linux;
+using Dpu.Linux.Sockets;
 using Dpu.Qtfs.Export.Sockets;
 
 namespace Dpu.Qtfs.Mount.Sockets;

@@ -3,6 +3,7 @@ using System.Globalization;
 using Dpu.Fuse;
 using Dpu.Fuse.Wire;
 using Dpu.Linux;
+using Dpu.Linux.Sockets;
 using Dpu.Qtfs.Export.Sockets;
 using Dpu.Qtfs.Mount.Fifos;
 using Microsoft.Extensions.Logging;

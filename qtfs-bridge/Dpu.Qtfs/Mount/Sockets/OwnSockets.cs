@@ -1,5 +1,6 @@
 using Dpu.Fuse.Wire;
 using Dpu.Linux;
+using Dpu.Linux.Sockets;
 using Dpu.Proto.V1;
 using Dpu.Qtfs.Export.Sockets;
 

@@ -1,14 +1,13 @@
 using System.Text;
-using Dpu.Linux;
 using Microsoft.Win32.SafeHandles;
 
-namespace Dpu.Qtfs.Export.Sockets;
+namespace Dpu.Linux.Sockets;
 
 /// <summary>
 /// Asks the kernel what is bound to a file (sock_diag(7), NETLINK_SOCK_DIAG): one network namespace, that of the thread that made it.
 /// One thread at a time.
 /// </summary>
-internal sealed unsafe class UnixDiagnosis : IDisposable
+public sealed unsafe class UnixDiagnosis : IDisposable
 {
     private const int BufferSize = 32 << 10;
     private const int SingleSize = 1 << 10;
@@ -31,8 +30,8 @@ internal sealed unsafe class UnixDiagnosis : IDisposable
     }
 
     /// <summary>What is bound to a file; nothing where the kernel does not say.</summary>
-    /// <param name="device">As of <see cref="Dpu.Fuse.PassthroughFileSystem.FindSocket"/>.</param>
-    /// <param name="inode">Likewise.</param>
+    /// <param name="device">Its st_dev, major number in the high half.</param>
+    /// <param name="inode">Its inode number.</param>
     public BoundSocket Find(ulong device, ulong inode)
     {
         // Listeners and datagram sockets first: connections that were accepted have their listener's file too, and may be many.
@@ -81,7 +80,6 @@ internal sealed unsafe class UnixDiagnosis : IDisposable
             return LibC.setns(descriptor, sched.CLONE_NEWNET) == 0;
         }
     }
-
 
     private BoundSocket Ask(uint states, ulong device, ulong inode)
     {

@@ -1,7 +1,6 @@
 using System.Runtime.InteropServices;
-using Dpu.Linux;
 
-namespace Dpu.Qtfs.Export.Sockets;
+namespace Dpu.Linux.Sockets;
 
 /// <summary>Reads what sock_diag(7) answers. Pure: lengths are checked before they are believed.</summary>
 internal static class UnixDiagnosisReply

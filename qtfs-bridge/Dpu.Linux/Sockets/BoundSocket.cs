@@ -1,11 +1,9 @@
-using Dpu.Linux;
-
-namespace Dpu.Qtfs.Export.Sockets;
+namespace Dpu.Linux.Sockets;
 
 /// <summary>What is bound to a file.</summary>
 /// <param name="Type">SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET; 0 where nothing is.</param>
 /// <param name="Receives">Whether it takes connections, or messages.</param>
-internal readonly record struct BoundSocket(int Type, bool Receives)
+public readonly record struct BoundSocket(int Type, bool Receives)
 {
     /// <summary>Bit of <see cref="ToWire"/> for <see cref="Receives"/>.</summary>
     public const uint ReceivesBit = 1 << 8;
