@@ -57,7 +57,7 @@ internal sealed class ReconcileOptions
             "-" => new FileTarget("standard input", skip, Console.OpenStandardInput, progress),
             _ when name.StartsWith("bridge:", StringComparison.Ordinal) => new BridgeTarget(name["bridge:".Length..]),
             _ when name.StartsWith("tc:", StringComparison.Ordinal) => TrafficControl(context, name["tc:".Length..]),
-            _ when name.StartsWith("datapath:", StringComparison.Ordinal) => new DataPathTarget(name["datapath:".Length..], null, skip),
+            _ when name.StartsWith("datapath:", StringComparison.Ordinal) => new DataPathTarget(name["datapath:".Length..], null, skip, progress),
             _ => new FileTarget(name, skip, null, progress),
         };
     }
