@@ -363,6 +363,7 @@ public sealed class PairRunner : IDisposable
         MaxDeletes = Configuration.MaxDeletes,
         ChangesPerSecond = Configuration.ChangesPerSecond,
         ConfirmAfter = Configuration.ConfirmAfter,
+        CounterDelay = Configuration.CounterDelay > TimeSpan.Zero ? Configuration.CounterDelay : null,
     }, _time, Block);
 
     // Waits on the pass's own thread: going on elsewhere would have a thread of the pool block in a target.
@@ -387,6 +388,8 @@ public sealed class PairRunner : IDisposable
         return name == "runtime" ? new TableTarget(_table, name)
             : name.StartsWith("bridge:", StringComparison.Ordinal) ? new BridgeTarget(Rest("bridge:"))
             : name.StartsWith("datapath:", StringComparison.Ordinal) ? new DataPathTarget(Rest("datapath:"))
-            : new FileTarget(name);
+            : !name.StartsWith("emulated:", StringComparison.Ordinal) ? new FileTarget(name)
+            : EmulatedTarget.TryParse(Rest("emulated:"), out Func<EmulatedTarget>? make, out string? problem) ? make()
+            : throw new TargetException($"'{name}' is no emulated NIC: {problem}; allowed is emulated:{EmulatedTarget.Syntax}");
     }
 }
