@@ -54,6 +54,36 @@ public sealed class ReconcileTests
         StringAssert.Contains(error, "read only");
     }
 
+    [TestMethod, TestCategory("unit")]
+    public void EmulatedNic_WithFaults_IsBroughtInStep_AndItsStuckCountersAreFoundAndReplaced()
+    {
+        using TemporaryDirectory folder = new();
+        string wanted = folder.WriteFile("wanted.txt", string.Concat(Enumerable.Range(0, 200).Select(i => $"cookie=0x{i + 1:x},priority=9,udp,nw_dst=10.0.0.{i} actions=output:{i % 5}\n")));
+        (int code, string output, string error) = CtlFixture.RunAlone(
+            "reconcile", "--desired", wanted, "--actual", "emulated:1000,seed=3,lost-insert=0.1,lost-delete=0.1,corrupt-action=0.1,corrupt-mask=0.1,duplicate=0.1,interrupted-dump=0.1", "--confirm", "1", "--apply", "--quiet");
+        Assert.AreEqual((0, ""), (code, error), output);
+        Assert.Contains("; 200 flows agree", output);
+
+        // Nothing is stuck before a third look; then it is told, and what takes its place counts, sooner or later.
+        string[] watch = ["reconcile", "--desired", wanted, "--confirm", "1", "--apply", "--watch", "20ms", "--count", "12", "--counter-delay", "1ms", "--json"];
+        (code, output, error) = CtlFixture.RunAlone([.. watch, "--actual", "emulated:1000,seed=4,traffic=7,stuck-counter=0.2"]);
+        Assert.IsTrue(code is 0 or 2, error);
+        int[] stuck = [.. output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonDocument.Parse(line).RootElement).Where(line => line.GetProperty("type").GetString() == "summary")
+            .Select(summary => summary.GetProperty("found").GetProperty("stuck-counter").GetInt32())];
+        CollectionAssert.AreEqual(new[] { 0, 0, 0 }, stuck[..3]);
+        Assert.IsTrue(stuck.Max() is > 20 and < 80, string.Join(' ', stuck));
+        Assert.IsLessThan(stuck.Max(), stuck[^1], "what takes a stuck one's place mostly counts");
+        (_, output, _) = CtlFixture.RunAlone([.. watch, "--actual", "emulated:1000,seed=4,stuck-counter=0.2"]);
+        Assert.DoesNotContain("\"category\":\"stuck-counter\"", output, "without packets nobody can tell");
+
+        foreach ((string spec, string why) in ((string, string)[])[("", "no number of entries"), ("0", "no number"), ("10,lost-insert=2", "'lost-insert=2' is none"), ("10,strange=1", "'strange=1' is none"), ("10,traffic", "'traffic' is none"), ("10,duplicate=-1", "none of its settings")])
+        {
+            (code, _, error) = CtlFixture.RunAlone("reconcile", "--desired", wanted, "--actual", $"emulated:{spec}");
+            Assert.AreEqual(1, code, spec);
+            Assert.Contains(why, error);
+        }
+    }
+
     [TestMethod, TestCategory("root")]
     public void FiltersOfAnInterface_AreReadThroughRtnetlink_AndTheirPlacesAreChecked()
     {

@@ -82,6 +82,40 @@ public sealed class ReconcilePairTests
 
     [TestMethod]
     [TestCategory("root")]
+    public void FiltersThatSomebodyChanges_AreLookedAtAtOnce()
+    {
+        using var pair = new Pair();
+        Directory.CreateDirectory(pair.MountRoot);
+        string wanted = Path.Combine(pair.MountRoot, "wanted.txt");
+        File.WriteAllText(wanted, "priority=9,udp actions=drop\n");
+        JsonObject configuration = pair.RuntimeConfiguration();
+        configuration["reconcile"] = new JsonObject
+        {
+            ["pairs"] = new JsonArray(new JsonObject { ["name"] = "filters", ["desired"] = wanted, ["actual"] = "tc:dpuev0", ["interval"] = "1h", ["confirmAfter"] = "10ms" }),
+        };
+        string Ip(params string[] arguments) => ExternalProgram.Check(Requires.Tool("ip"), arguments, Pair.Limit);
+        string Tc(string command) => ExternalProgram.Check(Requires.Tool("tc"), command.Split(' '), Pair.Limit);
+        JsonNode State(Daemon runtime) => JsonNode.Parse(runtime.Ctl("reconcile", "pairs", "--json").EnsureSuccess().Output)!["pairs"]![0]!;
+        Ip("link", "add", "dpuev0", "type", "veth", "peer", "name", "dpuev1");
+        try
+        {
+            Tc("qdisc add dev dpuev0 clsact");
+            Daemon runtime = pair.StartRuntime(configuration);
+            Eventually.True(() => State(runtime)["passes"]!.GetValue<int>() == 1, Pair.Limit, "the first pass");
+            Tc("filter add dev dpuev0 ingress protocol all pref 16 u32 match u32 0 0 flowid 1:1");
+            Eventually.True(() => State(runtime)["categories"]!["foreign"]?.GetValue<int>() == 1, Pair.Limit, "the filter is seen, though the interval is an hour");
+            Tc("filter del dev dpuev0 ingress");
+            Eventually.True(() => State(runtime)["categories"]!["foreign"] is null, Pair.Limit, "and that it went");
+            Assert.AreEqual(0, runtime.Stop());
+        }
+        finally
+        {
+            Ip("link", "del", "dpuev0");
+        }
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
     public void SideThatNeverAnswers_HoldsUpNeitherTheDaemonNorItsEnd()
     {
         using var pair = new Pair();

@@ -11,14 +11,21 @@ public sealed class UpgradeTests
 
     private const int Turns = 12;
 
+    private static EarlierBuild s_earlier = null!;
+
+    [ClassInitialize]
+    public static void Build(TestContext context) => s_earlier = new EarlierBuild(Earlier);
+
+    [ClassCleanup]
+    public static void Remove() => s_earlier.Dispose();
+
     [TestMethod]
     [TestCategory("soak")]
     [DataRow(ThreeMounts.None)]
     [DataRow(ThreeMounts.Coherent)]
     public void UpgradedAndRolledBack_UnderLoad_EachOperationHappensOnce(string cache)
     {
-        using var earlier = new EarlierBuild(Earlier);
-        using var pair = new Pair(keeper: true, build: earlier.Root);
+        using var pair = new Pair(keeper: true, build: s_earlier.Root);
         string mount = pair.Up(entry => entry["cache"] = cache);
         int keeper = pair.Keeper!.Running.Id;
         using var held = Shell.StartPython($"f = os.open('held', os.O_CREAT | os.O_RDWR); os.write(f, b'kept'); os.unlink('held'); import fcntl; fcntl.lockf(f, fcntl.LOCK_EX); say('open'); wait('{pair.Folder}/go'); say(os.pread(f, 9, 0))", mount);
@@ -29,7 +36,7 @@ public sealed class UpgradeTests
             workers.Work(TimeSpan.FromSeconds(2));
 
             // Up and down, so that each pairing of the two builds is met.
-            pair.Build = turn % 4 < 2 ? null : earlier.Root;
+            pair.Build = turn % 4 < 2 ? null : s_earlier.Root;
             if (turn % 2 == 0)
             {
                 Assert.AreEqual(0, pair.Runtime.Stop());

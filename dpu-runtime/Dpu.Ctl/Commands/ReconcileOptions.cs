@@ -11,13 +11,15 @@ namespace Dpu.Ctl.Commands;
 /// <summary>The options of <c>dpuctl reconcile</c>, and what they mean.</summary>
 internal sealed class ReconcileOptions
 {
-    public const string Kinds = "a FILE with a dump (- for standard input), runtime, bridge:NAME, datapath:SOCKET, or tc:DEV";
+    public const string Kinds = "a FILE with a dump (- for standard input), runtime, bridge:NAME, datapath:SOCKET, tc:DEV, or emulated:CAPACITY";
     private readonly Option<string?> _desired = new("--desired") { Description = $"What should be: {Kinds}", HelpName = "TARGET" };
     private readonly Option<string?> _owner = new("--owner") { Description = "Only flows whose cookie has these bits are ours, as 0x10/0xf0; others are foreign", HelpName = "COOKIE/MASK" };
     private readonly Option<bool> _offload = new("--expect-offload") { Description = "A flow that is not in hardware is a difference" };
     private readonly Option<bool> _skip = new("--skip-unreadable") { Description = "Leave out lines that cannot be read, and count them" };
     private readonly Option<int?> _full = Number("--tc-full-every", "Read filters of tc whole each N times, and else only what came and went [default: 1]", 1);
     private readonly Option<int?> _confirm = Number("--confirm", "Dumps in which a difference must be before it counts [default: 1 where both sides are files, else 2]", 1);
+
+    private readonly Option<DurationValue?> _counters = Durations.Optional("--counter-delay", "Counters that stand still while packets pass are differences; the actual side tells them so late at most. With --watch");
 
     public Option<string[]> Ports { get; } = new("--tc-port") { Description = "A port's number and its interface, for tc; without any a port's number is its interface's; may be repeated", HelpName = "N=DEV" };
 
@@ -36,7 +38,7 @@ internal sealed class ReconcileOptions
             command.Add(option);
         }
 
-        foreach (Option option in forPlanOnly ? (IEnumerable<Option>)[MaxDeletes] : [AllowGap, Force, MaxDeletes])
+        foreach (Option option in forPlanOnly ? (IEnumerable<Option>)[MaxDeletes] : [AllowGap, Force, MaxDeletes, _counters])
         {
             command.Add(option);
         }
@@ -57,7 +59,9 @@ internal sealed class ReconcileOptions
             "-" => new FileTarget("standard input", skip, Console.OpenStandardInput, progress),
             _ when name.StartsWith("bridge:", StringComparison.Ordinal) => new BridgeTarget(name["bridge:".Length..]),
             _ when name.StartsWith("tc:", StringComparison.Ordinal) => TrafficControl(context, name["tc:".Length..]),
-            _ when name.StartsWith("datapath:", StringComparison.Ordinal) => new DataPathTarget(name["datapath:".Length..], null, skip),
+            _ when name.StartsWith("emulated:", StringComparison.Ordinal) => EmulatedTarget.TryParse(name["emulated:".Length..], out Func<EmulatedTarget>? make, out string? problem) ? make()
+                : throw new CtlException(ExitCodes.Failure, $"'{name}' is no emulated NIC: {problem}; allowed is emulated:{EmulatedTarget.Syntax}"),
+            _ when name.StartsWith("datapath:", StringComparison.Ordinal) => new DataPathTarget(name["datapath:".Length..], null, skip, progress),
             _ => new FileTarget(name, skip, null, progress),
         };
     }
@@ -90,6 +94,7 @@ internal sealed class ReconcileOptions
         {
             Owner = Owner(parsed.GetValue(_owner)),
             ExpectOffload = parsed.GetValue(_offload),
+            CounterDelay = known.Contains(_counters) ? parsed.GetValue(_counters)?.Span : null,
             Confirmations = parsed.GetValue(_confirm) ?? (files ? 1 : 2),
             AllowGap = known.Contains(AllowGap) && parsed.GetValue(AllowGap),
             Force = known.Contains(Force) && parsed.GetValue(Force),
@@ -115,7 +120,7 @@ internal sealed class ReconcileOptions
     };
 
     private static bool IsFile(string? target) =>
-        target is not null and not "runtime" && !((string[])["bridge:", "datapath:", "tc:"]).Any(kind => target.StartsWith(kind, StringComparison.Ordinal));
+        target is not null and not "runtime" && !((string[])["bridge:", "datapath:", "tc:", "emulated:"]).Any(kind => target.StartsWith(kind, StringComparison.Ordinal));
 
     private static OwnerFilter Owner(string? text)
     {

@@ -23,4 +23,7 @@ internal static partial class Log
 
     [LoggerMessage(4206, LogLevel.Error, "the history of reconciling is not kept: {Reason}")]
     public static partial void NoHistory(ILogger logger, string reason);
+
+    [LoggerMessage(4207, LogLevel.Warning, "changes of {Side}, a side of {Pair}, are not heard of, and found by the passes of each interval only: {Reason}")]
+    public static partial void NoEvents(ILogger logger, string pair, string side, string reason);
 }

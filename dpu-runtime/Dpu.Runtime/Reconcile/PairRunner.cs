@@ -11,7 +11,7 @@ using Dpu.Reconciler.TrafficControl;
 namespace Dpu.Runtime.Reconcile;
 
 /// <summary>
-/// Keeps one pair in step: each interval, when the runtime's table has changed, and on request. A pass runs on a thread of its own, since targets
+/// Keeps one pair in step: each interval, when the runtime's table or filters of traffic control have changed, and on request. A pass runs on a thread of its own, since targets
 /// may block: one that does not answer holds up this pair's next pass, and nothing else. Thread-safe.
 /// </summary>
 public sealed class PairRunner : IDisposable
@@ -28,6 +28,7 @@ public sealed class PairRunner : IDisposable
     private readonly Channel<TaskCompletionSource?> _wanted = Channel.CreateBounded<TaskCompletionSource?>(new BoundedChannelOptions(64) { SingleReader = true });
     private readonly List<TaskCompletionSource> _waiting = [];
     private readonly Action _changed;
+    private readonly List<TcWatch> _watches = [];
     private FlowReconciler? _reconciler;
     private List<IDisposable> _targets = [];
     private PairState _state;
@@ -79,6 +80,11 @@ public sealed class PairRunner : IDisposable
             _table.Committed += _changed;
         }
 
+        if (Configuration.OnEvents)
+        {
+            Watch();
+        }
+
         _loop = Task.Run(async () =>
         {
             await after.ConfigureAwait(false);
@@ -100,6 +106,8 @@ public sealed class PairRunner : IDisposable
     public async Task StopAsync()
     {
         _table.Committed -= _changed;
+        _watches.ForEach(watch => watch.Dispose());
+        _watches.Clear();
         await _stop.CancelAsync().ConfigureAwait(false);
         try
         {
@@ -146,6 +154,25 @@ public sealed class PairRunner : IDisposable
             if (!_isAbandoned)
             {
                 _targets.ForEach(target => target.Dispose());
+            }
+        }
+    }
+
+    // What cannot be heard of is found by the next interval's pass.
+    private void Watch()
+    {
+        foreach (string side in (string[])[Configuration.Desired, Configuration.Actual])
+        {
+            if (side.StartsWith("tc:", StringComparison.Ordinal) && TcPlace.TryParse(side["tc:".Length..], out TcPlace? place))
+            {
+                try
+                {
+                    _watches.Add(new TcWatch(place, _changed));
+                }
+                catch (TargetException e)
+                {
+                    Log.NoEvents(_logger, Configuration.Name, side, e.Message);
+                }
             }
         }
     }
@@ -336,6 +363,7 @@ public sealed class PairRunner : IDisposable
         MaxDeletes = Configuration.MaxDeletes,
         ChangesPerSecond = Configuration.ChangesPerSecond,
         ConfirmAfter = Configuration.ConfirmAfter,
+        CounterDelay = Configuration.CounterDelay > TimeSpan.Zero ? Configuration.CounterDelay : null,
     }, _time, Block);
 
     // Waits on the pass's own thread: going on elsewhere would have a thread of the pool block in a target.
@@ -360,6 +388,8 @@ public sealed class PairRunner : IDisposable
         return name == "runtime" ? new TableTarget(_table, name)
             : name.StartsWith("bridge:", StringComparison.Ordinal) ? new BridgeTarget(Rest("bridge:"))
             : name.StartsWith("datapath:", StringComparison.Ordinal) ? new DataPathTarget(Rest("datapath:"))
-            : new FileTarget(name);
+            : !name.StartsWith("emulated:", StringComparison.Ordinal) ? new FileTarget(name)
+            : EmulatedTarget.TryParse(Rest("emulated:"), out Func<EmulatedTarget>? make, out string? problem) ? make()
+            : throw new TargetException($"'{name}' is no emulated NIC: {problem}; allowed is emulated:{EmulatedTarget.Syntax}");
     }
 }

@@ -14,7 +14,8 @@ internal static unsafe class CutLeaf
     /// <summary>Up to so many rules are compared at once.</summary>
     internal const int PlainRules = 2;
 
-    private const int Block = 8;
+    /// <summary>Rules of a block.</summary>
+    internal const int Block = 8;
 
     // In a block: what the fields are at least, how much they may be above that, and the rules' numbers.
     private const int Lows = 0, Spans = Block, OtherLows = 2 * Block, OtherSpans = 3 * Block, Ids = 4 * Block, BlockWords = 5 * Block;
@@ -53,42 +54,55 @@ internal static unsafe class CutLeaf
     internal static uint IdAt(uint* leaf, int count, int index) =>
         count <= PlainRules ? leaf[index] : leaf[HeaderWords + (index / Block * BlockWords) + Ids + (index % Block)];
 
-    /// <summary>The best rule that is visible, matches and outranks <paramref name="best"/>; 0 where there is none.</summary>
+    /// <summary>Which of a leaf's first rules a packet can match, a bit each. Reads the leaf, and no rule.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static uint Find(uint* leaf, int count, byte** lines, MaskInfo** masks, ulong* key, uint version, ref ulong best)
+    internal static uint First(uint* leaf, int count, uint* lanes) =>
+        count <= PlainRules ? (1u << count) - 1
+        : Candidates(leaf + HeaderWords, count, Vector256.Create(ValueOf(leaf[0], lanes)), Vector256.Create(ValueOf(leaf[1], lanes)));
+
+    /// <summary>The best rule that is visible, matches and outranks <paramref name="best"/>; 0 where there is none.</summary>
+    /// <param name="leaf">The leaf.</param>
+    /// <param name="count">Its rules.</param>
+    /// <param name="first">What <see cref="First"/> said.</param>
+    /// <param name="lines">Where rules are.</param>
+    /// <param name="masks">Where masks are.</param>
+    /// <param name="key">The packet.</param>
+    /// <param name="version">The version that counts.</param>
+    /// <param name="best">The rank of what was found elsewhere; becomes that of what is found.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static uint Find(uint* leaf, int count, uint first, byte** lines, MaskInfo** masks, ulong* key, uint version, ref ulong best)
     {
-        if (count <= PlainRules)
+        bool plain = count <= PlainRules;
+        uint* ids = plain ? leaf : leaf + HeaderWords + Ids;
+        uint candidates = first;
+        uint found;
+        while (true)
         {
-            for (int i = 0; i < count; i++)
-            {
-                if (Decides(leaf[i], lines, masks, key, version, ref best, out uint found))
-                {
-                    return found;
-                }
-            }
-
-            return 0;
-        }
-
-        Vector256<uint> value = Vector256.Create(ValueOf(leaf[0], (uint*)key)), other = Vector256.Create(ValueOf(leaf[1], (uint*)key));
-        uint* block = leaf + HeaderWords;
-        for (int left = count; left > 0; left -= Block, block += BlockWords)
-        {
-            // Unsigned, so that what is below the low bound is far above the span.
-            Vector256<uint> fits = Vector256.LessThanOrEqual(value - Vector256.Load(block + Lows), Vector256.Load(block + Spans))
-                & Vector256.LessThanOrEqual(other - Vector256.Load(block + OtherLows), Vector256.Load(block + OtherSpans));
-            uint candidates = fits.ExtractMostSignificantBits();
-            candidates &= left < Block ? (1u << left) - 1 : ~0u;
             for (; candidates != 0; candidates &= candidates - 1)
             {
-                if (Decides(block[Ids + BitOperations.TrailingZeroCount(candidates)], lines, masks, key, version, ref best, out uint found))
+                if (Decides(ids[BitOperations.TrailingZeroCount(candidates)], lines, masks, key, version, ref best, out found))
                 {
                     return found;
                 }
             }
-        }
 
-        return 0;
+            if (plain || (count -= Block) <= 0)
+            {
+                return 0;
+            }
+
+            ids += BlockWords;
+            candidates = Candidates(ids - Ids, count, Vector256.Create(ValueOf(leaf[0], (uint*)key)), Vector256.Create(ValueOf(leaf[1], (uint*)key)));
+        }
+    }
+
+    // Unsigned, so that what is below the low bound is far above the span.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static uint Candidates(uint* block, int left, Vector256<uint> value, Vector256<uint> other)
+    {
+        Vector256<uint> fits = Vector256.LessThanOrEqual(value - Vector256.Load(block + Lows), Vector256.Load(block + Spans))
+            & Vector256.LessThanOrEqual(other - Vector256.Load(block + OtherLows), Vector256.Load(block + OtherSpans));
+        return fits.ExtractMostSignificantBits() & (left < Block ? (1u << left) - 1 : ~0u);
     }
 
     // Whether nothing of the leaf after this rule can win: it does, or what was found elsewhere is better.

@@ -38,7 +38,7 @@ internal sealed unsafe class CutTree
     // SAFETY: pinned arrays of this object's life; whoever follows the pointers holds the tree.
     internal ulong* Nodes => (ulong*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_nodeMemory));
 
-    private uint* Leaves => (uint*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_leafMemory));
+    internal uint* Leaves => (uint*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_leafMemory));
 
     /// <summary>A node: base of its children, and lane, shift and width of the window. A width of 0 is a leaf.</summary>
     internal static ulong Node(uint children, int lane, int shift, int width) =>
@@ -65,11 +65,6 @@ internal sealed unsafe class CutTree
         uint window = (lanes[node >> 48] >> (byte)(node >> 40)) & ((1u << (byte)(node >> 32)) - 1);
         return nodes[(uint)node + window];
     }
-
-    /// <summary>The best of a leaf's rules that is visible, matches and outranks <paramref name="best"/>; 0 where there is none.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal uint FindInLeaf(byte** lines, MaskInfo** masks, ulong leaf, ulong* key, uint version, ref ulong best) =>
-        CutLeaf.Find(Leaves + Base(leaf), LeafCount(leaf), lines, masks, key, version, ref best);
 
     /// <summary>Adds the rules that the tree has for a packet, best first, and says by which windows it was led to them.</summary>
     internal FlowMask Candidates(ulong* key, List<uint> candidates)

@@ -11,7 +11,7 @@ namespace Dpu.Flows.Text;
 /// order, a mask of 0 is no match, host bits may be printed unmasked, <c>dp-extra-info</c> follows the actions. What cannot be
 /// kept as it is (conntrack actions, GENEVE options) is an error with a reason, never left out. Pure.
 /// </summary>
-public sealed class DatapathText(Func<string, uint?>? portOf = null)
+public sealed partial class DatapathText(Func<string, uint?>? portOf = null)
 {
     // Keys that say nothing where their mask is 0, and cannot be kept where it is not.
     private static readonly string[] _onlyWild = ["skb_priority", "skb_mark", "dp_hash", "ct_label", "nsh"];
@@ -70,6 +70,14 @@ public sealed class DatapathText(Func<string, uint?>? portOf = null)
 
         return new ParsedFlow(
             new FlowDefinition { Match = match.Canonical(), Actions = actions ?? throw new FlowTextException("there is no actions:") }, packets, bytes, ufid, offloaded, dataPath);
+    }
+
+    /// <summary>Reads actions alone: what follows "actions:", without "dp-extra-info:".</summary>
+    /// <exception cref="FlowTextException">One of them cannot be kept as it is.</exception>
+    public IReadOnlyList<FlowAction> ParseActions(string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        return Actions(Pieces.Split(text));
     }
 
     private void Key(ref FlowMatch match, string name, string value, int tags)

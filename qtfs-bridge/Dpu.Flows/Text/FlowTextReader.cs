@@ -20,14 +20,17 @@ public enum FlowTextForm
 /// Reads flows line by line, in whatever form each line has. Headers, comments and empty lines are passed over; a data-path
 /// flow that repeats with the same ufid, as it does for each PMD, comes once. Holds one line at a time, and the ufids.
 /// </summary>
-public sealed class FlowTextReader(FlowTextForm form = FlowTextForm.Any, Func<string, uint?>? portOf = null)
+/// <param name="form">The form of all lines; <see cref="FlowTextForm.Any"/> where they may differ.</param>
+/// <param name="portOf">The number of a port's name; null where names are not known.</param>
+/// <param name="ufids">Those that came already, where others read lines of the same dump; null for a set of its own.</param>
+public sealed class FlowTextReader(FlowTextForm form = FlowTextForm.Any, Func<string, uint?>? portOf = null, UfidSet? ufids = null)
 {
     /// <summary>Characters of a line; a longer one is an error.</summary>
     public const int MaxLine = 1 << 16;
 
     private static readonly string[] _headers = ["NXST_FLOW", "OFPST_FLOW", "flow-dump from"];
     private readonly DatapathText _dataPath = new(portOf);
-    private readonly HashSet<string> _ufids = new(StringComparer.Ordinal);
+    private readonly UfidSet _ufids = ufids ?? new UfidSet();
 
     /// <summary>Flows that came again under the same ufid.</summary>
     public long Repeated { get; private set; }

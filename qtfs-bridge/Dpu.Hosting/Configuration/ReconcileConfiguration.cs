@@ -72,10 +72,11 @@ public sealed record ReconcileConfiguration(string? History, TimeSpan Keep, int 
 /// <param name="MaxDeletes">Deletes of one pass.</param>
 /// <param name="ChangesPerSecond">Changes a second on average; 0 for no bound.</param>
 /// <param name="ConfirmAfter">A difference must be there for so long before it counts.</param>
+/// <param name="CounterDelay">Counters that stand still while packets pass are differences: how late the actual side tells them; zero to leave them alone.</param>
 public sealed record ReconcilePairConfiguration(
-    string Name, string Desired, string Actual, TimeSpan Interval, bool OnEvents, bool Apply, bool ExpectOffload, string? Owner, IReadOnlyList<string> Ports, TimeSpan Timeout, int MaxDeletes, int ChangesPerSecond, TimeSpan ConfirmAfter)
+    string Name, string Desired, string Actual, TimeSpan Interval, bool OnEvents, bool Apply, bool ExpectOffload, string? Owner, IReadOnlyList<string> Ports, TimeSpan Timeout, int MaxDeletes, int ChangesPerSecond, TimeSpan ConfirmAfter, TimeSpan CounterDelay)
 {
-    private const string TargetAllowed = "\"runtime\", \"bridge:NAME\", \"datapath:SOCKET\", \"tc:DEV\", \"tc:block:N\", or an absolute path";
+    private const string TargetAllowed = "\"runtime\", \"bridge:NAME\", \"datapath:SOCKET\", \"tc:DEV\", \"tc:block:N\", \"emulated:CAPACITY\", or an absolute path";
 
     /// <inheritdoc/>
     public bool Equals(ReconcilePairConfiguration? other) => other is not null && Key == other.Key && Ports.SequenceEqual(other.Ports);
@@ -98,7 +99,8 @@ public sealed record ReconcilePairConfiguration(
             reader.Duration("timeout", TimeSpan.FromMinutes(5), TimeSpan.FromSeconds(1), TimeSpan.FromDays(1)),
             (int)reader.Integer("maxDeletes", int.MaxValue, 0, int.MaxValue),
             (int)reader.Integer("changesPerSecond", 0, 0, int.MaxValue),
-            reader.Duration("confirmAfter", TimeSpan.FromSeconds(2), TimeSpan.Zero, TimeSpan.FromHours(1)));
+            reader.Duration("confirmAfter", TimeSpan.FromSeconds(2), TimeSpan.Zero, TimeSpan.FromHours(1)),
+            reader.Duration("counterDelay", TimeSpan.Zero, TimeSpan.Zero, TimeSpan.FromHours(1)));
         if (pair.Desired == pair.Actual && pair.Desired.Length > 0)
         {
             reader.Error("actual", "is the same as \"desired\"", TargetAllowed);
@@ -134,17 +136,18 @@ public sealed record ReconcilePairConfiguration(
         writer.WriteNumber("maxDeletes", MaxDeletes);
         writer.WriteNumber("changesPerSecond", ChangesPerSecond);
         writer.WriteString("confirmAfter", DurationText.Format(ConfirmAfter));
+        writer.WriteString("counterDelay", DurationText.Format(CounterDelay));
         writer.WriteEndObject();
     }
 
     /// <summary>The bits and the mask of <see cref="Owner"/>; both 0 where all flows are ours.</summary>
     public (ulong Cookie, ulong Mask) OwnerBits => Owner is { } text && TryOwner(text, out ulong cookie, out ulong mask) ? (cookie & mask, mask) : default;
 
-    private (string, string, string, TimeSpan, bool, bool, bool, (string?, TimeSpan, int, int, TimeSpan)) Key =>
-        (Name, Desired, Actual, Interval, OnEvents, Apply, ExpectOffload, (Owner, Timeout, MaxDeletes, ChangesPerSecond, ConfirmAfter));
+    private (string, string, string, TimeSpan, bool, bool, bool, (string?, TimeSpan, int, int, TimeSpan, TimeSpan)) Key =>
+        (Name, Desired, Actual, Interval, OnEvents, Apply, ExpectOffload, (Owner, Timeout, MaxDeletes, ChangesPerSecond, ConfirmAfter, CounterDelay));
 
     private static string? TargetProblem(string text) =>
-        text == "runtime" || ((string[])["bridge:", "datapath:", "tc:"]).Any(kind => text.StartsWith(kind, StringComparison.Ordinal) && text.Length > kind.Length) ? null : Checks.AbsolutePath(text);
+        text == "runtime" || ((string[])["bridge:", "datapath:", "tc:", "emulated:"]).Any(kind => text.StartsWith(kind, StringComparison.Ordinal) && text.Length > kind.Length) ? null : Checks.AbsolutePath(text);
 
     private static string? OwnerProblem(string text) => TryOwner(text, out _, out _) ? null : $"\"{text}\" is no cookie and mask";
 

@@ -31,12 +31,17 @@ public static class linux_rtnetlink
     public const ushort NLA_F_NESTED = 0x8000;
     public const int NLA_TYPE_MASK = ~0xc000;
     public const ushort RTM_NEWLINK = 16;
+    public const ushort RTM_DELLINK = 17;
     public const ushort RTM_GETLINK = 18;
     public const ushort RTM_NEWQDISC = 36;
+    public const ushort RTM_DELQDISC = 37;
     public const ushort RTM_GETQDISC = 38;
     public const ushort RTM_NEWTFILTER = 44;
     public const ushort RTM_DELTFILTER = 45;
     public const ushort RTM_GETTFILTER = 46;
+    public const ushort RTM_NEWCHAIN = 100;
+    public const ushort RTM_DELCHAIN = 101;
+    public const uint RTNLGRP_LINK = 1;
     public const uint RTNLGRP_TC = 4;
     public const ushort IFLA_IFNAME = 3;
     public const ushort TCA_KIND = 1;
@@ -48,6 +53,16 @@ public static class linux_rtnetlink
     public const uint TC_H_CLSACT = 0xfffffff1;
     public const uint TC_H_MIN_INGRESS = 0xfff2;
     public const uint TC_H_MIN_EGRESS = 0xfff3;
+}
+
+/// <summary>An address of a netlink socket: who has it, and what it is told of.</summary>
+[CStruct("struct sockaddr_nl", "linux/netlink.h")]
+public struct sockaddr_nl
+{
+    public ushort nl_family;
+    public ushort nl_pad;
+    public uint nl_pid;
+    public uint nl_groups;
 }
 
 /// <summary>The head of messages of traffic control.</summary>

@@ -34,6 +34,9 @@ public readonly record struct FlowFacts(ulong Handle = 0, ulong Packets = 0, ulo
 
     /// <summary>Why hardware does not execute it, where the target knows; null where it does not.</summary>
     public string? Note { get; init; }
+
+    /// <summary>What stands as the cookie is the hash of a ufid.</summary>
+    internal bool IsUfid { get; init; }
 }
 
 /// <summary>
@@ -94,7 +97,7 @@ public sealed class FlowSet
         this[Count] = new Record
         {
             MatchHash = hash,
-            Correlator = facts.Ufid is null ? cookie : RecordHash.Of(MemoryMarshal.AsBytes(facts.Ufid.AsSpan())),
+            Correlator = facts.Ufid is null ? cookie : RecordHash.OfUfid(facts.Ufid),
             Handle = facts.Handle,
             Packets = facts.Packets,
             Bytes = facts.Bytes,
@@ -103,7 +106,7 @@ public sealed class FlowSet
             Actions = actions,
             Priority = priority,
             Table = table,
-            Flags = (byte)((int)facts.Offload | (facts.Ufid is null ? 0 : Record.HasUfid) | (facts.Foreign is null ? 0 : Record.IsForeign)),
+            Flags = (byte)((int)facts.Offload | (facts.Ufid is null && !facts.IsUfid ? 0 : Record.HasUfid) | (facts.Foreign is null ? 0 : Record.IsForeign)),
             IdleTimeout = idle,
             HardTimeout = hard,
         };

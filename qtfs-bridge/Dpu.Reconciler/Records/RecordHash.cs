@@ -18,6 +18,12 @@ internal static class RecordHash
         return (high ^ low) + (word * 0x9e3779b97f4a7c15);
     }
 
+    /// <summary>The hash of a data path's name of a flow.</summary>
+    internal static ulong OfUfid(UInt128 ufid) => Add(Add(16, (ulong)ufid), (ulong)(ufid >> 64));
+
+    /// <summary>The same of its text, in whatever form; equal texts have equal hashes.</summary>
+    internal static ulong OfUfid(string text) => Dpu.Flows.Text.Ufid.TryParse(text, out UInt128 ufid) ? OfUfid(ufid) : Of(System.Runtime.InteropServices.MemoryMarshal.AsBytes(text.AsSpan()));
+
     /// <summary>The hash of bytes.</summary>
     internal static ulong Of(ReadOnlySpan<byte> bytes)
     {

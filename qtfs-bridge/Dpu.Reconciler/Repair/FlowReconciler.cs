@@ -19,6 +19,7 @@ public sealed class FlowReconciler
     private readonly Func<TimeSpan, CancellationToken, Task> _wait;
     private readonly FlapQuarantine _quarantine;
     private readonly TokenBucket _bucket;
+    private readonly CounterWatch? _watch;
 
     /// <summary>For two targets.</summary>
     /// <param name="desired">What should be.</param>
@@ -32,6 +33,7 @@ public sealed class FlowReconciler
         _wait = wait ?? ((delay, cancellation) => Task.Delay(delay, _time, cancellation));
         _quarantine = new FlapQuarantine(_options.FlapLimit, _options.FlapWindow, _time);
         _bucket = new TokenBucket(_options.ChangesPerSecond, _time);
+        _watch = _options.CounterDelay is { } delay ? new CounterWatch(delay, _time) : null;
     }
 
     /// <summary>What reports call the sides.</summary>
@@ -40,7 +42,7 @@ public sealed class FlowReconciler
     /// <summary>Counters of flows that were replaced.</summary>
     public CarriedCounters Carried { get; } = new();
 
-    /// <summary>Handles of actual flows whose counters are stuck, from a <see cref="CounterWatch"/>; null for none.</summary>
+    /// <summary>Handles of actual flows whose counters are stuck, from a <see cref="CounterWatch"/>, of its own with <see cref="ReconcilerOptions.CounterDelay"/>; null for none.</summary>
     public IReadOnlySet<ulong>? Stuck { get; set; }
 
     /// <summary>A pass.</summary>
@@ -118,6 +120,7 @@ public sealed class FlowReconciler
             TargetDump actual = await TargetReader.ReadAsync(_actual, _options, _wait, cancellation).ConfigureAwait(false);
             TargetDump desired = await other.ConfigureAwait(false);
             used = actual.Flows.Count;
+            Watch(desired.Flows, actual.Flows);
             DiffResult now = FlowDiff.Compare(desired.Flows, actual.Flows, Options());
             found = look == 1 ? now : now with { Differences = [.. now.Differences.Where(d => before.Contains(Signature(d, now)))] };
             before = [.. found.Differences.Select(d => Signature(d, found))];
@@ -128,6 +131,31 @@ public sealed class FlowReconciler
         }
 
         return (found!, used);
+    }
+
+    private void Watch(FlowSet desired, FlowSet actual)
+    {
+        if (_watch is null)
+        {
+            return;
+        }
+
+        if (_actual is IPacketSignal signal)
+        {
+            _watch.Sample(actual, i => signal.PassedOf(actual.HandleOf(i)));
+        }
+        else
+        {
+            Dictionary<ulong, ulong> counted = [];
+            for (int d = 0; d < desired.Count; d++)
+            {
+                counted[desired[d].KeyHash] = desired.PacketsOf(d);
+            }
+
+            _watch.Sample(actual, i => actual.HandleOf(i) != 0 && counted.TryGetValue(actual[i].KeyHash, out ulong packets) ? packets : null);
+        }
+
+        Stuck = _watch.Stuck;
     }
 
     // What a difference is, from one dump to the next.

@@ -14,6 +14,12 @@ public sealed record ReconcilerOptions
     /// <summary>Dumps in which a difference must be before it is repaired: 2, so that what was just changing is left alone.</summary>
     public int Confirmations { get; init; } = 2;
 
+    /// <summary>
+    /// Counters of the actual side that stand still while packets pass are differences: how late it tells them at most. Packets are those that the target
+    /// itself knows of (<see cref="Targets.IPacketSignal"/>), else those that the desired side counted of the same flow. Null to leave counters alone.
+    /// </summary>
+    public TimeSpan? CounterDelay { get; init; }
+
     /// <summary>Between two dumps that confirm each other: more than the delay with which the target tells its state.</summary>
     public TimeSpan ConfirmAfter { get; init; } = TimeSpan.FromSeconds(2);
 

@@ -15,19 +15,28 @@ public sealed class FlowFileReader
     private const int BufferSize = 1 << 18;
     private const int ReportLines = 100_000;
     private readonly FlowTextReader _reader;
-    private readonly OpenFlowLine _quick;
+    private readonly OpenFlowLine _openFlow;
+    private readonly DatapathLine _dataPath;
+    private readonly Dictionary<ulong, UInt128>? _ufids;
     private readonly List<string> _problems = [];
 
     /// <summary>For one dump.</summary>
     /// <param name="portOf">The number of a port's name; null where names are not known.</param>
-    public FlowFileReader(Func<string, uint?>? portOf = null)
+    /// <param name="named">Flows have handles by their ufids, which <see cref="Ufids"/> tells.</param>
+    public FlowFileReader(Func<string, uint?>? portOf = null, bool named = false)
     {
-        _reader = new FlowTextReader(FlowTextForm.Any, portOf);
-        _quick = new OpenFlowLine(Flows);
+        UfidSet ufids = new();
+        _reader = new FlowTextReader(FlowTextForm.Any, portOf, ufids);
+        _openFlow = new OpenFlowLine(Flows);
+        _dataPath = new DatapathLine(Flows, ufids, portOf, named);
+        _ufids = named ? [] : null;
     }
 
     /// <summary>The flows that were read.</summary>
     public FlowSet Flows { get; } = new();
+
+    /// <summary>Ufids by the handles of flows, where these are named.</summary>
+    public IReadOnlyDictionary<ulong, UInt128> Ufids => _ufids ?? throw new InvalidOperationException("the flows of this reader have no handles");
 
     /// <summary>Lines that were read.</summary>
     public long Lines { get; private set; }
@@ -115,7 +124,12 @@ public sealed class FlowFileReader
 
         try
         {
-            if (!_quick.TryAdd(line) && _reader.Read(Encoding.UTF8.GetString(line)) is { } flow)
+            if (DatapathLine.Looks(line) ? TryDataPath(line) : _openFlow.TryAdd(line))
+            {
+                return;
+            }
+
+            if (_reader.Read(Encoding.UTF8.GetString(line)) is { } flow)
             {
                 OffloadState offload = flow.Offloaded switch
                 {
@@ -123,7 +137,8 @@ public sealed class FlowFileReader
                     "partial" => OffloadState.Partial,
                     _ => flow.Ufid is null ? OffloadState.Unknown : OffloadState.No,
                 };
-                _ = Flows.Add(flow.Definition, new FlowFacts(0, flow.Packets, flow.Bytes, offload, flow.Ufid));
+                ulong handle = _ufids is not null && Ufid.TryParse(flow.Ufid, out UInt128 ufid) ? Named(ufid) : 0;
+                _ = Flows.Add(flow.Definition, new FlowFacts(handle, flow.Packets, flow.Bytes, offload, flow.Ufid));
             }
         }
         catch (FlowTextException e)
@@ -131,6 +146,25 @@ public sealed class FlowFileReader
             // Expected: the caller decides what an unreadable line means.
             Problem(Lines, e.Message);
         }
+    }
+
+    private bool TryDataPath(ReadOnlySpan<byte> line)
+    {
+        LineResult result = _dataPath.TryAdd(line, out UInt128 ufid);
+        if (result == LineResult.Added && _ufids is not null && ufid != 0)
+        {
+            _ = Named(ufid);
+        }
+
+        return result != LineResult.Unknown;
+    }
+
+    // Two ufids of one hash: whoever asks for the handle finds the first, and sees that it is another flow.
+    private ulong Named(UInt128 ufid)
+    {
+        ulong handle = RecordHash.OfUfid(ufid);
+        _ = _ufids!.TryAdd(handle, ufid);
+        return handle;
     }
 
     private void Problem(long line, string why)

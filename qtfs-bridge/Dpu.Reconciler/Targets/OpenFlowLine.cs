@@ -1,4 +1,3 @@
-using System.Buffers.Text;
 using System.Runtime.CompilerServices;
 using System.Text;
 using Dpu.Flows.Classifier;
@@ -131,47 +130,47 @@ internal sealed class OpenFlowLine(FlowSet into)
         switch (name.Length)
         {
             case 5 when name.SequenceEqual("table"u8):
-                return TryNumber(value, 253, out number) && (_table = (byte)number) == number;
+                return LineValue.TryNumber(value, 253, out number) && (_table = (byte)number) == number;
             case 6 when name.SequenceEqual("cookie"u8):
-                return TryNumber(value, ulong.MaxValue, out _cookie);
+                return LineValue.TryNumber(value, ulong.MaxValue, out _cookie);
             case 6 when name.SequenceEqual("nw_src"u8):
-                return TryAddress(value, ref _match.Key.IpSrc.Word0, ref _match.Mask.Bits.IpSrc.Word0);
+                return LineValue.TryAddress(value, ref _match.Key.IpSrc.Word0, ref _match.Mask.Bits.IpSrc.Word0);
             case 6 when name.SequenceEqual("nw_dst"u8):
-                return TryAddress(value, ref _match.Key.IpDst.Word0, ref _match.Mask.Bits.IpDst.Word0);
+                return LineValue.TryAddress(value, ref _match.Key.IpDst.Word0, ref _match.Mask.Bits.IpDst.Word0);
             case 6 when name.SequenceEqual("tp_src"u8):
                 return TryShort(value, ref _match.Key.TpSrc, ref _match.Mask.Bits.TpSrc);
             case 6 when name.SequenceEqual("tp_dst"u8):
                 return TryShort(value, ref _match.Key.TpDst, ref _match.Mask.Bits.TpDst);
             case 6 when name.SequenceEqual("dl_src"u8):
-                bool isSource = TryEthernet(value, out number);
+                bool isSource = LineValue.TryEthernet(value, out number);
                 (_match.Key.EthSrc, _match.Mask.Bits.EthSrc) = (number, 0xffffffffffff);
                 return isSource;
             case 6 when name.SequenceEqual("dl_dst"u8):
-                bool isDestination = TryEthernet(value, out number);
+                bool isDestination = LineValue.TryEthernet(value, out number);
                 (_match.Key.EthDst, _match.Mask.Bits.EthDst) = (number, 0xffffffffffff);
                 return isDestination;
             case 7 when name.SequenceEqual("in_port"u8):
-                bool isPort = TryNumber(value, uint.MaxValue, out number);
+                bool isPort = LineValue.TryNumber(value, uint.MaxValue, out number);
                 (_match.Key.InPort, _match.Mask.Bits.InPort) = ((uint)number, uint.MaxValue);
                 return isPort;
             case 7 when name.SequenceEqual("dl_type"u8):
                 return TryShort(value, ref _match.Key.EthType, ref _match.Mask.Bits.EthType);
             case 7 when name.SequenceEqual("n_bytes"u8):
-                return TryNumber(value, ulong.MaxValue, out _bytes);
+                return LineValue.TryNumber(value, ulong.MaxValue, out _bytes);
             case 8 when name.SequenceEqual("nw_proto"u8):
-                bool isProtocol = TryNumber(value, byte.MaxValue, out number);
+                bool isProtocol = LineValue.TryNumber(value, byte.MaxValue, out number);
                 (_match.Key.IpProto, _match.Mask.Bits.IpProto) = ((byte)number, byte.MaxValue);
                 return isProtocol;
             case 8 when name.SequenceEqual("priority"u8):
-                return TryNumber(value, ushort.MaxValue, out number) && (_priority = (ushort)number) == number;
+                return LineValue.TryNumber(value, ushort.MaxValue, out number) && (_priority = (ushort)number) == number;
             case 8 when name.SequenceEqual("duration"u8) || name.SequenceEqual("idle_age"u8) || name.SequenceEqual("hard_age"u8):
                 return true;
             case 9 when name.SequenceEqual("n_packets"u8):
-                return TryNumber(value, ulong.MaxValue, out _packets);
+                return LineValue.TryNumber(value, ulong.MaxValue, out _packets);
             case 12 when name.SequenceEqual("idle_timeout"u8):
-                return TryNumber(value, ushort.MaxValue, out number) && (_idle = (ushort)number) == number;
+                return LineValue.TryNumber(value, ushort.MaxValue, out number) && (_idle = (ushort)number) == number;
             case 12 when name.SequenceEqual("hard_timeout"u8):
-                return TryNumber(value, ushort.MaxValue, out number) && (_hard = (ushort)number) == number;
+                return LineValue.TryNumber(value, ushort.MaxValue, out number) && (_hard = (ushort)number) == number;
             default:
                 return false;
         }
@@ -179,112 +178,8 @@ internal sealed class OpenFlowLine(FlowSet into)
 
     private static bool TryShort(ReadOnlySpan<byte> value, ref ushort key, ref ushort mask)
     {
-        bool isNumber = TryNumber(value, ushort.MaxValue, out ulong number);
+        bool isNumber = LineValue.TryNumber(value, ushort.MaxValue, out ulong number);
         (key, mask) = ((ushort)number, ushort.MaxValue);
         return isNumber;
-    }
-
-    private static bool TryNumber(ReadOnlySpan<byte> value, ulong max, out ulong number)
-    {
-        bool hex = value.Length > 2 && value[0] == '0' && value[1] is (byte)'x' or (byte)'X';
-        ReadOnlySpan<byte> digits = hex ? value[2..] : value;
-        number = 0;
-        return digits.Length > 0 && digits[0] is not ((byte)'+' or (byte)'-') && Utf8Parser.TryParse(digits, out number, out int used, hex ? 'x' : 'D') && used == digits.Length && number <= max;
-    }
-
-    // 10.0.0.0, 10.0.0.0/8, 10.0.0.0/255.0.255.0; bits that do not count may be printed.
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static bool TryAddress(ReadOnlySpan<byte> value, ref uint key, ref uint mask)
-    {
-        uint bits = uint.MaxValue;
-        int slash = value.IndexOf((byte)'/');
-        if (slash >= 0)
-        {
-            ReadOnlySpan<byte> tail = value[(slash + 1)..];
-            if (TryNumber(tail, 32, out ulong length) && tail.Length <= 2)
-            {
-                bits = length == 0 ? 0 : uint.MaxValue << (32 - (int)length);
-            }
-            else if (!TryDotted(tail, out bits))
-            {
-                return false;
-            }
-
-            value = value[..slash];
-        }
-
-        if (!TryDotted(value, out uint address))
-        {
-            return false;
-        }
-
-        (key, mask) = ((key & ~bits) | (address & bits), mask | bits);
-        return true;
-    }
-
-    private static bool TryDotted(ReadOnlySpan<byte> text, out uint address)
-    {
-        address = 0;
-        for (int part = 0; part < 4; part++)
-        {
-            int end = part < 3 ? text.IndexOf((byte)'.') : text.Length;
-            if (end is <= 0 or > 3 || (end > 1 && text[0] == '0'))
-            {
-                return false;
-            }
-
-            uint number = 0;
-            foreach (byte digit in text[..end])
-            {
-                if (!char.IsAsciiDigit((char)digit))
-                {
-                    return false;
-                }
-
-                number = (number * 10) + (uint)(digit - '0');
-            }
-
-            if (number > 255)
-            {
-                return false;
-            }
-
-            address = (address << 8) | number;
-            text = part < 3 ? text[(end + 1)..] : default;
-        }
-
-        return true;
-    }
-
-    private static bool TryEthernet(ReadOnlySpan<byte> text, out ulong address)
-    {
-        address = 0;
-        if (text.Length != 17)
-        {
-            return false;
-        }
-
-        for (int i = 0; i < 17; i++)
-        {
-            byte c = text[i];
-            if (i % 3 == 2)
-            {
-                if (c != ':')
-                {
-                    return false;
-                }
-
-                continue;
-            }
-
-            if (!char.IsAsciiHexDigit((char)c))
-            {
-                return false;
-            }
-
-            address = (address << 4) | (uint)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
-        }
-
-        return true;
     }
 }

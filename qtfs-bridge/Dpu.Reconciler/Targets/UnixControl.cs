@@ -11,6 +11,18 @@ namespace Dpu.Reconciler.Targets;
 /// </summary>
 public static class UnixControl
 {
+    /// <summary>In the data of an exception: the daemon understood what it was asked, and refused it.</summary>
+    public const string Refused = "refused";
+
+    /// <summary>Calls a method, and returns its text, which is short.</summary>
+    /// <exception cref="TargetException">As <see cref="Call"/>; with <see cref="Refused"/> in its data where the daemon refused.</exception>
+    public static string Ask(string socket, string method, IReadOnlyList<string> arguments, TimeSpan timeout)
+    {
+        using MemoryStream text = new();
+        Call(socket, method, arguments, answer => answer.CopyTo(text), timeout);
+        return Encoding.UTF8.GetString(text.GetBuffer(), 0, (int)text.Length);
+    }
+
     /// <summary>Calls a method and hands its text on while it comes.</summary>
     /// <param name="socket">The socket's path.</param>
     /// <param name="method">Such as "dpctl/dump-flows".</param>
@@ -103,9 +115,16 @@ internal sealed class UnixReply(Stream from) : Stream
             // The rest of the text, which nobody wanted.
         }
 
-        if (_error.Length > 0 || !_seenResult)
+        if (_error.Length > 0)
         {
-            throw new TargetException(_error.Length > 0 ? $"{method}: {_error.ToString().Trim()}" : $"{method} was answered without a result");
+            TargetException refusal = new($"{method}: {_error.ToString().Trim()}");
+            refusal.Data.Add(UnixControl.Refused, method);
+            throw refusal;
+        }
+
+        if (!_seenResult)
+        {
+            throw new TargetException($"{method} was answered without a result");
         }
     }
 
@@ -151,6 +170,14 @@ internal sealed class UnixReply(Stream from) : Stream
                     Members();
                 }
 
+                continue;
+            }
+
+            if (_at < _end && _buffer[_at] == 'n')
+            {
+                // The only escape of most texts, once a line.
+                _at++;
+                buffer[offset + written++] = (byte)'\n';
                 continue;
             }
 

@@ -99,16 +99,22 @@ internal sealed class NetlinkSession(INetlinkChannel channel) : IDisposable
 
     public void Dispose() => channel.Dispose();
 
-    private delegate void Each(nlmsghdr header, ReadOnlySpan<byte> body);
+    /// <summary>One message: its head, and what follows that.</summary>
+    internal delegate void Each(nlmsghdr header, ReadOnlySpan<byte> body);
 
-    private void Receive(Each each)
+    /// <summary>Goes through the messages of one datagram.</summary>
+    /// <param name="datagram">What was received.</param>
+    /// <param name="name">Of the channel, for messages of errors.</param>
+    /// <param name="each">Called with each.</param>
+    /// <exception cref="TargetException">It is none of netlink messages.</exception>
+    internal static void Split(ReadOnlySpan<byte> datagram, string name, Each each)
     {
-        ReadOnlySpan<byte> rest = _buffer.AsSpan(0, channel.Receive(_buffer));
+        ReadOnlySpan<byte> rest = datagram;
         while (!rest.IsEmpty)
         {
             if (!NetlinkAttributes.TryRead(rest, out nlmsghdr header) || header.nlmsg_len < Unsafe.SizeOf<nlmsghdr>() || header.nlmsg_len > rest.Length)
             {
-                throw new TargetException($"{channel.Name} gave an answer that is no netlink message");
+                throw new TargetException($"{name} gave an answer that is no netlink message");
             }
 
             each(header, rest[Unsafe.SizeOf<nlmsghdr>()..(int)header.nlmsg_len]);
@@ -116,6 +122,8 @@ internal sealed class NetlinkSession(INetlinkChannel channel) : IDisposable
             rest = rest[Math.Min(aligned, rest.Length)..];
         }
     }
+
+    private void Receive(Each each) => Split(_buffer.AsSpan(0, channel.Receive(_buffer)), channel.Name, each);
 
     // NLMSG_ERROR: a struct nlmsgerr, the request where it is not left out, attributes. NLMSG_DONE: an int, attributes.
     private static NetlinkAnswer Answer(in nlmsghdr header, ReadOnlySpan<byte> body)

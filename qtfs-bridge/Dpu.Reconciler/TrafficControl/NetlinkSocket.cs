@@ -38,6 +38,38 @@ internal sealed unsafe class NetlinkSocket : INetlinkChannel
         return new NetlinkSocket(socket);
     }
 
+    /// <summary>For poll(2).</summary>
+    internal SafeFileHandle Handle => _socket;
+
+    /// <summary>Is told from now on of what these groups of subscribers are told.</summary>
+    /// <exception cref="TargetException">The kernel refuses it.</exception>
+    internal void Join(ReadOnlySpan<uint> groups)
+    {
+        sockaddr_nl address = new() { nl_family = sys_socket.AF_NETLINK };
+        foreach (uint group in groups)
+        {
+            address.nl_groups |= 1u << (int)(group - 1);
+        }
+
+        // SAFETY: a struct on this stack, with its size. A socket without an address is passed over where the kernel itself tells of something.
+        int bound = LibC.Result(sys_socket.bind(_socket, (byte*)&address, (uint)sizeof(sockaddr_nl)));
+        if (bound < 0)
+        {
+            throw new TargetException($"cannot hear of changes through rtnetlink: {ErrnoText(-bound)}");
+        }
+    }
+
+    /// <summary>Receives one datagram that is there; 0 where none is, negative where some were lost.</summary>
+    internal int TryReceive(Span<byte> buffer)
+    {
+        fixed (byte* bytes = buffer)
+        {
+            // SAFETY: the buffer is pinned during the call.
+            long received = LibC.Result(sys_socket.recv((int)_socket.DangerousGetHandle(), bytes, (nuint)buffer.Length, msg_flags.MSG_DONTWAIT));
+            return received is -errno.EAGAIN or -errno.EINTR ? 0 : (int)received;
+        }
+    }
+
     public void Send(ReadOnlySpan<byte> messages)
     {
         fixed (byte* bytes = messages)

@@ -1,3 +1,5 @@
+using Dpu.Linux;
+
 namespace Dpu.Reconciler.TrafficControl;
 
 /// <summary>
@@ -10,6 +12,43 @@ internal sealed class TcPorts(IReadOnlyDictionary<uint, string>? devices)
     private readonly Dictionary<string, uint> _portOfName = devices?.ToDictionary(d => d.Value, d => d.Key, StringComparer.Ordinal) ?? new(StringComparer.Ordinal);
     private readonly Dictionary<string, uint> _indexes = new(StringComparer.Ordinal);
     private readonly Dictionary<uint, string> _names = [];
+
+    /// <summary>Asks the kernel what interfaces there are.</summary>
+    /// <exception cref="Targets.TargetException">It cannot be asked.</exception>
+    internal void Ask(NetlinkSession session, NetlinkWriter writer, CancellationToken cancellation)
+    {
+        writer.Clear();
+        uint sequence = session.NextSequence();
+        writer.Begin(linux_rtnetlink.RTM_GETLINK, linux_rtnetlink.NLM_F_REQUEST | linux_netlink.NLM_F_DUMP, sequence, default(ifinfomsg));
+        writer.End();
+        Clear();
+        _ = session.Dump(writer.Written, sequence, "listing interfaces", (_, type, body) =>
+        {
+            if (type == linux_rtnetlink.RTM_NEWLINK && TryRead(body, out uint index, out string? name) && name is not null)
+            {
+                Add(index, name);
+            }
+        }, cancellation);
+    }
+
+    /// <summary>Reads a message about an interface; false where it is none. The name is null where it does not say it.</summary>
+    internal static bool TryRead(ReadOnlySpan<byte> body, out uint index, out string? name)
+    {
+        (index, name) = (0, null);
+        if (!NetlinkAttributes.TryRead(body, out ifinfomsg head))
+        {
+            return false;
+        }
+
+        index = (uint)head.ifi_index;
+        NetlinkAttributes attributes = new(body[System.Runtime.CompilerServices.Unsafe.SizeOf<ifinfomsg>()..]);
+        while (attributes.Next())
+        {
+            name = attributes.Type == linux_rtnetlink.IFLA_IFNAME ? NetlinkAttributes.Text(attributes.Value) : name;
+        }
+
+        return true;
+    }
 
     internal void Clear()
     {

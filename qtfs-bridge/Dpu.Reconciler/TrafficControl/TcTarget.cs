@@ -151,27 +151,7 @@ public sealed class TcTarget : IFlowTarget, IDisposable
     // Asks what interfaces there are: their names are what filters match, and their numbers what actions send to.
     private uint FindInterfaces(CancellationToken cancellation)
     {
-        _writer.Clear();
-        uint sequence = _session.NextSequence();
-        _writer.Begin(linux_rtnetlink.RTM_GETLINK, linux_rtnetlink.NLM_F_REQUEST | linux_netlink.NLM_F_DUMP, sequence, default(ifinfomsg));
-        _writer.End();
-        _ports.Clear();
-        _ = _session.Dump(_writer.Written, sequence, "listing interfaces", (_, type, body) =>
-        {
-            if (type != linux_rtnetlink.RTM_NEWLINK || !NetlinkAttributes.TryRead(body, out ifinfomsg head))
-            {
-                return;
-            }
-
-            NetlinkAttributes attributes = new(body[System.Runtime.CompilerServices.Unsafe.SizeOf<ifinfomsg>()..]);
-            while (attributes.Next())
-            {
-                if (attributes.Type == linux_rtnetlink.IFLA_IFNAME)
-                {
-                    _ports.Add((uint)head.ifi_index, NetlinkAttributes.Text(attributes.Value));
-                }
-            }
-        }, cancellation);
+        _ports.Ask(_session, _writer, cancellation);
         return _place.Device is null ? 0
             : _ports.IndexOf(_place.Device) ?? throw new TargetException($"{Name}: there is no interface {_place.Device} in this network namespace; see 'ip link'");
     }

@@ -56,6 +56,7 @@ internal sealed class FlowsBenchmark : IBenchmark
             AgeingWorks.Run(results);
         }
 
+        Console.Error.WriteLine("  not measured: the classifier of Open vSwitch. Debian 12 packages neither libopenvswitch-dev nor ovstest (openvswitch-test has other tests); it takes a build of openvswitch-source, and a driver linked against its lib/libopenvswitch.a");
         string[] contenders = [Ours, Scalar, Fastest, Uncached, TableWorks.PerFlow, Timeout, AgeingWorks.Lru, AgeingWorks.Belady];
         Work<object>[] works = [.. Works().Where(work => results.Median(work.Name, Ours) is not null)
             .Select(work => work with { Only = [.. contenders.Where(name => results.Median(work.Name, name) is not null)] })];

@@ -16,6 +16,9 @@ internal sealed class ReconcileBenchmark : IBenchmark
     internal const string Text = "diff 1M x 1M, two dumps";
     internal const string TextMemory = "the same, memory";
     internal const string Pass = "pass over 1M flows of the NIC";
+    internal const string Datapath = "dump and parse 100k flows of ovs-vswitchd";
+    internal const string Appctl = "ovs-appctl dpctl/dump-flows -m";
+    internal const string First = "dpu, the first time";
     private const string Group = "3,000 differences";
 
     private static readonly Bar[] _bars =
@@ -23,6 +26,7 @@ internal sealed class ReconcileBenchmark : IBenchmark
         new(Group, Memory, Ours, null, 1, 0.3),
         new(Group, Text, Ours, Ovs, 0.2, 0.1),
         new(Group, TextMemory, Ours, Ovs, 1),
+        new("megaflows", Datapath, Ours, Appctl, 1.2),
         new("plan, repair of 1 %, verify", Pass, Ours, null, 15, 5),
         new("plan, repair of 1 %, verify", Pass, Ours, Tenth, 12),
         new("plan, repair of 1 %, verify", Pass, Fivefold, Ours, 6),
@@ -50,6 +54,12 @@ internal sealed class ReconcileBenchmark : IBenchmark
             DiffWorks.OfText(options.Rounds, workspace.Folder, results);
         }
 
+        if (Chosen("datapath"))
+        {
+            progress("datapath");
+            DatapathWorks.Run(options.Rounds, workspace.Folder, results);
+        }
+
         // Five million flows take 5 GB: only where they are asked for.
         if (Chosen("pass") || options.Works.Contains("pass5m"))
         {
@@ -58,8 +68,8 @@ internal sealed class ReconcileBenchmark : IBenchmark
         }
 
         Work<object> Of(string name, string unit) => new(name, unit, Better.Lower, _ => 0);
-        string[] contenders = [Ours, Ovs, Tenth, Fivefold];
-        Work<object>[] works = [.. new[] { Of(Memory, "s"), Of(Text, "s"), Of(TextMemory, "MiB"), Of(Pass, "s") }
+        string[] contenders = [Ours, Ovs, Tenth, Fivefold, Appctl, First];
+        Work<object>[] works = [.. new[] { Of(Memory, "s"), Of(Text, "s"), Of(TextMemory, "MiB"), Of(Datapath, "s"), Of(Pass, "s") }
             .Where(work => results.Median(work.Name, Ours) is not null)
             .Select(work => work with { Only = [.. contenders.Where(name => results.Median(work.Name, name) is not null)] })];
         IReadOnlyList<(Bar Bar, ComparisonResult? Result)> measured = BarReport.Measure(results, works, [.. _bars.Where(bar => works.Any(work => work.Name == bar.Work) && (bar.Ours != Fivefold || results.Median(bar.Work, Fivefold) is not null))]);

@@ -42,8 +42,9 @@ public sealed class Pair : IDisposable
         _host = host;
         Kind = kind;
         Build = build;
-        string programs = build is null ? AppContext.BaseDirectory : Path.GetDirectoryName(Repository.Program("Dpu.Runtime", "dpu-keeper", build))!;
-        Keeper = keeper ? new KeeperProcess(Path.Combine(programs, "dpu-keeper"), ["--launcher", Path.Combine(programs, "dpu-launch")]) : null;
+        Keeper = !keeper ? null
+            : build is null ? new KeeperProcess("--launcher", Path.Combine(AppContext.BaseDirectory, "dpu-launch"))
+            : new KeeperProcess(Repository.Program("Dpu.Runtime", "dpu-keeper", build), []);
         _folder.CreateDirectory("export");
         _folder.CreateDirectory("mnt");
         Authority = CertificateAuthority.Init(_folder["pki"], "test", TimeSpan.FromDays(1));

@@ -39,7 +39,7 @@ public sealed class ConfigurationLoaderTests
           "forwards": [{ "host": "host1", "dpuAddress": "/run/a", "hostAddress": "@b", "reverse": true, "type": "seqpacket", "mode": "0660", "uid": 1, "gid": 2 },
             { "host": "local", "dpuAddress": "/run/c", "hostAddress": "/run/d" }],
           "reconcile": { "history": "/h.db", "keep": "3d", "passes": 7, "pairs": [{ "name": "nic", "desired": "runtime", "actual": "tc:eth0:skip_sw", "interval": "30s", "onEvents": false,
-            "apply": true, "expectOffload": true, "owner": "0x10/0xf0", "ports": ["1=eth0", "2=eth1"], "timeout": "9s", "maxDeletes": 5, "changesPerSecond": 6, "confirmAfter": "4s" },
+            "apply": true, "expectOffload": true, "owner": "0x10/0xf0", "ports": ["1=eth0", "2=eth1"], "timeout": "9s", "maxDeletes": 5, "changesPerSecond": 6, "confirmAfter": "4s", "counterDelay": "7s" },
             { "name": "look", "desired": "/dump", "actual": "runtime" }] },
           "slowRequest": "250ms",
           "control": { "socket": "/run/x.sock", "listen": ["tcp://127.0.0.1:7444"], "operators": ["alice"] }
@@ -92,7 +92,7 @@ public sealed class ConfigurationLoaderTests
         Assert.AreEqual(TimeSpan.FromMilliseconds(250), runtime.SlowRequest);
         Assert.AreEqual(("/h.db", TimeSpan.FromDays(3), 7), (runtime.Reconcile.History, runtime.Reconcile.Keep, runtime.Reconcile.Passes));
         Assert.AreEqual(
-            new ReconcilePairConfiguration("nic", "runtime", "tc:eth0:skip_sw", TimeSpan.FromSeconds(30), false, true, true, "0x10/0xf0", ["1=eth0", "2=eth1"], TimeSpan.FromSeconds(9), 5, 6, TimeSpan.FromSeconds(4)),
+            new ReconcilePairConfiguration("nic", "runtime", "tc:eth0:skip_sw", TimeSpan.FromSeconds(30), false, true, true, "0x10/0xf0", ["1=eth0", "2=eth1"], TimeSpan.FromSeconds(9), 5, 6, TimeSpan.FromSeconds(4), TimeSpan.FromSeconds(7)),
             runtime.Reconcile.Pairs[0]);
         Assert.AreEqual((0x10UL, 0xf0UL), runtime.Reconcile.Pairs[0].OwnerBits);
         Assert.AreEqual((false, true, default), (runtime.Reconcile.Pairs[1].Apply, runtime.Reconcile.Pairs[1].OnEvents, runtime.Reconcile.Pairs[1].OwnerBits), "nothing is changed that nobody asked for");

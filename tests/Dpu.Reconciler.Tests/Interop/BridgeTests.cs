@@ -4,6 +4,7 @@ using Dpu.Reconciler.Repair;
 using Dpu.Reconciler.Targets;
 using Dpu.Reconciler.Tests.Repair;
 using Dpu.Reconciler.Tests.Support;
+using Dpu.TestSupport;
 
 namespace Dpu.Reconciler.Tests.Interop;
 

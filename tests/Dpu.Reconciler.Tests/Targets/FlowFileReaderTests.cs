@@ -57,6 +57,65 @@ public sealed class FlowFileReaderTests
         Assert.IsTrue(quick > 500, $"{quick} lines went the quick way");
     }
 
+    private static readonly string[] _parts =
+    [
+        "skb_priority(0/0)", "skb_mark(0/0)", "skb_mark(0x5)", "ct_state(0/0)", "ct_state(+trk)", "ct_zone(0/0)", "ct_mark(0x0/0x0)", "ct_label(0/0)", "recirc_id(0)", "recirc_id(0x1f)", "dp_hash(0/0)",
+        "in_port(1)", "in_port(p1)", "in_port(0x7)", "packet_type(ns=0,id=0)", "eth()", "eth(src=02:00:00:00:00:01/00:00:00:00:00:00,dst=02:00:00:00:00:02)", "eth(dst=02:00:00:00:00:02/ff:00:00:00:00:00)",
+        "eth_type(0x0800)", "eth_type(0x8100)", "eth_type(2048)", "eth_type(0x0800/0xffff)", "vlan(vid=5,pcp=1)", "ipv4(src=10.0.0.1/0.0.0.0,dst=10.1.2.3/255.255.0.0,proto=6,tos=0/0,ttl=64/0,frag=no)",
+        "ipv4(frag=later,proto=17/0x11,tos=0x20/0xfc,ttl=63)", "ipv4(frag=first)", "ipv4(frag=yes)", "ipv4(src=10.0.0.300)", "ipv4(proto=300)", "ipv4(src=1.2.3.4/8,dst=1.2.3.4/33)", "ipv4()", "ipv6(src=::1)",
+        "tcp(src=8/0,dst=10)", "tcp(dst=10/0xff00)", "udp(src=70000)", "sctp(dst=5)", "icmp(type=8,code=0)", "icmp(src=1)", "tcp_flags(0/0)", "tcp_flags(syn)", "tunnel(tun_id=0x5)", "arp(op=1)", "foo(1)",
+    ];
+
+    private static readonly string[] _attributes =
+        ["packets:5", "bytes:600", "used:never", "used:0.5s", "flags:S.", "offloaded:yes", "offloaded:partial", "offloaded:no", "dp:ovs", "dp:tc", "packets:x", "strange:1", "packet_type:1"];
+
+    private static readonly string[] _does =
+        ["drop", "2", "2,3", "p1", "set(ipv4(dst=1.2.3.4,ttl=63)),1", "set(eth(src=02:00:00:00:00:09)),4", "push_vlan(vid=5,pcp=1),2", "ct(commit),2", "", "meter(3),1", "2, dp-extra-info:miniflow_bits(4,1)", "2, dp-extra-info:x, packets:9", "pop_vlan,3, dp-extra-info:y"];
+
+    [TestMethod, TestCategory("unit")]
+    public void LinesOfDataPaths_OfAnyParts_AreReadAsByTheGeneralReader()
+    {
+        Random random = new(11);
+        int quick = 0, unreadable = 0;
+        static uint? Port(string name) => name == "p1" ? 9u : null;
+        for (int i = 0; i < 30_000; i++)
+        {
+            string ufid = random.Next(4) switch { 0 => "", 1 => "ufid:0a, ", _ => $"ufid:{Ufid.Format(new UInt128((ulong)random.NextInt64(), (ulong)random.NextInt64()))}, " };
+            string keys = "recirc_id(0)," + string.Join(',', Enumerable.Range(0, random.Next(0, 6)).Select(_ => _parts[random.Next(random.Next(3) == 0 ? _parts.Length : 24)]));
+            string line = $"{ufid}{keys}, {string.Join(", ", Enumerable.Range(0, random.Next(1, 5)).Select(_ => _attributes[random.Next(random.Next(4) == 0 ? _attributes.Length : 10)]))}, actions:{_does[random.Next(_does.Length)]}";
+            FlowSet general = new();
+            string? problem = null;
+            ParsedFlow? flow = null;
+            try
+            {
+                flow = new FlowTextReader(FlowTextForm.DataPath, Port).Read(line)!;
+                _ = general.Add(flow.Definition, new FlowFacts(0, flow.Packets, flow.Bytes, Offload: flow.Offloaded switch { "yes" => OffloadState.Yes, "partial" => OffloadState.Partial, _ => flow.Ufid is null ? OffloadState.Unknown : OffloadState.No }, flow.Ufid));
+            }
+            catch (FlowTextException e)
+            {
+                // Expected: many of these cannot be kept.
+                (problem, unreadable) = (e.Message, unreadable + 1);
+            }
+
+            FlowFileReader reader = new(Port, named: true);
+            reader.ReadLine(line);
+            Assert.AreEqual(problem is null ? 1 : 0, reader.Flows.Count, $"{line}: {problem}");
+            if (problem is null)
+            {
+                Assert.AreEqual(OpenFlowText.Format(general.Definition(0)), OpenFlowText.Format(reader.Flows.Definition(0)), line);
+                Assert.AreEqual((general.PacketsOf(0), general.BytesOf(0), general.OffloadOf(0), general[0].Correlator, general[0].Flags), (reader.Flows.PacketsOf(0), reader.Flows.BytesOf(0), reader.Flows.OffloadOf(0), reader.Flows[0].Correlator, reader.Flows[0].Flags), line);
+                Assert.AreEqual(flow!.Ufid is { Length: > 4 } name && Ufid.TryParse(name, out UInt128 number) && reader.Ufids[reader.Flows.HandleOf(0)] == number, reader.Flows.HandleOf(0) != 0, line);
+                quick += new DatapathLine(new FlowSet(), new UfidSet(), Port).TryAdd(Encoding.ASCII.GetBytes(line), out _) == LineResult.Added ? 1 : 0;
+
+                // The same ufid from another thread comes once, whichever way either is read.
+                reader.ReadLine(line);
+                Assert.AreEqual(flow.Ufid is null ? 2 : 1, reader.Flows.Count, line);
+            }
+        }
+
+        Assert.IsTrue(quick > 2000 && unreadable > 2000, $"{quick} lines went the quick way, {unreadable} are none");
+    }
+
     [TestMethod, TestCategory("unit")]
     public void Read_OfAllForms_WithHeadersAndPmds_HasEachFlowOnce()
     {

@@ -1,15 +1,14 @@
-using Dpu.TestSupport;
-
-namespace Dpu.Reconciler.Tests.Interop;
+namespace Dpu.TestSupport;
 
 /// <summary>ovs-vswitchd with a bridge "br0" on its dummy data path, and its database, in a folder of their own.</summary>
-internal sealed class VirtualSwitch : IDisposable
+public sealed class VirtualSwitch : IDisposable
 {
     private static readonly TimeSpan _limit = TimeSpan.FromSeconds(30);
     private readonly TemporaryDirectory _folder = new();
     private readonly List<RunningProgram> _programs = [];
 
-    internal VirtualSwitch()
+    /// <summary>Starts it, and waits until the bridge is there.</summary>
+    public VirtualSwitch()
     {
         try
         {
@@ -23,14 +22,21 @@ internal sealed class VirtualSwitch : IDisposable
     }
 
     /// <summary>What ovs-ofctl takes as the switch.</summary>
-    internal string Address => $"unix:{_folder["br0.mgmt"]}";
+    public string Address => $"unix:{_folder["br0.mgmt"]}";
 
-    internal string ControlSocket => _folder["vswitchd.ctl"];
+    /// <summary>What ovs-appctl takes as the target.</summary>
+    public string ControlSocket => _folder["vswitchd.ctl"];
 
-    internal string Control(params string[] arguments) => Run("ovs-appctl", ["-t", ControlSocket, .. arguments]);
+    /// <summary>A command of ovs-appctl(8), and what it says.</summary>
+    public string Control(params string[] arguments) => Run("ovs-appctl", ["-t", ControlSocket, .. arguments]);
 
-    internal string OpenFlow(string verb, params string[] arguments) => Run("ovs-ofctl", ["-O", "OpenFlow14", verb, Address, .. arguments]);
+    /// <summary>Changes the database, as ovs-vsctl(8) has it.</summary>
+    public string Configure(params string[] arguments) => Run("ovs-vsctl", [$"--db=unix:{_folder["db.sock"]}", "--timeout=20", .. arguments]);
 
+    /// <summary>A command of ovs-ofctl(8) on the bridge.</summary>
+    public string OpenFlow(string verb, params string[] arguments) => Run("ovs-ofctl", ["-O", "OpenFlow14", verb, Address, .. arguments]);
+
+    /// <inheritdoc/>
     public void Dispose()
     {
         foreach (RunningProgram program in _programs.AsEnumerable().Reverse())
