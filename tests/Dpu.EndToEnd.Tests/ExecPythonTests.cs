@@ -9,6 +9,8 @@ namespace Dpu.EndToEnd.Tests;
 [TestClass]
 public sealed class ExecPythonTests
 {
+    // Virtual machines have no vsock to themselves, and those tests would wait for it for ever.
+    private const string Options = "-v --timeout 300 --ignore *VSOCK*";
     private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(10);
 
     [TestMethod]
@@ -19,7 +21,7 @@ public sealed class ExecPythonTests
     [TestMethod]
     [TestCategory("soak")]
     public void RegressionTests_OfProcessesSignalsAndDescriptors_EndAsHere() =>
-        Compare("test_subprocess test_signal test_os test_posix test_fork1 test_wait3 test_wait4 test_select test_poll test_sched test_eintr test_threadsignals test_socket test_selectors test_asyncio.test_subprocess test_asyncio.test_unix_events test_file_eintr test_tempfile test_mmap test_faulthandler test_cmd_line", 1000);
+        Compare("test_subprocess test_signal test_os test_posix test_fork1 test_wait3 test_wait4 test_select test_poll test_sched test_eintr test_threadsignals test_selectors test_asyncio.test_subprocess test_asyncio.test_unix_events test_file_eintr test_tempfile test_mmap test_faulthandler test_cmd_line test_socket", 1000);
 
     private static void Compare(string modules, int least)
     {
@@ -41,7 +43,7 @@ public sealed class ExecPythonTests
         string log = Path.Combine(pair.Pair.Folder, $"{name}.log");
         string work = Directory.CreateDirectory(Path.Combine(pair.Pair.Folder, $"{name}.work")).FullName;
         ProgramResult result = ExternalProgram.Run(
-            "bash", ["-c", $"cd {work}; exec {python} -m test -v --timeout 300 --tempdir {work} --junit-xml {results} {modules} < /dev/null > {log} 2>&1"], s_limit, environment: pair.Environment);
+            "bash", ["-c", $"cd {work}; set -f; exec {python} -m test {Options} --tempdir {work} --junit-xml {results} {modules} < /dev/null > {log} 2>&1"], s_limit, environment: pair.Environment);
         Assert.IsFalse(result.TimedOut, $"Python's tests {name} hung: {Last(log)}");
         Assert.IsTrue(File.Exists(results), $"Python's tests {name} told no results; does libpython3.11-testsuite lack? {Last(log)}");
         Dictionary<string, string> outcomes = new(StringComparer.Ordinal);
