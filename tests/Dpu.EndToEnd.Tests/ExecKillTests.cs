@@ -45,6 +45,8 @@ public sealed class ExecKillTests
         assert all(len(all_of) == 1 for all_of in before.values()), before
         assert all(len(stub(kind)) == 1 for kind in KINDS), {kind: stub(kind) for kind in KINDS}
         if WHAT == 'stub':
+            # A stand-in that is killed before it has connected is noticed after half a minute.
+            act('stood')
             for kind in KINDS: os.kill(stub(kind)[0], signal.SIGKILL)
         elif WHAT.startswith('reboot'):
             act('down')
@@ -106,6 +108,7 @@ public sealed class ExecKillTests
                 pair.Pair.Keeper!.Kill();
             },
             ["up"] = () => rebooted = Boot(pair),
+            ["stood"] = () => Eventually.True(() => All(pair) is { Length: 3 } all && all.All(one => (int)one["pid"]! != 0), Pair.Limit, "the stand-in"),
             ["listed"] = () => Listed(pair),
             ["killed"] = () => EndAll(pair),
             ["ended"] = () => Ended(pair),
