@@ -42,6 +42,12 @@ internal static partial class Log
     [LoggerMessage(2381, LogLevel.Warning, "nobody stands for process {Process} of host '{Host}', which process {Parent} has left running: its stub has gone, or could not fork: {Command}")]
     public static partial void NoStandIn(ILogger logger, int process, string host, int parent, string command);
 
+    [LoggerMessage(2382, LogLevel.Information, "the view of stub {Stub} has ended, and process {Process} of host '{Host}' goes on without both: {Command}")]
+    public static partial void ViewGone(ILogger logger, int stub, int process, string host, string command);
+
+    [LoggerMessage(2383, LogLevel.Warning, "process {Process} of host '{Host}' is taken up, of which nothing here knew, as after a reboot of this DPU: it goes on without a stub, and what it writes is dropped: {Command}")]
+    public static partial void TakenUp(ILogger logger, int process, string host, string command);
+
     [LoggerMessage(2351, LogLevel.Warning, "process {Process} of host '{Host}': its descriptor {Number} goes to a file here that fails ({Reason}): what it wrote last is lost, and it gets EPIPE; or, where it reads, an end")]
     public static partial void StreamFailed(ILogger logger, int process, string host, int number, string reason);
 }

@@ -204,6 +204,7 @@ public sealed partial class ProcessTable : IDisposable
         {
             _ = _wanted.WaitOne(LookInterval);
             _spares.Prune();
+            AskHeld();
             foreach (StubProcess process in _processes.Values)
             {
                 process.CheckStub();
@@ -330,8 +331,21 @@ public sealed partial class ProcessTable : IDisposable
         // Who asks is what the kernel says, not what the stub does.
         (spec.Identity, spec.Groups, spec.Host) = ((program.Uid, program.Gid), program.Groups, "");
         var token = Guid.NewGuid();
+        _beginning[token] = 0;
+        try
+        {
+            return Begin(stub, spec, program, link, token, what, since);
+        }
+        finally
+        {
+            _ = _beginning.TryRemove(token, out _);
+        }
+    }
+
+    private bool Begin(StubConnection stub, ProcessSpec spec, PeerCredentials program, HostLink link, Guid token, string what, long since)
+    {
         var memory = ProcessMemory.Create(_keeping, token);
-        var note = new StubNote(link.HostName, spec.Command(1000), program.Uid, spec.Directory, spec.Session?.Pid ?? program.Pid);
+        var note = new StubNote(link.HostName, spec.Command(1000), program.Uid, spec.Directory, spec.Session?.Pid ?? program.Pid, View: stub.View?.Note);
         memory.Hold("what", null, note.ToBytes());
         (memory.Number, memory.Began, memory.Since) = (program.Pid, StubProcess.StartOf(program.Pid), Time.GetUtcNow().UtcTicks);
         var streams = new ProcessStreams(memory);

@@ -88,11 +88,11 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     public (ulong Sent, ulong Received) Bytes { get; private set; }
 
     /// <summary>Begins to carry its streams.</summary>
-    public void Begin(LinkConnection? connection, StubConnection? stub)
+    public void Begin(LinkConnection? connection, StubConnection? stub, string? how = null)
     {
-        History.Add(connection is null
+        History.Add(how ?? (connection is null
             ? $"taken up from an earlier runtime, with what happened before that; begun {Since:u} for stub {Stub} (uid {Note.Uid}) as process {Process} of host '{Note.Host}': {Note.Command}"
-            : $"begun for stub {Stub} (uid {Note.Uid}) as process {Process} of host '{Note.Host}': {Note.Command}");
+            : $"begun for stub {Stub} (uid {Note.Uid}) as process {Process} of host '{Note.Host}': {Note.Command}"));
         if (_memory.Stage == ProcessStage.Ended)
         {
             (Status, Until) = (_memory.Status, new DateTimeOffset(_memory.Until, TimeSpan.Zero));
@@ -217,6 +217,9 @@ internal sealed partial class StubProcess : IProcessChannelOwner
             StubGone();
         }
     });
+
+    /// <summary>Ends one that has not begun, with its memory.</summary>
+    public void Discard() => _channel.End(_memory.Forget);
 
     /// <summary>Lets go of it here; the keeper goes on having what there is. For the runtime's end.</summary>
     public void Leave() => _channel.End(() =>
@@ -421,10 +424,12 @@ internal sealed partial class StubProcess : IProcessChannelOwner
             return;
         }
 
-        // The end of a view's first process takes all others along: that is not the end of what they stand for.
-        if (_view is { HasEnded: true })
+        // The end of a view's first process takes all others along: that is not the end of what they stand for. An earlier runtime knew the view.
+        if (_view?.HasEnded ?? Note.View is { HasEnded: true })
         {
             Detach();
+            Log.ViewGone(_table.Logger, Stub, Process, Note.Host, Note.Command);
+            History.Add("its view has ended, and its stub with that; it goes on");
             return;
         }
 

@@ -20,6 +20,7 @@ internal sealed class RuntimeView : IStubView, IDisposable
     {
         (Configuration, Paths, Init, Since) = (configuration, paths, init, since);
         PidNamespace = init.Namespace("pid");
+        Note = StubViewNote.Of(init.Process);
     }
 
     public ViewConfiguration Configuration { get; }
@@ -62,6 +63,9 @@ internal sealed class RuntimeView : IStubView, IDisposable
 
     /// <inheritdoc/>
     public bool HasEnded => _ended || Init.IsEnding;
+
+    /// <inheritdoc/>
+    public StubViewNote Note { get; }
 
     /// <inheritdoc/>
     public string? HostOf(string program) => Configuration.Stubs.FirstOrDefault(stub => stub.Program == program)?.Host;

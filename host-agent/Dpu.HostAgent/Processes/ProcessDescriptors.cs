@@ -12,6 +12,9 @@ internal sealed class ProcessDescriptors : IDisposable
 {
     // A program that reads its input, or writes, expects these to be something.
     private const int Standard = 3;
+
+    // Bytes: two frames, one that is being read and one that is being written.
+    private const int OutputPipeSize = 256 << 10;
     private static readonly TimeSpan MakeLimit = TimeSpan.FromSeconds(60);
 
     private readonly List<(int Number, SafeHandle What)> _all = [];
@@ -44,6 +47,12 @@ internal sealed class ProcessDescriptors : IDisposable
                 new PassedDescriptor(toDpu ? DescriptorKind.PipeToWrite : DescriptorKind.PipeToRead, DescriptorFlags.None), out SafeFileHandle? programs, out SafeFileHandle? ours))
             {
                 return "its streams are not numbered one by one, or no descriptors are left";
+            }
+
+            if (toDpu)
+            {
+                // Each time that a pipe is full, or is empty again, somebody waits for a processor. Where it cannot be larger it is as it is.
+                _ = LibC.fcntl_int((int)ours!.DangerousGetHandle(), fcntl.F_SETPIPE_SZ, OutputPipeSize);
             }
 
             _own.Add(programs!);

@@ -114,6 +114,11 @@ public sealed partial class ProcessService(
             return AdmitSpare(peer);
         }
 
+        if (AsksForList(hello))
+        {
+            return new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult() };
+        }
+
         if (hello.ParametersCase != Hello.ParametersOneofCase.Exec || hello.Exec.Token.Length != process.PROCESS_TOKEN_SIZE)
         {
             return Refuse(HelloStatus.Malformed, "a hello for service exec must name a process by 16 bytes");
@@ -151,6 +156,11 @@ public sealed partial class ProcessService(
             return;
         }
 
+        if (AsksForList(hello))
+        {
+            return;
+        }
+
         _ = _processes.TryRemove(KeyValuePair.Create(new Guid(hello.Exec.Token.Span), (HostProcess?)null));
     }
 
@@ -165,6 +175,12 @@ public sealed partial class ProcessService(
                 Serve(connection, name);
             }
 
+            return;
+        }
+
+        if (AsksForList(connection.Hello))
+        {
+            List(connection);
             return;
         }
 

@@ -120,12 +120,28 @@ internal sealed unsafe class JournaledPipe : IDisposable
         }
     }
 
-    /// <summary>Copies the first bytes; they stay.</summary>
-    /// <returns>How many, at most as there is room; or a negated errno.</returns>
-    public int Peek(Span<byte> room)
+    /// <summary>Copies bytes; they stay.</summary>
+    /// <param name="room">For how many at most.</param>
+    /// <param name="skipped">How many before them are not copied.</param>
+    /// <returns>How many; or a negated errno.</returns>
+    public int Peek(Span<byte> room, int skipped = 0)
     {
         int[] scratch = s_scratch ??= MakeScratch();
-        int copied = (int)LibC.Result(LibC.tee(_pipe, scratch[1], (nuint)Math.Min(room.Length, Count), fcntl.SPLICE_F_NONBLOCK));
+
+        // tee(2) begins at the first byte, and copies none: what is skipped is dropped from the copy.
+        int copied = (int)LibC.Result(LibC.tee(_pipe, scratch[1], (nuint)Math.Min(room.Length + skipped, Count), fcntl.SPLICE_F_NONBLOCK));
+        for (int left = Math.Min(skipped, copied); left > 0;)
+        {
+            int gone = (int)LibC.Result(LibC.splice(scratch[0], null, (int)s_nothing.DangerousGetHandle(), null, (nuint)left, 0));
+            if (gone <= 0)
+            {
+                throw new IOException($"bytes that were copied into a pipe could not be dropped: errno {-gone}");
+            }
+
+            left -= gone;
+        }
+
+        copied = copied < 0 ? copied : Math.Max(0, copied - skipped);
         int at = 0;
         fixed (byte* bytes = room)
         {
@@ -160,7 +176,7 @@ internal sealed unsafe class JournaledPipe : IDisposable
             throw new IOException("no descriptors are left for a pipe");
         }
 
-        _ = LibC.fcntl_int(ends[0], fcntl.F_SETPIPE_SZ, ProcessFrame.MaxData);
+        _ = LibC.fcntl_int(ends[0], fcntl.F_SETPIPE_SZ, ProcessStreams.PipeSize);
         return [ends[0], ends[1]];
     }
 

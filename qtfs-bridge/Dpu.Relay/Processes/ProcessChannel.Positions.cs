@@ -14,6 +14,9 @@ public sealed unsafe partial class ProcessChannel
         return _streams.TrueForAll(stream => !stream.Sends || stream.IsOver || stream.HasSent(marks[stream.Index]));
     }
 
+    /// <summary>How its streams stand, which changes only while there is a connection, but for ends. On the loop's thread.</summary>
+    public IReadOnlyList<HeldStream> Streams => [.. _streams.Select(stream => stream.Held)];
+
     /// <summary>Positions behind all that has come until now. On the loop's thread.</summary>
     /// <param name="terminals">Only for the stub's terminal.</param>
     public ulong[] Arrivals(bool terminals = false) => [.. _streams.Select(stream => stream.Sends || (terminals && !stream.IsTerminal) ? 0 : stream.Pipe.End)];

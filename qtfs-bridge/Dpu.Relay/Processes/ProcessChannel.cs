@@ -162,6 +162,11 @@ public sealed unsafe partial class ProcessChannel : ILoopSource, IDisposable
         {
             _loop.Remove(this, _slot);
         }
+        else if (!_left)
+        {
+            // It has not begun.
+            ((ILoopSource)this).Leave();
+        }
 
         after();
     });
@@ -397,8 +402,7 @@ public sealed unsafe partial class ProcessChannel : ILoopSource, IDisposable
 
                 if (stream.NextFrame(header, out int data) != ProcessFrameKind.None)
                 {
-                    any = true;
-                    Put(stream, header, data);
+                    any |= Put(stream, header, data);
                 }
             }
 
@@ -413,25 +417,34 @@ public sealed unsafe partial class ProcessChannel : ILoopSource, IDisposable
         return more;
     }
 
-    private void Put(ProcessStream stream, ReadOnlySpan<byte> header, int data)
+    // False where it has to wait.
+    private bool Put(ProcessStream stream, ReadOnlySpan<byte> header, int data)
     {
         Span<byte> room = _out.Room(header.Length + data);
         header.CopyTo(room);
         if (data > 0)
         {
-            int copied = stream.Pipe.Peek(room.Slice(header.Length, data));
+            int skipped = (int)(stream.Sent - stream.Pipe.First);
+            int copied = stream.Pipe.Peek(room.Slice(header.Length, data), skipped);
+            if (copied == 0 && skipped > 0)
+            {
+                // A machine whose limits leave the copy no room for those before them (pipe-user-pages-soft).
+                return false;
+            }
+
             if (copied <= 0)
             {
                 throw new IOException($"bytes that wait in a pipe could not be copied: errno {-copied}");
             }
 
             // tee(2) may stop before the last ones.
-            ProcessFrame.Write(room, ProcessFrameKind.Data, copied, stream.Index, 0, stream.Pipe.First);
+            ProcessFrame.Write(room, ProcessFrameKind.Data, copied, stream.Index, 0, stream.Sent);
             stream.Went(copied);
             data = copied;
         }
 
         _out.Filled(header.Length + data);
+        return true;
     }
 
     /// <summary>Writes what waits; whether all is gone.</summary>

@@ -64,6 +64,12 @@ public enum ProcessFrameKind : byte
 
     /// <summary>From the host, to who takes it (ExecParameters.takes_notes): 1 byte <see cref="ProcessNoteKind"/>, and text.</summary>
     Note = 40,
+
+    /// <summary>From the host, on a connection that asks what there is (ExecParameters.list): a <see cref="HeldProcess"/>.</summary>
+    Held = 41,
+
+    /// <summary>From the host, behind all of them.</summary>
+    HeldEnd = 42,
 }
 
 /// <summary>What a <see cref="ProcessFrameKind.Note"/> is of; the numbers are the wire's.</summary>
@@ -88,6 +94,12 @@ public enum ProcessAckFlags : byte
 
     /// <summary>Nobody takes the bytes any more.</summary>
     Broken = 2,
+
+    /// <summary>What has come from the position on had no room, and is to be sent again.</summary>
+    Again = 4,
+
+    /// <summary>In the upper four bits: for how many times <see cref="ProcessFrame.RoomUnit"/> bytes behind the position there is room. 0, as earlier versions say: for one frame.</summary>
+    Room = 0xf0,
 }
 
 /// <summary>
@@ -99,8 +111,14 @@ internal static class ProcessFrame
     /// <summary>Bytes before the content.</summary>
     public const int HeaderSize = 16;
 
-    /// <summary>Bytes of a stream in one frame, and on their way at once.</summary>
+    /// <summary>Bytes of a stream in one frame.</summary>
     public const int MaxData = 128 << 10;
+
+    /// <summary>In which the room is told that there is for a stream, bytes.</summary>
+    public const int RoomUnit = 64 << 10;
+
+    /// <summary>The most of it that can be told, of <see cref="RoomUnit"/>s.</summary>
+    public const int MostRoom = 15;
 
     /// <summary>The longest other content: what execve(2) takes at most, and more.</summary>
     public const int MaxContent = Keeper.process.PROCESS_FRAME_MAX;
@@ -125,7 +143,7 @@ internal static class ProcessFrame
         return size >= 0 && stream < MaxStreams && header[7] == 0 && position < JournaledPipe.Going && kind switch
         {
             ProcessFrameKind.Data => size is > 0 and <= MaxData,
-            ProcessFrameKind.Ack or ProcessFrameKind.End or ProcessFrameKind.Forget or ProcessFrameKind.Terminate or ProcessFrameKind.Continued => size == 0,
+            ProcessFrameKind.Ack or ProcessFrameKind.End or ProcessFrameKind.Forget or ProcessFrameKind.Terminate or ProcessFrameKind.Continued or ProcessFrameKind.HeldEnd => size == 0,
             ProcessFrameKind.Signal => size == ProcessSignal.Size,
             ProcessFrameKind.Call => size is >= ProcessCall.HeaderSize and <= ProcessCall.HeaderSize + ProcessCall.MaxContent,
             ProcessFrameKind.Called => size is >= ProcessCallAnswer.HeaderSize and <= ProcessCallAnswer.HeaderSize + ProcessCall.MaxContent,
@@ -136,6 +154,7 @@ internal static class ProcessFrame
             ProcessFrameKind.Started => size is >= sizeof(int) and <= 1 << 20 && size % sizeof(int) == 0,
             ProcessFrameKind.Start => size <= MaxContent,
             ProcessFrameKind.Note => size is >= 1 and <= ProcessFrames.MaxNote,
+            ProcessFrameKind.Held => size is >= HeldProcess.HeaderSize and <= HeldProcess.MaxSize,
             ProcessFrameKind.Refused => size is >= sizeof(int) and <= 64 << 10,
             _ => false,
         };

@@ -65,6 +65,14 @@ public static class ProcessFrames
         return read && kind is ProcessFrameKind.Started or ProcessFrameKind.Refused;
     }
 
+    /// <summary>Reads the header of a part of the host's list; false where it is none. The list's end has no content.</summary>
+    public static bool TryReadHeld(ReadOnlySpan<byte> header, out int size, out bool isEnd)
+    {
+        bool read = ProcessFrame.TryRead(header, out ProcessFrameKind kind, out size, out _, out _, out _);
+        isEnd = kind == ProcessFrameKind.HeldEnd;
+        return read && kind is ProcessFrameKind.Held or ProcessFrameKind.HeldEnd;
+    }
+
     /// <summary>The content of a refusal.</summary>
     /// <param name="code">The exit code of who stands for the process.</param>
     /// <param name="text">Why, for people.</param>

@@ -48,8 +48,9 @@ internal sealed unsafe partial class ProcessStream : IDisposable
     private Lock? _turn;
     private Flow.RelayLoop? _loop;
 
-    // Of what is sent: behind the last byte that this connection has had.
+    // Of what is sent: behind the last byte that this connection has had, and that it may have.
     private ulong _sent;
+    private ulong _limit;
     private bool _isSynchronized;
 
     // Of what is received: what this connection was told last.
@@ -143,7 +144,8 @@ internal sealed unsafe partial class ProcessStream : IDisposable
     public void Reconnected()
     {
         (_isSynchronized, _endSent, _told) = (false, false, ulong.MaxValue);
-        (_sent, _owesAck) = (Pipe.First, !Sends);
+        (_sent, _limit, _owesAck) = (Pipe.First, 0, !Sends);
+        (_isBehind, _asksAgain) = (false, false);
     }
 
     /// <summary>The other end has all before a position.</summary>
@@ -172,8 +174,7 @@ internal sealed unsafe partial class ProcessStream : IDisposable
             Pipe.Drop(position);
         }
 
-        // What it did not take is sent again.
-        (_sent, _isSynchronized) = (Pipe.First, true);
+        Acknowledge(flags);
         if ((flags & ProcessAckFlags.End) != 0 && Pipe.Count == 0 && (State & ProcessStreamState.AtEnd) != 0)
         {
             Close();
@@ -183,12 +184,13 @@ internal sealed unsafe partial class ProcessStream : IDisposable
     }
 
     /// <summary>Whether a frame of bytes from a position fits: others leave a gap.</summary>
-    public bool MayTake(ulong position) => !Sends && position <= Pipe.End;
+    public bool MayTake(ulong position) => !Sends && (position <= Pipe.End || _isBehind);
 
     /// <summary>Bytes of a frame that fits have come, from a position.</summary>
     public void Take(ulong position, byte* bytes, int size)
     {
         _owesAck = true;
+        _isBehind &= position > Pipe.End;
 
         // Those of the frame that came before may have had no room, or nobody takes them: then these follow nothing.
         if (position > Pipe.End || Pipe.End - position >= (ulong)size || (State & (ProcessStreamState.Broken | ProcessStreamState.AtEnd)) != 0)
@@ -205,7 +207,7 @@ internal sealed unsafe partial class ProcessStream : IDisposable
             if (put <= 0)
             {
                 // Small pieces may take up all of it long before there are as many bytes as it holds.
-                _isFull = true;
+                (_isFull, _isBehind, _asksAgain) = (true, true, true);
                 break;
             }
 
@@ -252,11 +254,10 @@ internal sealed unsafe partial class ProcessStream : IDisposable
                 return ProcessFrameKind.None;
             }
 
-            // One frame on its way: the next goes when the other end has this one, and room.
-            if (_sent == Pipe.First && Pipe.Count > 0)
+            data = NextData();
+            if (data > 0)
             {
-                data = Math.Min(Pipe.Count, ProcessFrame.MaxData);
-                ProcessFrame.Write(header, ProcessFrameKind.Data, data, Index, 0, Pipe.First);
+                ProcessFrame.Write(header, ProcessFrameKind.Data, data, Index, 0, _sent);
                 return ProcessFrameKind.Data;
             }
 
@@ -275,7 +276,7 @@ internal sealed unsafe partial class ProcessStream : IDisposable
         if ((_owesAck || flags != _toldFlags || _told != Pipe.End) && (hasRoom || flags != _toldFlags || flags != 0 || _told == ulong.MaxValue))
         {
             (_owesAck, _told, _toldFlags) = (false, Pipe.End, flags);
-            ProcessFrame.Write(header, ProcessFrameKind.Ack, 0, Index, (byte)flags, Pipe.End);
+            ProcessFrame.Write(header, ProcessFrameKind.Ack, 0, Index, (byte)(flags | Room()), Pipe.End);
             return ProcessFrameKind.Ack;
         }
 

@@ -9,8 +9,8 @@ namespace Dpu.Relay.Processes;
 /// <param name="memory">The process's.</param>
 public sealed unsafe class ProcessStreams(ProcessMemory memory) : IDisposable
 {
-    // Twice what is on its way at once: what has come waits for who reads it while the next comes.
-    private const int PipeSize = 2 * ProcessFrame.MaxData;
+    // What has come waits for who reads it while the next frames come.
+    internal const int PipeSize = 4 * ProcessFrame.MaxData;
 
     // What a user has stopped is still shown, so that it is no more than what takes no time.
     private const int TerminalPipeSize = 64 << 10;
@@ -68,7 +68,28 @@ public sealed unsafe class ProcessStreams(ProcessMemory memory) : IDisposable
         return added;
     }
 
-    private bool TryAdd(int number, SafeFileHandle local, bool sends, bool isTerminal)
+    /// <summary>
+    /// Adds the counterpart of a stream whose own is lost, as by a reboot: what comes through it goes to nobody, and nothing goes into it, not even an end, so
+    /// that the process goes on. False where no descriptors are left.
+    /// </summary>
+    /// <param name="far">How it stands at the other end.</param>
+    public bool TryAddLost(HeldStream far)
+    {
+        bool sends = (far.State & HeldStreamState.Sends) == 0;
+        ProcessStreamState state = ((far.State & HeldStreamState.Over) != 0 ? ProcessStreamState.Over : 0) | (sends && (far.State & HeldStreamState.AtEnd) != 0 ? ProcessStreamState.AtEnd : 0);
+
+        // One that can be written to as well never ends.
+        SafeFileHandle? local = state != 0 ? null : sends ? JournaledPipe.TryMake(4096) : File.OpenHandle("/dev/null", FileMode.Open, FileAccess.Write, FileShare.ReadWrite);
+        bool added = (local is not null || state != 0) && TryAdd(far.Number, local, sends, (far.State & HeldStreamState.Terminal) != 0, far.Position, state);
+        if (!added)
+        {
+            local?.Dispose();
+        }
+
+        return added;
+    }
+
+    private bool TryAdd(int number, SafeFileHandle? local, bool sends, bool isTerminal, ulong position = 0, ProcessStreamState state = ProcessStreamState.None)
     {
         int index = _streams.Count;
         if (index == ProcessFrame.MaxStreams || JournaledPipe.TryMake(isTerminal ? TerminalPipeSize : PipeSize) is not { } pipe)
@@ -77,10 +98,14 @@ public sealed unsafe class ProcessStreams(ProcessMemory memory) : IDisposable
         }
 
         // SAFETY: the memory's fields for this stream.
-        *memory.JournalOf(index) = 0;
+        *memory.JournalOf(index) = position;
         *memory.NumberOf(index) = number;
-        *memory.StateOf(index) = (uint)(ProcessStreamState.Used | (sends ? ProcessStreamState.Sends : 0) | (isTerminal ? ProcessStreamState.Terminal : 0));
-        memory.Hold(Local(index), local);
+        *memory.StateOf(index) = (uint)(ProcessStreamState.Used | (sends ? ProcessStreamState.Sends : 0) | (isTerminal ? ProcessStreamState.Terminal : 0) | state);
+        if (local is not null)
+        {
+            memory.Hold(Local(index), local);
+        }
+
         memory.Hold(Pipe(index), pipe);
         Keep(new ProcessStream(index, number, local, new JournaledPipe(pipe, memory.JournalOf(index)), memory.StateOf(index)));
         return true;

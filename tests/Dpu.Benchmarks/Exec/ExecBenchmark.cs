@@ -39,7 +39,8 @@ internal sealed class ExecBenchmark : IBenchmark
         string[] remote = [.. chosen.Select(target => target.Name).Where(name => name != Local)];
         Work<ExecTarget>[] works = [.. ExecWorks.All.Where(work => options.Works.Count == 0 || options.Works.Contains(work.Name))
             .Select(work => work.Name is ExecWorks.Above or ExecWorks.NearMemory or ExecWorks.FarMemory ? work with { Only = remote }
-                : work.Name == ExecWorks.Parallel ? work with { Only = [Local, Unix, Tls] } : work)];
+                : work.Name is ExecWorks.Parallel or ExecWorks.OnOther or ExecWorks.Passing ? work with { Only = [Local, Unix, Tls] }
+                : work.Name == ExecWorks.OnStandIn ? work with { Only = [Unix, Tls] } : work)];
         if (chosen.Length == 0 || works.Length == 0)
         {
             Console.Error.WriteLine($"dpu-bench: targets are {string.Join(", ", all.Select(t => $"'{t.Name}'"))}, works {string.Join(", ", ExecWorks.All.Select(w => $"'{w.Name}'"))}.");

@@ -18,6 +18,9 @@ internal abstract class ExecTarget(string name, string store) : IContender
     /// <summary>What stands before a program in a shell's command; empty for nothing.</summary>
     public abstract string Prefix { get; }
 
+    /// <summary>What stands before a program that is to run in a view; empty for nothing, as where there are none.</summary>
+    public virtual string ViewPrefix => "";
+
     /// <summary>The processes of the machine that starts programs, without the program's own stand-ins there.</summary>
     public virtual IEnumerable<int> Near => [];
 
@@ -108,9 +111,12 @@ internal sealed class SshExecTarget(string name, string store) : ExecTarget(name
 /// <summary>Our daemons, and a stub for each program.</summary>
 internal sealed class StubTarget(string name, string store, bool tls = false) : ExecTarget(name, store)
 {
-    private readonly DaemonsTarget daemons = new(store, tls, name: "exec daemons" + (tls ? " tls" : ""), keeper: true, programs: ["/bin/true", "/bin/echo", "/usr/bin/head", "/bin/sleep"]);
+    private readonly DaemonsTarget daemons = new(store, tls, name: "exec daemons" + (tls ? " tls" : ""), keeper: true, programs: ["/bin/true", "/bin/echo", "/usr/bin/head", "/bin/sleep", "/usr/bin/cat"], view: "/usr/bin/cat");
 
     public override string Prefix => $"{Folder}/rexec --";
+
+    // In a view stubs find their runtime by themselves.
+    public override string ViewPrefix => $"env -u DPU_STUB_SOCKET {Path.Combine(AppContext.BaseDirectory, "dpu-run")} --socket {daemons.ViewSocket} bench --";
 
     public override IEnumerable<int> Near => [daemons.Processes.Last(), daemons.Keepers.Last()];
 

@@ -13,6 +13,9 @@ internal static class ExecWorks
     public const string Parallel = "200 starts at once";
     public const string NearMemory = "memory of a running process where it is started";
     public const string FarMemory = "memory of a running process where it runs";
+    public const string OnStandIn = "getpriority of a stand-in in a view";
+    public const string OnOther = "getpriority of another process";
+    public const string Passing = "getppid";
 
     private const int Starts = 20;
     private const int Many = 200;
@@ -21,6 +24,26 @@ internal static class ExecWorks
 
     // Nobody else's.
     private static readonly string Sleep = string.Create(CultureInfo.InvariantCulture, $"/bin/sleep 10{Environment.ProcessId}");
+
+    // Its own loop's time is in it, about a tenth of a microsecond. The child is a stub where there is a view, and has begun when it has answered.
+    private const string Calls =
+        """
+        import os, statistics, subprocess, sys, time
+        what = sys.argv[1]
+        child = subprocess.Popen(["/usr/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        child.stdin.write(b"begun\n"); child.stdin.flush(); child.stdout.readline()
+        number, count = (child.pid, 300) if what == "stand-in" else (1, 3000)
+        def batch():
+            since = time.perf_counter()
+            if what == "pass":
+                for i in range(30000): os.getppid()
+                return (time.perf_counter() - since) / 30000
+            for i in range(count): os.getpriority(os.PRIO_PROCESS, number)
+            return (time.perf_counter() - since) / count
+        batch()
+        print(1e6 * statistics.median(batch() for i in range(7)))
+        child.stdin.close(); child.wait()
+        """;
 
     public static IReadOnlyList<Work<ExecTarget>> All { get; } =
     [
@@ -38,7 +61,13 @@ internal static class ExecWorks
             $"sort -u {target.Folder}/lines | wc -l; head -n 3 {target.Folder}/errors")),
         new(NearMemory, "KiB", Better.Lower, target => MemoryOf(target, near: true)),
         new(FarMemory, "KiB", Better.Lower, target => MemoryOf(target, near: false)),
+        new(OnStandIn, "µs", Better.Lower, target => CallOf(target, "stand-in")),
+        new(OnOther, "µs", Better.Lower, target => CallOf(target, "other")),
+        new(Passing, "µs", Better.Lower, target => CallOf(target, "pass")),
     ];
+
+    private static double CallOf(ExecTarget target, string what) =>
+        double.Parse(target.Shell($"{target.ViewPrefix} /usr/bin/python3 -c '{Calls}' {what}"), CultureInfo.InvariantCulture);
 
     private static double StartsOf(ExecTarget target, string prefix) => Timed(target, $"for i in $(seq {Starts}); do {prefix} /bin/true </dev/null; done", null) / Starts;
 

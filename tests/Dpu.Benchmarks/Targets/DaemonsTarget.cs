@@ -17,7 +17,9 @@ namespace Dpu.Benchmarks.Targets;
 /// <param name="keeper">Whether a dpu-keeper holds what the daemons have, as on a DPU; else nothing does.</param>
 /// <param name="sockets">Whether sockets of the export may be reached, and bound.</param>
 /// <param name="programs">Programs of the host that may be run; then each machine has a keeper of its own.</param>
-internal sealed class DaemonsTarget(string store, bool tls, bool cached = false, string? name = null, string? locks = null, string? transport = null, bool keeper = false, bool sockets = false, string[]? programs = null)
+/// <param name="view">A program that a view <c>bench</c> has a stub for; null for no view. With programs.</param>
+internal sealed class DaemonsTarget(
+    string store, bool tls, bool cached = false, string? name = null, string? locks = null, string? transport = null, bool keeper = false, bool sockets = false, string[]? programs = null, string? view = null)
     : FileTarget(name ?? (tls ? "remote tls" : "remote unix") + (cached ? " cached" : ""), store)
 {
     private static readonly TimeSpan CommandLimit = TimeSpan.FromSeconds(30);
@@ -59,6 +61,9 @@ internal sealed class DaemonsTarget(string store, bool tls, bool cached = false,
     /// <summary>Where stubs find the runtime.</summary>
     public string StubSocket => $"{Folder}/stub.sock";
 
+    /// <summary>Where dpu-run finds it.</summary>
+    public string ViewSocket => $"{Folder}/state/view.sock";
+
     public override void Abort()
     {
         runtime?.Kill();
@@ -67,6 +72,12 @@ internal sealed class DaemonsTarget(string store, bool tls, bool cached = false,
 
     public override void Dispose()
     {
+        if (view is not null && runtime is { HasExited: false })
+        {
+            // Views outlive their runtime.
+            _ = ExternalProgram.Run(Repository.Program("Dpu.Ctl", "dpuctl"), ["--socket", $"{Folder}/runtime.sock", "view", "delete", "--force", "bench"], CommandLimit);
+        }
+
         // The runtime first, while its host still answers.
         Stop(runtime);
         Stop(agent);
@@ -129,7 +140,7 @@ internal sealed class DaemonsTarget(string store, bool tls, bool cached = false,
         runtimeConfiguration["keeper"] = agentConfiguration["keeper"]!.DeepClone();
         if (programs is not null)
         {
-            keptHere = new KeeperProcess();
+            keptHere = new KeeperProcess("--launcher", Path.Combine(AppContext.BaseDirectory, "dpu-launch"));
             runtimeConfiguration["keeper"]!["socket"] = keptHere.Socket;
             runtimeConfiguration["stubSocket"] = StubSocket;
             agentConfiguration["programs"] = new JsonArray([.. programs.Select(path => new JsonObject
@@ -141,6 +152,14 @@ internal sealed class DaemonsTarget(string store, bool tls, bool cached = false,
                 ["squash"] = "none",
             })]);
             agentConfiguration["limits"] = new JsonObject { ["connections"] = 4096 };
+        }
+
+        if (view is not null)
+        {
+            Directory.CreateDirectory($"{Folder}/views.d");
+            File.WriteAllText($"{Folder}/views.d/bench.json", new JsonObject { ["stubs"] = new JsonArray(new JsonObject { ["program"] = view }) }.ToJsonString());
+            runtimeConfiguration["viewSocket"] = ViewSocket;
+            runtimeConfiguration["viewsFolder"] = $"{Folder}/views.d";
         }
 
         agent = StartDaemon("Dpu.HostAgent", "dpu-host-agent", "host-agent.json", agentConfiguration);

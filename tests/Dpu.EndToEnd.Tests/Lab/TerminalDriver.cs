@@ -81,9 +81,11 @@ internal static class TerminalDriver
     /// <summary>Runs a program to its end, which must be a good one.</summary>
     /// <param name="pair">The daemons.</param>
     /// <param name="program">In Python.</param>
-    public static void Run(ExecPair pair, string program)
+    /// <param name="more">What it can have done besides, by name.</param>
+    /// <param name="variables">Of its environment besides.</param>
+    public static void Run(ExecPair pair, string program, IReadOnlyDictionary<string, Action>? more = null, IReadOnlyDictionary<string, string?>? variables = null)
     {
-        var actions = new Dictionary<string, Action>
+        var actions = new Dictionary<string, Action>(more ?? new Dictionary<string, Action>())
         {
             ["link"] = () => pair.Proxy!.Cut(),
             ["agent"] = () =>
@@ -98,6 +100,11 @@ internal static class TerminalDriver
             },
         };
         var environment = new Dictionary<string, string?>(pair.Environment) { ["FOLDER"] = pair.Pair.Folder };
+        foreach ((string name, string? value) in variables ?? new Dictionary<string, string?>())
+        {
+            environment[name] = value;
+        }
+
         using RunningProgram driver = RunningProgram.Start("/usr/bin/python3", ["-c", Prelude + program], environment: environment);
         bool Step()
         {

@@ -128,7 +128,7 @@ public sealed class ProcessChannelTests : IDisposable
         Assert.IsTrue(LocalSocket.TryPair(SocketKind.Stream, out SafeFileHandle? link, out int far));
         using var peer = new Socket(new SafeSocketHandle(far, ownsHandle: true));
         host.Channel.Connect(new Wire(link));
-        byte[] bytes = Some(new Random(5), 4 * ProcessFrame.MaxData);
+        byte[] bytes = Some(new Random(5), 12 * ProcessFrame.MaxData);
 
         // Small pieces leave no room for all that is acknowledged: what does not fit is asked for again later.
         Assert.AreEqual(0UL, await AckAsync(peer));
@@ -152,6 +152,94 @@ public sealed class ProcessChannelTests : IDisposable
         byte[] end = new byte[ProcessFrame.HeaderSize];
         ProcessFrame.Write(end, ProcessFrameKind.End, 0, 0, 0, position);
         _ = await peer.SendAsync(end);
+        CollectionAssert.AreEqual(bytes, await taken.WaitAsync(Limit));
+        Assert.IsEmpty(host.Owner.Violations);
+        Assert.IsEmpty(_bugs);
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
+    public async Task Acknowledgement_ThatTellsRoom_LetsFramesGoAheadWithinIt_AndOneThatTellsNoneOneAtATime()
+    {
+        (SafeFileHandle outputReads, SafeFileHandle outputWrites) = MakePipe();
+        End host = Make((1, outputReads, true));
+        Assert.IsTrue(LocalSocket.TryPair(SocketKind.Stream, out SafeFileHandle? link, out int far));
+        using var peer = new Socket(new SafeSocketHandle(far, ownsHandle: true)) { ReceiveTimeout = (int)Limit.TotalMilliseconds };
+        host.Channel.Connect(new Wire(link));
+        byte[] output = Some(new Random(7), 6 * ProcessFrame.MaxData);
+        Task writes = WriteAsync(outputWrites, output);
+        var taken = new MemoryStream();
+
+        // As an earlier version, which says nothing of room: what is on its way is one frame, however long that waits.
+        await AcknowledgeAsync(peer, 0, room: 0);
+        await TakeAsync(peer, taken, 1);
+        Eventually.True(() => Unread(outputReads) > 0, Limit, "more output than is fetched");
+        Assert.AreEqual(0, peer.Available);
+
+        // Three units of room behind what was acknowledged: all of them come, and no byte more.
+        long before = taken.Length;
+        await AcknowledgeAsync(peer, (ulong)before, room: 3);
+        await TakeAsync(peer, taken, before + (3 * ProcessFrame.RoomUnit));
+        Assert.AreEqual(before + (3 * ProcessFrame.RoomUnit), taken.Length);
+        Assert.AreEqual(0, peer.Available);
+
+        // What had no room comes again, from where the acknowledgement says.
+        long kept = before + ProcessFrame.RoomUnit;
+        taken.SetLength(kept);
+        await AcknowledgeAsync(peer, (ulong)kept, room: 2, again: true);
+        await TakeAsync(peer, taken, kept + 1);
+        while (taken.Length < output.Length)
+        {
+            await AcknowledgeAsync(peer, (ulong)taken.Length, room: ProcessFrame.MostRoom);
+            await TakeAsync(peer, taken, taken.Length + 1);
+        }
+
+        await writes.WaitAsync(Limit);
+        CollectionAssert.AreEqual(output, taken.ToArray());
+        Assert.IsEmpty(host.Owner.Violations);
+        Assert.IsEmpty(_bugs);
+    }
+
+    [TestMethod]
+    [TestCategory("unit")]
+    public async Task FramesBehindOneThatHadNoRoom_AreNoViolation_AndAllComesWhenItIsSentAgain()
+    {
+        (SafeFileHandle takenReads, SafeFileHandle takenWrites) = MakePipe();
+        End host = Make((0, takenWrites, false));
+        Assert.IsTrue(LocalSocket.TryPair(SocketKind.Stream, out SafeFileHandle? link, out int far));
+        using var peer = new Socket(new SafeSocketHandle(far, ownsHandle: true));
+        host.Channel.Connect(new Wire(link));
+        Assert.AreEqual(0UL, await AckAsync(peer));
+        byte[] bytes = Some(new Random(8), 12 * ProcessFrame.MaxData);
+
+        // All of it, whatever there is room for.
+        for (int at = 0; at < bytes.Length; at += ProcessFrame.MaxData)
+        {
+            await SendAsync(peer, bytes, (ulong)at, at).WaitAsync(Limit);
+        }
+
+        Task<byte[]> taken = ReadAsync(takenReads);
+        byte[] header = new byte[ProcessFrame.HeaderSize];
+        bool asked = false;
+        ulong position = 0;
+        while (position < (ulong)bytes.Length)
+        {
+            Assert.AreEqual(header.Length, await peer.ReceiveAsync(header).WaitAsync(Limit));
+            Assert.IsTrue(ProcessFrame.TryRead(header, out _, out _, out _, out byte flags, out position));
+            if ((flags & (byte)ProcessAckFlags.Again) != 0)
+            {
+                asked = true;
+                await SendAsync(peer, bytes, position, (int)position).WaitAsync(Limit);
+            }
+            else if (asked && position < (ulong)bytes.Length)
+            {
+                await SendAsync(peer, bytes, position, (int)position).WaitAsync(Limit);
+            }
+        }
+
+        Assert.IsTrue(asked, "they were more than there is room for");
+        ProcessFrame.Write(header, ProcessFrameKind.End, 0, 0, 0, position);
+        _ = await peer.SendAsync(header);
         CollectionAssert.AreEqual(bytes, await taken.WaitAsync(Limit));
         Assert.IsEmpty(host.Owner.Violations);
         Assert.IsEmpty(_bugs);
@@ -248,6 +336,45 @@ public sealed class ProcessChannelTests : IDisposable
         {
             _ = await peer.SendAsync(bytes.AsMemory(from + at, Math.Min(1448, size - at)));
         }
+    }
+
+    private static async Task AcknowledgeAsync(Socket peer, ulong position, int room, bool again = false)
+    {
+        byte[] header = new byte[ProcessFrame.HeaderSize];
+        ProcessFrame.Write(header, ProcessFrameKind.Ack, 0, 0, (byte)((room << 4) | (again ? (int)ProcessAckFlags.Again : 0)), position);
+        _ = await peer.SendAsync(header);
+    }
+
+    // Whole frames of data, which follow each other, until so many bytes have come at least.
+    private static async Task TakeAsync(Socket peer, MemoryStream into, long least)
+    {
+        while (into.Length < least)
+        {
+            byte[] header = await ExactlyAsync(peer, ProcessFrame.HeaderSize);
+            Assert.IsTrue(ProcessFrame.TryRead(header, out ProcessFrameKind kind, out int size, out _, out _, out ulong position));
+            Assert.AreEqual((ProcessFrameKind.Data, (ulong)into.Length), (kind, position));
+            into.Position = into.Length;
+            into.Write(await ExactlyAsync(peer, size));
+        }
+    }
+
+    private static async Task<byte[]> ExactlyAsync(Socket peer, int size)
+    {
+        byte[] bytes = new byte[size];
+        for (int got = 0; got < size;)
+        {
+            int more = await peer.ReceiveAsync(bytes.AsMemory(got)).AsTask().WaitAsync(Limit);
+            Assert.AreNotEqual(0, more, "the link holds");
+            got += more;
+        }
+
+        return bytes;
+    }
+
+    private static unsafe int Unread(SafeFileHandle pipe)
+    {
+        int count = 0;
+        return LibC.ioctl((int)pipe.DangerousGetHandle(), ioctl_h.FIONREAD, &count) < 0 ? -1 : count;
     }
 
     private static async Task<ulong> AckAsync(Socket peer)
