@@ -107,7 +107,7 @@ internal sealed class MountCall(
         error = KernelMounter.Make(type, options, flags, out SafeFileHandle? made, out string words);
         using (made)
         {
-            return error < 0 ? Refuse(-error, words) : Attach(made!, isBind: false, locked: 0, $"{type} ({asked.Source.ToStringUtf8()})", rule);
+            return error < 0 ? Refuse(-error, words) : Attach(made!, MadeKind.FileSystem, locked: 0, $"{type} ({asked.Source.ToStringUtf8()})", rule);
         }
     }
 
@@ -127,12 +127,12 @@ internal sealed class MountCall(
         error = KernelMounter.Copy(source!.File, (asked.Flags & mount.MS_REC) != 0, KernelMounter.AttributesOf(Forced(rule)), out SafeFileHandle? made);
         using (made)
         {
-            return error < 0 ? Refuse(-error, "it cannot be mounted once more") : Attach(made!, isBind: true, KernelMounter.LockedOf(source.File), $"bind of {Encoding.UTF8.GetString(source.Place)}", rule);
+            return error < 0 ? Refuse(-error, "it cannot be mounted once more") : Attach(made!, MadeKind.Bind, KernelMounter.LockedOf(source.File), $"bind of {Encoding.UTF8.GetString(source.Place)}", rule);
         }
     }
 
     // From here on it is written down which mount it is, before the mount is in its place.
-    private int Attach(SafeFileHandle made, bool isBind, uint locked, string what, MountRule rule)
+    private int Attach(SafeFileHandle made, MadeKind kind, uint locked, string what, MountRule rule)
     {
         int error = KernelMounter.Look(made, [], out ulong number, out _);
         if (error < 0)
@@ -140,7 +140,7 @@ internal sealed class MountCall(
             return Refuse(-error, "its number is not known");
         }
 
-        if (!ledger.TryMake(slot, new MadeMount { Mount = number, Peer = _peer, IsBind = isBind ? 1u : 0, Locked = locked }))
+        if (!ledger.TryMake(slot, new MadeMount { Mount = number, Peer = _peer, Kind = (uint)kind, Locked = locked }))
         {
             return Refuse(errno.ENOSPC, $"the DPU has {MountLedger.MostMade} mounts on this host, which is the most, or all DPUs together have too many");
         }
@@ -150,6 +150,11 @@ internal sealed class MountCall(
         CrashPoints.Reach("MountMade");
         if (error == 0)
         {
+            if (kind == MadeKind.Bind && (asked.Flags & mount.MS_REC) != 0 && KernelMounts.TryList(number, out HashSet<ulong> parts))
+            {
+                ledger.AddParts(_peer, parts.Where(part => part != number));
+            }
+
             Log.MountMade(logger, peer, asked.Process, what, target.Text, target.Mount.Export.Name, rule.Match);
         }
 
@@ -175,12 +180,12 @@ internal sealed class MountCall(
             return error < 0 ? Refuse(-error, "it cannot be changed so") : Changed($"propagation {asked.Flags:x}");
         }
 
-        if (asked.Change == MountChange.Remount && made.IsBind != 0)
+        if ((asked.Change == MountChange.Remount && made.Kind != (uint)MadeKind.FileSystem) || made.Kind == (uint)MadeKind.Part)
         {
-            return Refuse(errno.EPERM, "it is something of this host once more, whose file system is not the DPU's to change: MS_REMOUNT with MS_BIND changes that mount alone");
+            return Refuse(errno.EPERM, "it is something of this host once more, whose file system is not the DPU's to change: MS_REMOUNT with MS_BIND changes the uppermost mount alone");
         }
 
-        string type = made.IsBind != 0 ? MountTypes.Bind : KernelMounter.TypeOf(target.File);
+        string type = made.Kind != (uint)MadeKind.FileSystem ? MountTypes.Bind : KernelMounter.TypeOf(target.File);
         string[] options = asked.Change == MountChange.RemountBind ? [] : [.. asked.Options.Select(option => option.HasValue ? $"{option.Key.ToStringUtf8()}={option.Value.ToStringUtf8()}" : option.Key.ToStringUtf8())];
         if (target.Mount.Export.Mounts.Find(target.Path, type, options, [], out string missing) is not { } rule)
         {

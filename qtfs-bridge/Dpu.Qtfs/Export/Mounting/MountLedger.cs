@@ -121,27 +121,26 @@ internal sealed unsafe class MountLedger : IDisposable
     {
         lock (_lock)
         {
-            Prune();
-            int free = -1;
-            int own = 0;
-            for (int place = 0; place < Places; place++)
-            {
-                MadeMount* one = MadeAt(place);
-                own += one->Mount != 0 && one->Peer == made.Peer ? 1 : 0;
-                free = free < 0 && one->Mount == 0 ? place : free;
-            }
-
-            if (free < 0 || own >= MostMade)
+            if (!TryAdd(made))
             {
                 return false;
             }
 
-            MadeMount* mine = MadeAt(free);
-            *mine = made with { Mount = 0 };
-            Volatile.Write(ref mine->Mount, made.Mount);
             Volatile.Write(ref RecordAt(slot)->Mount, made.Mount);
             _ = _pending.Add(made.Mount);
             return true;
+        }
+    }
+
+    /// <summary>What came along with a mount, as far as there is room.</summary>
+    public void AddParts(ulong peer, IEnumerable<ulong> numbers)
+    {
+        lock (_lock)
+        {
+            foreach (ulong number in numbers)
+            {
+                _ = TryAdd(new MadeMount { Mount = number, Peer = peer, Kind = (uint)MadeKind.Part });
+            }
         }
     }
 
@@ -211,6 +210,30 @@ internal sealed unsafe class MountLedger : IDisposable
         }
 
         return found;
+    }
+
+    // Under the lock.
+    private bool TryAdd(in MadeMount made)
+    {
+        Prune();
+        int free = -1;
+        int own = 0;
+        for (int place = 0; place < Places; place++)
+        {
+            MadeMount* one = MadeAt(place);
+            own += one->Mount != 0 && one->Peer == made.Peer ? 1 : 0;
+            free = free < 0 && one->Mount == 0 ? place : free;
+        }
+
+        if (free < 0 || own >= MostMade)
+        {
+            return false;
+        }
+
+        MadeMount* mine = MadeAt(free);
+        *mine = made with { Mount = 0 };
+        Volatile.Write(ref mine->Mount, made.Mount);
+        return true;
     }
 
     // Under the lock. What was unmounted by others is nobody's.

@@ -44,6 +44,19 @@ internal struct MountRecord
     public long Sequence;
 }
 
+/// <summary>What a mount is that was made for a DPU.</summary>
+internal enum MadeKind : uint
+{
+    /// <summary>A file system of its own.</summary>
+    FileSystem = 0,
+
+    /// <summary>Something of this host once more, whose file system is not the DPU's.</summary>
+    Bind = 1,
+
+    /// <summary>Something that was mounted below what was mounted once more, and came along.</summary>
+    Part = 2,
+}
+
 /// <summary>A mount that was made for a DPU: 32 bytes.</summary>
 [StructLayout(LayoutKind.Sequential, Size = 32)]
 internal struct MadeMount
@@ -54,8 +67,8 @@ internal struct MadeMount
     /// <summary>Whose it is: of the peer's name.</summary>
     public ulong Peer;
 
-    /// <summary>Not 0: it is something of this host's once more, whose file system is not the DPU's.</summary>
-    public uint IsBind;
+    /// <summary>A <see cref="MadeKind"/>.</summary>
+    public uint Kind;
 
     /// <summary>MS_RDONLY, MS_NOSUID, MS_NODEV and MS_NOEXEC as far as what is mounted had them: they stay.</summary>
     public uint Locked;
