@@ -1,7 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text;
 using Dpu.Linux;
-using Dpu.Qtfs.Mount;
 using Dpu.Relay.Descriptors;
 using Dpu.Runtime.Mounts;
 using Microsoft.Win32.SafeHandles;
@@ -28,27 +27,11 @@ public sealed unsafe class MountedFiles(Func<MountManager> mounts)
     /// <param name="file">Gets mount and node.</param>
     internal bool TryRefer(string host, int descriptor, ref PassedDescriptor file)
     {
-        if (DeviceOf(descriptor, out _) is not { } device || mounts().Find(host, mount => mount.DeviceNumber == device) is not { } found || !TryNode(descriptor, out ulong node))
+        if (DeviceOf(descriptor, out _) is not { } device || mounts().Find(host, mount => mount.DeviceNumber == device) is not { } found)
         {
             return false;
         }
 
-        file = file with { Mount = found.Id, Node = node };
-        return true;
-    }
-
-    /// <summary>Which mount a file lies in, of whichever host, and whether it is what a mount of this machine begins with; null where it lies in none.</summary>
-    internal RemoteMount? MountOf(SafeFileHandle file, out ulong node, out bool isRoot)
-    {
-        node = 0;
-        RemoteMount? found = DeviceOf((int)file.DangerousGetHandle(), out _, out isRoot) is { } device ? mounts().Find(device) : null;
-        return found is not null && TryNode((int)file.DangerousGetHandle(), out node) ? found : null;
-    }
-
-    // The kernel's own number of a FUSE file; without a question to its host.
-    private static bool TryNode(int descriptor, out ulong node)
-    {
-        node = 0;
         byte* room = stackalloc byte[sizeof(file_handle) + fcntl.MAX_HANDLE_SZ];
         var handle = (file_handle*)room;
         byte empty = 0;
@@ -72,7 +55,7 @@ public sealed unsafe class MountedFiles(Func<MountManager> mounts)
         }
 
         uint* words = (uint*)(handle + 1);
-        node = ((ulong)words[0] << 32) | words[1];
+        file = file with { Mount = found.Id, Node = ((ulong)words[0] << 32) | words[1] };
         return true;
     }
 
@@ -128,9 +111,7 @@ public sealed unsafe class MountedFiles(Func<MountManager> mounts)
     }
 
     // The minor number of a device without a disk; null for others. FUSE is not asked (AT_STATX_DONT_SYNC).
-    private static long? DeviceOf(int descriptor, out uint type) => DeviceOf(descriptor, out type, out _);
-
-    private static long? DeviceOf(int descriptor, out uint type, out bool isRoot)
+    private static long? DeviceOf(int descriptor, out uint type)
     {
         statx status;
         byte empty = 0;
@@ -138,7 +119,6 @@ public sealed unsafe class MountedFiles(Func<MountManager> mounts)
         // SAFETY: one struct on this stack.
         int error = LibC.Result(LibC.statx(descriptor, &empty, fcntl.AT_EMPTY_PATH | fcntl.AT_STATX_DONT_SYNC | fcntl.AT_NO_AUTOMOUNT, stat.STATX_TYPE, &status));
         type = error < 0 ? 0 : status.stx_mode & stat.S_IFMT;
-        isRoot = error == 0 && (status.stx_attributes & stat.STATX_ATTR_MOUNT_ROOT) != 0;
         return error < 0 || status.stx_dev_major != 0 ? null : status.stx_dev_minor;
     }
 }

@@ -7,7 +7,6 @@ using Dpu.Qtfs.Mount;
 using Dpu.Runtime.Hosts;
 using Dpu.Runtime.Mounts;
 using Dpu.Runtime.Processes;
-using Dpu.Runtime.Sockets;
 using Dpu.Runtime.Views.Calls;
 using Grpc.Core;
 using Microsoft.Win32.SafeHandles;
@@ -36,10 +35,10 @@ public sealed partial class ViewTable : IDisposable
     private ViewSocket? _socket;
 
     /// <summary>An empty one, before <see cref="Restore"/>.</summary>
-    public ViewTable(Keeping keeping, MountManager mounts, ProcessTable processes, HostLinks hosts, MountedFiles files, TimeProvider time, ILogger<ViewTable> logger)
+    public ViewTable(Keeping keeping, MountManager mounts, ProcessTable processes, HostLinks hosts, TimeProvider time, ILogger<ViewTable> logger)
     {
         (_keeping, _mounts, _processes, _time, _logger) = (keeping, mounts, processes, time, logger);
-        _mountCalls = new MountCalls(files, hosts, time, logger);
+        _mountCalls = new MountCalls(mounts, hosts, time, logger);
         _handler = new CallHandler(processes, _mountCalls, time, logger);
         _keeping.ProcessChanged += OnProcessChanged;
     }

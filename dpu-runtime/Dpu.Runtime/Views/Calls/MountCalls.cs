@@ -3,9 +3,10 @@ using System.Security.Cryptography;
 using System.Text;
 using Dpu.Linux;
 using Dpu.Proto.V1;
+using Dpu.Qtfs.Mount;
 using Dpu.Relay;
 using Dpu.Runtime.Hosts;
-using Dpu.Runtime.Sockets;
+using Dpu.Runtime.Mounts;
 using Google.Protobuf;
 using Grpc.Core;
 
@@ -15,7 +16,7 @@ namespace Dpu.Runtime.Views.Calls;
 /// Calls of a view's programs that change mounts: what lies below a mount of a host is done there, the rest is this kernel's. Only of programs that are in the
 /// view's own mount namespace: what one in a namespace of its own mounts is meant for itself. Thread-safe.
 /// </summary>
-internal sealed class MountCalls(MountedFiles files, HostLinks hosts, TimeProvider time, ILogger logger) : IDisposable
+internal sealed class MountCalls(MountManager mounts, HostLinks hosts, TimeProvider time, ILogger logger) : IDisposable
 {
     private const int SysAdmin = 21; // CAP_SYS_ADMIN
     private const int TokenSize = 16;
@@ -23,6 +24,8 @@ internal sealed class MountCalls(MountedFiles files, HostLinks hosts, TimeProvid
     // A host's answer that does not come is asked for again, by the same token; a host that has lost it says so.
     private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan TryInterval = TimeSpan.FromMilliseconds(100);
+
+    private readonly PathFinder _finder = new();
 
     // Finding a path may wait for a host.
     private readonly DialThreads _workers = new("view mount");
@@ -72,6 +75,7 @@ internal sealed class MountCalls(MountedFiles files, HostLinks hosts, TimeProvid
     {
         _stopping.Cancel();
         _workers.Dispose();
+        _finder.Dispose();
     }
 
     private long? Do(CallListener listener, CallKind kind, seccomp_notif call)
@@ -80,7 +84,7 @@ internal sealed class MountCalls(MountedFiles files, HostLinks hosts, TimeProvid
         MountRequest? request = null;
         try
         {
-            request = MountRequest.Read(files, kind, call, () => listener.IsValid(call.id));
+            request = MountRequest.Read(mounts, _finder, kind, call, () => listener.IsValid(call.id));
             if (request is null)
             {
                 return null;

@@ -2,9 +2,8 @@ using System.Text;
 using Dpu.Linux;
 using Dpu.Proto.V1;
 using Dpu.Qtfs.Mount;
-using Dpu.Runtime.Sockets;
+using Dpu.Runtime.Mounts;
 using Google.Protobuf;
-using Microsoft.Win32.SafeHandles;
 
 namespace Dpu.Runtime.Views.Calls;
 
@@ -22,11 +21,12 @@ internal sealed unsafe record MountRequest(RemoteMount Mount, ChangeMountRequest
     private const uint Propagation = mount.MS_SHARED | mount.MS_SLAVE | mount.MS_PRIVATE | mount.MS_UNBINDABLE;
 
     /// <summary>Reads one of a caller that waits; null where it is this machine's kernel's to do, or to refuse.</summary>
-    /// <param name="files">Says which mounts files lie in.</param>
+    /// <param name="mounts">The mounts of hosts.</param>
+    /// <param name="finder">Finds what is named.</param>
     /// <param name="kind">Mount or Umount.</param>
     /// <param name="call">It.</param>
     /// <param name="isValid">Whether the caller still waits; asked after its memory was read.</param>
-    public static MountRequest? Read(MountedFiles files, CallKind kind, in seccomp_notif call, Func<bool> isValid)
+    public static MountRequest? Read(MountManager mounts, PathFinder finder, CallKind kind, in seccomp_notif call, Func<bool> isValid)
     {
         bool isMount = kind == CallKind.Mount;
         byte[]? target = CallerMemory.ReadText(call.pid, call.data.args[isMount ? 1 : 0], limits.PATH_MAX);
@@ -40,15 +40,15 @@ internal sealed unsafe record MountRequest(RemoteMount Mount, ChangeMountRequest
             return null;
         }
 
-        using SafeFileHandle? place = CallerPaths.TryOpen(call.pid, target, follow: isMount || ((int)flags & mount.UMOUNT_NOFOLLOW) == 0);
+        int error = finder.Find(call.pid, target, follow: isMount || ((int)flags & mount.UMOUNT_NOFOLLOW) == 0, out FoundFile place);
 
         // What a mount of this machine begins with is this machine's to change: no host sees what is mounted over it.
-        if (place is null || files.MountOf(place, out ulong node, out bool isRoot) is not { } there || isRoot)
+        if (error < 0 || place.IsRoot || MountOf(mounts, place) is not { } there)
         {
             return null;
         }
 
-        var asked = new ChangeMountRequest { Target = new HostFile { MountId = there.Id, Node = node }, Flags = flags, Process = call.pid, Change = isMount ? ChangeOf(flags) : MountChange.Unmount };
+        var asked = new ChangeMountRequest { Target = new HostFile { MountId = there.Id, Node = place.Node }, Flags = flags, Process = call.pid, Change = isMount ? ChangeOf(flags) : MountChange.Unmount };
         if (!isMount)
         {
             return new(there, asked);
@@ -65,12 +65,12 @@ internal sealed unsafe record MountRequest(RemoteMount Mount, ChangeMountRequest
         bool isNew = asked.Change is MountChange.Mount or MountChange.Bind;
         if (isNew && source is { Length: > 0 } && (asked.Change == MountChange.Bind || source[0] == '/'))
         {
-            asked.SourceFile = Find(files, call.pid, source, there);
+            asked.SourceFile = Find(mounts, finder, call.pid, source, there);
         }
 
         return asked.Change == MountChange.Bind && asked.SourceFile is null
             ? new(there, asked, source is { Length: > 0 } ? errno.EXDEV : errno.EINVAL, $"\"{Encoding.UTF8.GetString(source ?? [])}\" does not lie below a mount of that host, which could not have it")
-            : asked.Change is MountChange.Mount or MountChange.Remount ? WithOptions(files, call.pid, there, asked, data ?? [])
+            : asked.Change is MountChange.Mount or MountChange.Remount ? WithOptions(mounts, finder, call.pid, there, asked, data ?? [])
             : new(there, asked);
     }
 
@@ -82,7 +82,7 @@ internal sealed unsafe record MountRequest(RemoteMount Mount, ChangeMountRequest
         : (flags & mount.MS_MOVE) != 0 ? MountChange.Unspecified
         : MountChange.Mount;
 
-    private static MountRequest WithOptions(MountedFiles files, uint caller, RemoteMount there, ChangeMountRequest asked, byte[] data)
+    private static MountRequest WithOptions(MountManager mounts, PathFinder finder, uint caller, RemoteMount there, ChangeMountRequest asked, byte[] data)
     {
         bool isOverlay = asked.Type == "overlay";
         foreach ((string key, byte[]? value) in MountData.Split(data, escapes: isOverlay))
@@ -99,7 +99,7 @@ internal sealed unsafe record MountRequest(RemoteMount Mount, ChangeMountRequest
 
                 foreach ((byte[] path, bool dataOnly) in layers)
                 {
-                    if (Find(files, caller, path, there) is not { } file)
+                    if (Find(mounts, finder, caller, path, there) is not { } file)
                     {
                         return new(there, asked, errno.EXDEV, $"\"{Encoding.UTF8.GetString(path)}\" of \"{key}\" is not there, or does not lie below a mount of that host");
                     }
@@ -116,9 +116,9 @@ internal sealed unsafe record MountRequest(RemoteMount Mount, ChangeMountRequest
         return new(there, asked);
     }
 
-    private static HostFile? Find(MountedFiles files, uint caller, byte[] path, RemoteMount there)
-    {
-        using SafeFileHandle? file = path.Length == 0 ? null : CallerPaths.TryOpen(caller, path, follow: true);
-        return file is not null && files.MountOf(file, out ulong node, out _) is { } mount && mount.Options.Host == there.Options.Host ? new HostFile { MountId = mount.Id, Node = node } : null;
-    }
+    private static HostFile? Find(MountManager mounts, PathFinder finder, uint caller, byte[] path, RemoteMount there) =>
+        finder.Find(caller, path, follow: true, out FoundFile file) == 0 && MountOf(mounts, file) is { } mount && mount.Options.Host == there.Options.Host ? new HostFile { MountId = mount.Id, Node = file.Node } : null;
+
+    // Mounts have minor numbers without a major one.
+    private static RemoteMount? MountOf(MountManager mounts, in FoundFile file) => file.Node == 0 || file.Device >> 32 != 0 ? null : mounts.Find(file.Device);
 }
