@@ -66,10 +66,9 @@ internal sealed class MountCall(
     private int Mount()
     {
         string type = asked.Type;
-        if (MountTypes.Problem(type) is { } problem || type == MountTypes.Bind)
+        if ((type == MountTypes.Bind ? "that is no file system" : MountTypes.Problem(type)) is { } problem)
         {
-            return Refuse(errno.ENODEV, problemOr("that is no file system"));
-            string problemOr(string other) => MountTypes.Problem(type) ?? other;
+            return Refuse(errno.ENODEV, problem);
         }
 
         List<(string Key, byte[]? Value, SafeFileHandle? File)> options = [];
