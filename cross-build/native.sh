@@ -30,6 +30,7 @@ mkdir -p "$2"
 build "$2/dpu-keeper" -pie "$ROOT"/qtfs-bridge/native/{keeper,held,runs,requests}.c
 build "$2/dpu-teller" -pie "$ROOT"/qtfs-bridge/native/teller.c
 build "$2/dpu-binder" -pie "$ROOT"/qtfs-bridge/native/binder.c
+build "$2/dpu-finder" -pie "$ROOT"/qtfs-bridge/native/finder.c
 # One for each program that runs: small, started without a loader, and the stub in whatever root its parent has chosen.
 build "$2/dpu-launch" -static-pie "$ROOT"/qtfs-bridge/native/{launch,jobs}.c
 build "$2/dpu-stub" -static-pie "$ROOT"/qtfs-bridge/native/{stub,gather,standin,terminal,die}.c

@@ -36,6 +36,7 @@ public sealed class RuntimeMetrics : IHistogramSource, IDisposable
         _meter.CreateObservableGauge("dpu.view.active", () => views.Live.Count(), "{view}", "Views that are there.");
         _meter.CreateObservableCounter("dpu.view.call.intercepted", () => Calls(views, static call => call.Intercepted), "{call}", "Calls of views' programs that were held, since the runtime's start.");
         _meter.CreateObservableCounter("dpu.view.call.done", () => Calls(views, static call => call.Done), "{call}", "Of those, done on a host or here in the kernel's place.");
+        _meter.CreateObservableCounter("dpu.view.mount.unknown", () => views.UnknownMounts, "{call}", "Calls for mounts that ended with EIO, as nobody can say whether the host has carried them out.");
         _meter.CreateObservableCounter("dpu.view.call.failed", () => Calls(views, static call => call.Failed), "{call}", "Of those, ended with an error.");
         _meter.CreateObservableGauge("dpu.mount.mounted", () => mounts.All.Select(mount => Of(mount, mount.State == MountState.Mounted ? 1L : 0L)), null, "1 where the mount stands and its host is there.");
         _meter.CreateObservableGauge("dpu.mount.in_flight", () => Counters(mounts, static counters => counters.InFlight), "{request}", "Requests under way.");

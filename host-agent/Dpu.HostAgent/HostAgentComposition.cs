@@ -34,6 +34,7 @@ public static class HostAgentComposition
 
         // Under names of their own: an agent of the version before lets go of all that it does not know among the mounts'.
         services.AddKeyedSingleton(ProcessService.KeptAs, (_, _) => new Keeping(daemon.Configuration.Keeper.Socket, "processes/"));
+        services.AddKeyedSingleton(PeerMountsService.KeptAs, (_, _) => new Keeping(daemon.Configuration.Keeper.Socket, "peermounts/"));
         services.AddSingleton(s => new ProcessGroups(daemon.Configuration.Processes, s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<ProcessGroups>>()));
         services.AddSingleton<ProcessService>();
         services.AddSingleton<ExportPolicy>();
@@ -66,6 +67,8 @@ public static class HostAgentComposition
         services.AddSingleton<AgentService>();
         daemon.ServesStreams = true;
         daemon.MapControl(endpoints => endpoints.MapGrpcService<AgentService>());
+        services.AddSingleton<PeerMountsService>();
+        daemon.MapControl(endpoints => endpoints.MapGrpcService<PeerMountsService>());
     }
 
     private static Keeping KeepingOf(KeeperConfiguration configuration, ILogger logger) => new(configuration.Socket, "agent/", (there, what) =>

@@ -28,6 +28,9 @@ public sealed class HostAgentMetrics : IHistogramSource, IDisposable
         _meter.CreateObservableCounter("dpu.agent.socket.resumed", () => relays.ResumedCount, "{connection}", "Connections of the link with which such connections went on.");
         _meter.CreateObservableGauge("dpu.agent.socket.kept", () => relays.KeptBytes, "By", "Bytes that such connections keep until the DPU has said to have them.");
         _meter.CreateObservableCounter("dpu.agent.socket.refused", () => exports.SocketsRefused, "{relay}", "Such connections that policy has refused.");
+        _meter.CreateObservableGauge("dpu.agent.made_mounts", () => exports.MadeMounts, "{mount}", "Mounts of this host that DPUs have had made, and that are there.");
+        _meter.CreateObservableCounter("dpu.agent.mount.changed", () => exports.MountChanges, "{change}", "Changes of this host's mounts that DPUs have asked for and that were made.");
+        _meter.CreateObservableCounter("dpu.agent.mount.refused", () => exports.MountsRefused, "{change}", "Such changes that policy has refused, or that failed.");
         _meter.CreateObservableGauge("dpu.agent.sessions", () => Measure(exports, static _ => 1), "{session}", "Sessions.");
         _meter.CreateObservableGauge("dpu.agent.mounts", () => Measure(exports, static session => session.Mounts), "{mount}", "Mounts of exports.");
         _meter.CreateObservableGauge("dpu.agent.open_nodes", () => Measure(exports, static session => session.OpenNodes), "{node}", "Nodes that peers' kernels hold.");

@@ -54,6 +54,7 @@ public static class fcntl
     public const int AT_SYMLINK_FOLLOW = 0x400;
     public const int AT_NO_AUTOMOUNT = 0x800;
     public const int AT_EMPTY_PATH = 0x1000;
+    public const int AT_RECURSIVE = 0x8000;
     public const int AT_EACCESS = 0x200;
     public const int AT_STATX_SYNC_AS_STAT = 0;
     public const int AT_STATX_FORCE_SYNC = 0x2000;

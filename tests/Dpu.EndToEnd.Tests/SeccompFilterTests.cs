@@ -8,7 +8,7 @@ namespace Dpu.EndToEnd.Tests;
 [TestClass]
 public sealed class SeccompFilterTests
 {
-    private const ViewCalls All = ViewCalls.Scheduling | ViewCalls.Limits | ViewCalls.Priority | ViewCalls.Name;
+    private const ViewCalls All = ViewCalls.Scheduling | ViewCalls.Limits | ViewCalls.Priority | ViewCalls.Name | ViewCalls.Mounts;
 
     [TestMethod]
     [TestCategory("unit")]
@@ -32,6 +32,11 @@ public sealed class SeccompFilterTests
         Assert.AreEqual(seccomp.SECCOMP_RET_ALLOW, Run(setPriority, 0, 0), "the caller itself");
         Assert.AreEqual(seccomp.SECCOMP_RET_ALLOW, Run(setPriority, 1, 4711), "a group's");
         Assert.AreEqual(seccomp.SECCOMP_RET_USER_NOTIF, Run(uname));
+        foreach (int number in arm64 ? (int[])[40, 39, 428, 429, 430, 433, 442] : [165, 166, 428, 429, 430, 433, 442])
+        {
+            Assert.AreEqual(seccomp.SECCOMP_RET_USER_NOTIF, Run(number), "whatever it is mounted on is for the runtime to find out");
+        }
+
         Assert.AreEqual(seccomp.SECCOMP_RET_ALLOW, Execute(program, architecture ^ 1, setAffinity, 4711, 0), "another architecture's numbers");
         Assert.IsLessThanOrEqualTo(Keeper.view.VIEW_FILTER_MAX, program.Length);
 

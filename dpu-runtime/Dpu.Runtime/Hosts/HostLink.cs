@@ -44,6 +44,7 @@ public sealed class HostLink : IHostConnector, IAsyncDisposable
     private long _epoch = Interlocked.Increment(ref s_epochs);
     private long _downSince;
     private int _disposed;
+    private PeerMounts.PeerMountsClient? _mounts;
 
     /// <summary>Begins to connect, and keeps at it until it is disposed.</summary>
     public HostLink(HostConfiguration configuration, LinkDialer dialer, LinkSession session, EventHub events, TimeProvider time, ILogger logger)
@@ -76,6 +77,12 @@ public sealed class HostLink : IHostConnector, IAsyncDisposable
 
     /// <inheritdoc/>
     public TimeSpan DownFor => IsUp ? TimeSpan.Zero : _time.GetElapsedTime(Interlocked.Read(ref _downSince));
+
+    /// <summary>What changes the host's mounts; null while the link is down. What it is asked may be lost when the link breaks.</summary>
+    public PeerMounts.PeerMountsClient? Mounts => IsUp ? Volatile.Read(ref _mounts) : null;
+
+    /// <summary>The session's number at the host: 16 bytes.</summary>
+    public ReadOnlyMemory<byte> SessionId => _session.Id;
 
     /// <summary>Raised on every change between up and down, on a thread that must not be kept.</summary>
     public event Action<HostLink>? Changed;
@@ -237,6 +244,7 @@ public sealed class HostLink : IHostConnector, IAsyncDisposable
                 : ValueTask.FromException<Stream>(new IOException("the control connection has ended"))),
         });
         var agent = new Agent.AgentClient(channel);
+        Volatile.Write(ref _mounts, new PeerMounts.PeerMountsClient(channel));
         while (true)
         {
             long started = _time.GetTimestamp();

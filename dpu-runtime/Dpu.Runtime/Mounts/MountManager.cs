@@ -68,6 +68,15 @@ public sealed partial class MountManager : IAsyncDisposable, IHealthProbe
         }
     }
 
+    /// <summary>The mount of a host that has a device number, if it stands.</summary>
+    internal RemoteMount? Find(long device)
+    {
+        lock (_lock)
+        {
+            return _entries.Select(entry => entry.Mount).FirstOrDefault(mount => mount?.DeviceNumber == device);
+        }
+    }
+
     /// <summary>What all mounts have done, oldest first.</summary>
     public IReadOnlyList<MountStats> Stats
     {

@@ -35,4 +35,10 @@ internal static partial class Log
 
     [LoggerMessage(2370, LogLevel.Warning, "{Call} of process {Process} in view '{View}', for process {Target} of host '{Host}', failed: {Reason}")]
     public static partial void CallFailed(ILogger logger, string call, uint process, string view, int target, string host, string reason);
+
+    [LoggerMessage(2371, LogLevel.Debug, "{Change} of process {Process} in view '{View}', below the mount at {Target}, was done on host '{Host}'")]
+    public static partial void MountCallDone(ILogger logger, string change, uint process, string view, string target, string host);
+
+    [LoggerMessage(2372, LogLevel.Warning, "{Change} of process {Process} in view '{View}', below the mount at {Target} of host '{Host}', ended with errno {Errno}: {Reason}")]
+    public static partial void MountCallFailed(ILogger logger, string change, uint process, string view, string target, string host, int errno, string reason);
 }

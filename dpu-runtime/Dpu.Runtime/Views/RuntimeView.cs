@@ -20,6 +20,7 @@ internal sealed class RuntimeView : IStubView, IDisposable
     {
         (Configuration, Paths, Init, Since) = (configuration, paths, init, since);
         PidNamespace = init.Namespace("pid");
+        MountNamespace = init.Namespace("mnt");
         Note = StubViewNote.Of(init.Process);
     }
 
@@ -32,6 +33,8 @@ internal sealed class RuntimeView : IStubView, IDisposable
     public DateTimeOffset Since { get; }
 
     public string PidNamespace { get; }
+
+    public string MountNamespace { get; }
 
     public CallCounts Counts { get; } = new();
 

@@ -4,6 +4,7 @@ using Dpu.Keeper;
 using Dpu.Linux;
 using Dpu.Proto.V1;
 using Dpu.Qtfs.Mount;
+using Dpu.Runtime.Hosts;
 using Dpu.Runtime.Mounts;
 using Dpu.Runtime.Processes;
 using Dpu.Runtime.Views.Calls;
@@ -25,6 +26,7 @@ public sealed partial class ViewTable : IDisposable
     private readonly ILogger _logger;
     private readonly ConcurrentDictionary<string, RuntimeView> _views = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, Lock> _gates = new(StringComparer.Ordinal);
+    private readonly MountCalls _mountCalls;
     private readonly CallHandler _handler;
     private readonly ManualResetEventSlim _stopping = new();
     private string _folder = ViewConfiguration.DefaultFolder;
@@ -33,15 +35,19 @@ public sealed partial class ViewTable : IDisposable
     private ViewSocket? _socket;
 
     /// <summary>An empty one, before <see cref="Restore"/>.</summary>
-    public ViewTable(Keeping keeping, MountManager mounts, ProcessTable processes, TimeProvider time, ILogger<ViewTable> logger)
+    public ViewTable(Keeping keeping, MountManager mounts, ProcessTable processes, HostLinks hosts, TimeProvider time, ILogger<ViewTable> logger)
     {
         (_keeping, _mounts, _processes, _time, _logger) = (keeping, mounts, processes, time, logger);
-        _handler = new CallHandler(processes, time, logger);
+        _mountCalls = new MountCalls(mounts, hosts, time, logger);
+        _handler = new CallHandler(processes, _mountCalls, time, logger);
         _keeping.ProcessChanged += OnProcessChanged;
     }
 
     /// <summary>Where dpu-run connects; null for nowhere.</summary>
     public string? Socket => _configuration?.ViewSocket;
+
+    /// <summary>Calls for mounts that ended with EIO, for nobody can say whether a host has carried them out.</summary>
+    public long UnknownMounts => _mountCalls.UnknownOutcomes;
 
     internal ILogger Logger => _logger;
 

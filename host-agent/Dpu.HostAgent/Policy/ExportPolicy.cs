@@ -1,11 +1,14 @@
 using Dpu.Fuse;
+using Dpu.HostAgent.Control;
 using Dpu.HostAgent.Processes;
 using Dpu.HostAgent.Sockets;
 using Dpu.Hosting.Configuration;
 using Dpu.Hosting.Lifetime;
+using Dpu.Keeper;
 using Dpu.Proto.V1;
 using Dpu.Qtfs.Export;
 using Dpu.Qtfs.Export.Fifos;
+using Dpu.Qtfs.Export.Mounting;
 
 namespace Dpu.HostAgent.Policy;
 
@@ -13,7 +16,8 @@ namespace Dpu.HostAgent.Policy;
 /// <param name="exports">The service.</param>
 /// <param name="forwards">What is outside of exports.</param>
 /// <param name="programs">What may be run.</param>
-public sealed class ExportPolicy(ExportService exports, HostForwards forwards, ProgramPolicy programs) : IReloadable<HostAgentConfiguration>
+/// <param name="mounts">Holds what is known of mounts that were made for DPUs.</param>
+public sealed class ExportPolicy(ExportService exports, HostForwards forwards, ProgramPolicy programs, [FromKeyedServices(PeerMountsService.KeptAs)] Keeping mounts) : IReloadable<HostAgentConfiguration>
 {
     /// <summary>Puts a configuration into force.</summary>
     public void Apply(HostAgentConfiguration configuration)
@@ -31,7 +35,11 @@ public sealed class ExportPolicy(ExportService exports, HostForwards forwards, P
     public void Serve() => exports.ServesSockets = true;
 
     /// <summary>Goes on with what an earlier life of the agent served, under the policy in force.</summary>
-    public void Restore() => exports.Restore();
+    public void Restore()
+    {
+        exports.Restore();
+        exports.RestoreMounts(mounts.Socket is null ? null : mounts);
+    }
 
     /// <inheritdoc/>
     public ReloadOutcome Reload(HostAgentConfiguration previous, HostAgentConfiguration next)
@@ -83,9 +91,10 @@ public sealed class ExportPolicy(ExportService exports, HostForwards forwards, P
         && a.Connect.SequenceEqual(b.Connect)
         && a.Bind.SequenceEqual(b.Bind)
         && a.Fifos.SequenceEqual(b.Fifos)
+        && a.Mounts.SequenceEqual(b.Mounts)
         && a.UserMap.SequenceEqual(b.UserMap)
         && a.GroupMap.SequenceEqual(b.GroupMap)
-        && a with { Peers = b.Peers, Strict = b.Strict, Connect = b.Connect, Bind = b.Bind, Fifos = b.Fifos, UserMap = b.UserMap, GroupMap = b.GroupMap } == b;
+        && a with { Peers = b.Peers, Strict = b.Strict, Connect = b.Connect, Bind = b.Bind, Fifos = b.Fifos, Mounts = b.Mounts, UserMap = b.UserMap, GroupMap = b.GroupMap } == b;
 
     private static ExportDefinition From(ExportConfiguration export) => new()
     {
@@ -104,6 +113,7 @@ public sealed class ExportPolicy(ExportService exports, HostForwards forwards, P
             FifoWay.ToDpu => FifoDirection.ToDpu,
             _ => FifoDirection.Unspecified,
         }))),
+        Mounts = new MountRules(export.Mounts.Select(rule => new MountRule(rule.Match, rule.Types, rule.Options, rule.Sources, rule.AllowSuid, rule.AllowDev))),
         Interfaces = new StrictPaths(export.Interfaces.Rules.Select(rule => rule.Match)),
         MadeInterfaces = new StrictPaths(export.Interfaces.Rules.Where(rule => rule.Create).Select(rule => rule.Match)),
         AllowDeviceNodes = export.AllowDeviceNodes,

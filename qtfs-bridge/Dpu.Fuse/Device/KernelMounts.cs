@@ -24,11 +24,16 @@ public static unsafe class KernelMounts
     public static bool Available => s_available.Value;
 
     /// <summary>The numbers of all mounts; false where the kernel does not tell.</summary>
-    public static bool TryList(out HashSet<ulong> numbers)
+    public static bool TryList(out HashSet<ulong> numbers) => TryList(linux_mount.LSMT_ROOT, out numbers);
+
+    /// <summary>The numbers of all mounts below one.</summary>
+    /// <param name="number">That one's; it is not among them.</param>
+    /// <param name="numbers">Theirs.</param>
+    public static bool TryList(ulong number, out HashSet<ulong> numbers)
     {
         numbers = [];
         ulong* piece = stackalloc ulong[PieceLength];
-        var request = new mnt_id_req { size = linux_mount.MNT_ID_REQ_SIZE_VER0, mnt_id = linux_mount.LSMT_ROOT };
+        var request = new mnt_id_req { size = linux_mount.MNT_ID_REQ_SIZE_VER0, mnt_id = number };
         while (numbers.Count < MostMounts)
         {
             // SAFETY: the kernel reads one request and writes at most PieceLength numbers.

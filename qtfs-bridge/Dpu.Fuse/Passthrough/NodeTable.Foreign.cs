@@ -62,6 +62,66 @@ internal sealed partial class NodeTable
         _anchors.LetGo(inUse);
     }
 
+    /// <summary>
+    /// Shuts all nodes on one mount that are not just in use, for the mount is to end: those that cannot be opened again are lost, so that who is in such a
+    /// directory finds it gone, and who asks by name gets another node. Does nothing where the peer has a file open there.
+    /// </summary>
+    /// <param name="mount">The mount's number, as statx tells it.</param>
+    /// <param name="opened">Nodes of which the peer has a file open.</param>
+    /// <returns>False where it has one open there.</returns>
+    public bool TryShutMount(ulong mount, HashSet<ulong> opened)
+    {
+        int[] open;
+        lock (_foreign)
+        {
+            open = [.. _foreign.Where(index => _slots[index].Mount == mount)];
+        }
+
+        if (open.Any(index => opened.Contains(IdOf(index, Volatile.Read(ref _slots[index].State)))))
+        {
+            return false;
+        }
+
+        foreach (int index in open)
+        {
+            // Once to take its mark, once to shut it.
+            ShutIfIdle(index, opened);
+            ShutIfIdle(index, opened);
+            Lose(index, mount);
+        }
+
+        HashSet<ulong> inUse = [];
+        lock (_foreign)
+        {
+            foreach (int index in _foreign)
+            {
+                inUse.Add(_slots[index].Mount);
+            }
+        }
+
+        _anchors.LetGo(inUse);
+        return true;
+    }
+
+    // What has no handle of the kernel's has kept its descriptor.
+    private void Lose(int index, ulong mount)
+    {
+        ref NodeRecord record = ref _slots[index];
+        lock (_moves[index % StripeCount])
+        {
+            if (record.Mount != mount || !SlotState.TryShut(ref record.State))
+            {
+                return;
+            }
+
+            Volatile.Write(ref record.Lost, true);
+            LeaveRing(ref record, index);
+            Release(ref record, index);
+        }
+
+        Unpin(index);
+    }
+
     private void ShutIfIdle(int index, HashSet<ulong> opened)
     {
         ref NodeRecord record = ref _slots[index];

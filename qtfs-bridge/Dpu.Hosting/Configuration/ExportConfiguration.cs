@@ -54,6 +54,9 @@ public sealed record ExportConfiguration(
     /// <summary>Interfaces of the host that programs get which the DPU's programs pass an interface of that name to.</summary>
     public InterfaceRules Interfaces { get; init; } = InterfaceRules.None;
 
+    /// <summary>What programs in views of DPUs may mount below it.</summary>
+    public IReadOnlyList<MountRuleConfiguration> Mounts { get; init; } = [];
+
     /// <summary>nobody and nogroup on Debian, nobody on openEuler; also the kernel's overflow id.</summary>
     private const uint Nobody = 65534;
 
@@ -80,7 +83,7 @@ public sealed record ExportConfiguration(
             bind,
             FifoConfiguration.ReadList(reader, "fifos"),
             reader.Choice("kind", false, ("plain", false), ("proc", true)))
-        { Interfaces = InterfaceRules.Read(reader, "interfaces") };
+        { Interfaces = InterfaceRules.Read(reader, "interfaces"), Mounts = MountRuleConfiguration.ReadList(reader, "mounts") };
         export.Advise(reader);
         reader.End();
         return export;
@@ -107,6 +110,7 @@ public sealed record ExportConfiguration(
         writer.WriteEndObject();
         FifoConfiguration.WriteList(writer, "fifos", Fifos);
         Interfaces.WriteTo(writer, "interfaces");
+        MountRuleConfiguration.WriteList(writer, "mounts", Mounts);
         writer.WriteString("kind", Processes ? "proc" : "plain");
         writer.WriteEndObject();
     }
@@ -171,6 +175,11 @@ public sealed record ExportConfiguration(
         if (Bind.Count > 0 && ReadOnly)
         {
             reader.Warn("sockets", "\"bind\" has no effect: the export is read-only");
+        }
+
+        if (Mounts.Count > 0 && (ReadOnly || Processes))
+        {
+            reader.Warn("mounts", ReadOnly ? "has no effect: the export is read-only" : "has no effect: nothing is mounted in an export of kind \"proc\"");
         }
 
         if (AllowDeviceNodes && ReadOnly)

@@ -2,7 +2,7 @@ using System.Text.RegularExpressions;
 
 namespace Dpu.Hosting.Configuration;
 
-/// <summary>Calls of a view's programs that are done on a host where they mean a process of it.</summary>
+/// <summary>Calls of a view's programs that are done on a host where they mean something of it.</summary>
 [Flags]
 public enum ViewCalls
 {
@@ -20,6 +20,9 @@ public enum ViewCalls
 
     /// <summary>uname(2), which is not done on a host: it answers <see cref="ViewConfiguration.Machine"/>.</summary>
     Name = 8,
+
+    /// <summary>mount(2), umount2(2) and their like: what is below a mount of a host is done there.</summary>
+    Mounts = 16,
 }
 
 /// <summary>A program of a host that a view has in a place of its own.</summary>
@@ -63,7 +66,7 @@ public sealed partial record ViewConfiguration(
     private const int FewestPids = 1000;
     private const int Most = 256;
 
-    private static readonly (string Word, ViewCalls Value)[] s_calls = [("scheduling", ViewCalls.Scheduling), ("limits", ViewCalls.Limits), ("priority", ViewCalls.Priority)];
+    private static readonly (string Word, ViewCalls Value)[] s_calls = [("scheduling", ViewCalls.Scheduling), ("limits", ViewCalls.Limits), ("priority", ViewCalls.Priority), ("mounts", ViewCalls.Mounts)];
 
     /// <summary>Why a text names no view; null where it may.</summary>
     public static string? NameProblem(string text) => Checks.Name(text);
@@ -121,10 +124,10 @@ public sealed partial record ViewConfiguration(
         string machine = reader.OptionalString("machine", text => MachinePattern().IsMatch(text) ? null : $"\"{text}\" is no processor's name", "as uname -m says, for example x86_64") ?? "";
         bool network = reader.Choice("network", false, ("dpu", false), ("own", true));
         (int first, int below) = reader.Object("pids") is { } pids ? ReadPids(pids) : (0, 0);
-        ViewCalls calls = ViewCalls.Scheduling | ViewCalls.Limits | ViewCalls.Priority;
+        ViewCalls calls = ViewCalls.Scheduling | ViewCalls.Limits | ViewCalls.Priority | ViewCalls.Mounts;
         if (reader.Has("intercept"))
         {
-            calls = reader.Strings("intercept", ToCall, "\"scheduling\", \"limits\", \"priority\"").Aggregate(ViewCalls.None, (all, one) => all | one.Value);
+            calls = reader.Strings("intercept", ToCall, "\"scheduling\", \"limits\", \"priority\", \"mounts\"").Aggregate(ViewCalls.None, (all, one) => all | one.Value);
         }
 
         List<ViewMountConfiguration> mounts = reader.Objects("mounts", ViewMountConfiguration.Read);

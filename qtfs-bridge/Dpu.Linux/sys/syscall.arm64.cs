@@ -27,4 +27,6 @@ public static class syscalls_arm64
     public const int SYS_prlimit64 = 261;
     public const int SYS_sched_setattr = 274;
     public const int SYS_sched_getattr = 275;
+    public const int SYS_mount = 40;
+    public const int SYS_umount2 = 39;
 }

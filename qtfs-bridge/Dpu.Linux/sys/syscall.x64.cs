@@ -28,4 +28,6 @@ public static class syscalls_x64
     public const int SYS_prlimit64 = 302;
     public const int SYS_sched_setattr = 314;
     public const int SYS_sched_getattr = 315;
+    public const int SYS_mount = 165;
+    public const int SYS_umount2 = 166;
 }

@@ -10,7 +10,17 @@ namespace Dpu.Qtfs.Export;
 internal static class CrashPoints
 {
     private static readonly (SlotPoint Point, int Passing)? s_at = Read(Environment.GetEnvironmentVariable("DPU_CRASH_AT"));
+    private static readonly string? s_named = Environment.GetEnvironmentVariable("DPU_CRASH_AT");
     private static int s_passed;
+
+    /// <summary>A point that is no slot's.</summary>
+    public static void Reach(string point)
+    {
+        if (point == s_named)
+        {
+            _ = LibC.kill(Environment.ProcessId, signal.SIGKILL);
+        }
+    }
 
     public static void Reach(SlotPoint point, Action<SlotPoint>? at)
     {

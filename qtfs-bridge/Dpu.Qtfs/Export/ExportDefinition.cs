@@ -1,5 +1,6 @@
 using Dpu.Fuse;
 using Dpu.Qtfs.Export.Fifos;
+using Dpu.Qtfs.Export.Mounting;
 
 namespace Dpu.Qtfs.Export;
 
@@ -39,6 +40,9 @@ public sealed record ExportDefinition
     /// <summary>FIFOs whose bytes may cross; none by default.</summary>
     public FifoRules Fifos { get; init; } = FifoRules.None;
 
+    /// <summary>What the peers' programs may mount below it; nothing by default.</summary>
+    public MountRules Mounts { get; init; } = MountRules.None;
+
     /// <summary>Names of tap and tun interfaces of the host that the peers' programs may have by passing one of the same name; none by default.</summary>
     public StrictPaths Interfaces { get; init; } = StrictPaths.None;
 
@@ -67,7 +71,8 @@ public sealed record ExportDefinition
         Strict,
         Connectable.IsEmpty && Bindable.IsEmpty ? Processes : $"{Processes}\n{Connectable}{(Bindable.IsEmpty ? "" : "\nbind\n")}{Bindable}",
         Fifos.IsEmpty ? "" : $"fifos\n{Fifos}",
-        Interfaces.IsEmpty ? "" : $"interfaces\n{Interfaces}\nmade\n{MadeInterfaces}").TrimEnd('\n'))));
+        Interfaces.IsEmpty ? "" : $"interfaces\n{Interfaces}\nmade\n{MadeInterfaces}",
+        Mounts.IsEmpty ? "" : $"mounts\n{Mounts}").TrimEnd('\n'))));
 
     /// <summary>Whether a peer that asks for <paramref name="reference"/> means this export: by its name or its path.</summary>
     public bool Matches(string reference) =>

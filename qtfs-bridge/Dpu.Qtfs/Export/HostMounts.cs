@@ -21,6 +21,9 @@ public sealed class HostMounts : IDisposable
     private readonly SafeFileHandle _table;
     private readonly Thread _thread;
     private readonly Lock _lock = new();
+
+    // Taken before the other one: who has it has told everybody.
+    private readonly Lock _telling = new();
     private readonly Dictionary<PassthroughFileSystem, MountChanges?> _users = [];
 
     // Where each mount is, by its number; kept while a DPU caches.
@@ -62,6 +65,9 @@ public sealed class HostMounts : IDisposable
             _users[files] = changes;
         }
     }
+
+    /// <summary>What has been mounted and unmounted until now is told when this returns.</summary>
+    internal void Refresh() => Tell();
 
     internal void Leave(PassthroughFileSystem files)
     {
@@ -111,6 +117,14 @@ public sealed class HostMounts : IDisposable
     }
 
     private void Tell()
+    {
+        lock (_telling)
+        {
+            TellAll();
+        }
+    }
+
+    private void TellAll()
     {
         // A file system that was unmounted has taken its marks with it.
         _watcher?.RenewFileSystems();

@@ -94,4 +94,25 @@ internal static partial class Log
 
     [LoggerMessage(2042, LogLevel.Warning, "the FIFO {Path} of '{Export}' is open for reading and writing both here and on '{Peer}': nothing crosses until \"direction\" of its rule in fifos says which way")]
     public static partial void FifoDirectionUnknown(ILogger logger, string path, string export, string peer);
+
+    [LoggerMessage(2052, LogLevel.Information, "'{Peer}' (process {Process}) had {What} mounted at {Path} of '{Export}', by the rule of \"mounts\" for \"{Match}\"")]
+    public static partial void MountMade(ILogger logger, string peer, uint process, string what, string path, string export, string match);
+
+    [LoggerMessage(2053, LogLevel.Information, "'{Peer}' (process {Process}) had unmounted what was at {Path} of '{Export}' (lazily: {Lazy})")]
+    public static partial void MountUnmade(ILogger logger, string peer, uint process, string path, string export, bool lazy);
+
+    [LoggerMessage(2054, LogLevel.Information, "'{Peer}' (process {Process}) had changed what is mounted at {Path} of '{Export}': {How}")]
+    public static partial void MountChanged(ILogger logger, string peer, uint process, string path, string export, string how);
+
+    [LoggerMessage(2055, LogLevel.Warning, "'{Peer}' (process {Process}) may not have this done: {Change} at {Path} of '{Export}': {Reason}")]
+    public static partial void MountRefused(ILogger logger, string peer, uint process, Dpu.Proto.V1.MountChange change, string path, string export, string reason);
+
+    [LoggerMessage(2056, LogLevel.Information, "'{Peer}' (process {Process}) asked in vain: {Change} at {Path} of '{Export}': errno {Errno}; {Reason}")]
+    public static partial void MountFailed(ILogger logger, string peer, uint process, Dpu.Proto.V1.MountChange change, string path, string export, int errno, string reason);
+
+    [LoggerMessage(2057, LogLevel.Information, "{Count} mounts that were made for DPUs are there from an earlier life of the agent; {Restored} changes were under way when it ended, and had been made")]
+    public static partial void MountsRestored(ILogger logger, int count, int restored);
+
+    [LoggerMessage(2058, LogLevel.Error, "{Change} below '{Export}' failed unexpectedly; its caller got EIO")]
+    public static partial void MountBug(ILogger logger, Dpu.Proto.V1.MountChange change, string export, Exception exception);
 }

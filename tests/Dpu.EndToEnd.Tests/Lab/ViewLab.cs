@@ -20,7 +20,8 @@ internal sealed class ViewLab : IDisposable
     /// <param name="programs">As of <see cref="ExecPair"/>.</param>
     /// <param name="change">Changes each rule of those.</param>
     /// <param name="agent">Changes the agent's configuration.</param>
-    public ViewLab(string[]? programs = null, Action<JsonObject>? change = null, Action<JsonObject, string>? agent = null)
+    /// <param name="runtime">Changes the runtime's.</param>
+    public ViewLab(string[]? programs = null, Action<JsonObject>? change = null, Action<JsonObject, string>? agent = null, Action<JsonObject, string>? runtime = null)
     {
         Exec = new ExecPair(programs: programs, change: change, prepare: pair =>
         {
@@ -31,6 +32,7 @@ internal sealed class ViewLab : IDisposable
             configuration["viewsFolder"] = $"{folder}/views.d";
             configuration["viewSocket"] = $"{folder}/state/view.sock";
             configuration["metrics"] = new JsonObject { ["listen"] = $"127.0.0.1:{_port}" };
+            runtime?.Invoke(configuration, folder);
         });
     }
 

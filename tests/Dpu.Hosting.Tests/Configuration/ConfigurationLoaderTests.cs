@@ -19,6 +19,7 @@ public sealed class ConfigurationLoaderTests
           "exports": [
             { "name": "home", "path": "/home", "peers": ["dpu1"], "access": "read-write", "squash": "all",
               "fifos": [{ "match": "*-in", "direction": "toHost" }, { "match": "fifo/**" }],
+              "mounts": [{ "match": "ctr/**", "types": ["overlay", "bind"], "sources": ["/dev/vd*"], "allowSuid": true }, { "match": "t", "types": ["tmpfs"], "options": ["size=*"], "allowDev": true }],
               "userMap": [{ "dpu": 1000, "host": 2000 }, { "dpu": 5000, "host": 6000, "count": 10 }] },
             { "name": "proc", "path": "/proc", "peers": ["dpu1"], "kind": "proc" }
           ],
@@ -64,6 +65,8 @@ public sealed class ConfigurationLoaderTests
         Assert.AreEqual(1u, agent.Exports[0].UserMap[0].Count);
         Assert.AreEqual((false, true), (agent.Exports[0].Processes, agent.Exports[1].Processes));
         CollectionAssert.AreEqual(new[] { new FifoConfiguration("*-in", FifoWay.ToHost), new FifoConfiguration("fifo/**", FifoWay.None) }, agent.Exports[0].Fifos.ToArray());
+        CollectionAssert.AreEqual(
+            new MountRuleConfiguration[] { new("ctr/**", ["overlay", "bind"], null, ["/dev/vd*"], true, false), new("t", ["tmpfs"], ["size=*"], [], false, true) }, agent.Exports[0].Mounts.ToArray());
         SocketRuleConfiguration rule = agent.Sockets.Single();
         Assert.AreEqual("dpu1 /run/*.sock @x @y/** None", string.Join(' ', [.. rule.Peers, .. rule.Connect, .. rule.Listen, rule.Squash.ToString()]));
         Assert.AreEqual(9465, agent.Metrics!.Listen.Port);

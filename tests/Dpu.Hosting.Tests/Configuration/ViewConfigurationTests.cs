@@ -38,7 +38,8 @@ public sealed class ViewConfigurationTests
         Assert.AreEqual((ViewMountKind.Mount, "/mnt/data", "a/b", true), (view.Mounts[3].Kind, view.Mounts[3].Source, view.Mounts[3].Path, view.Mounts[3].AllowSuid));
         Assert.AreEqual((ViewMountKind.Processes, "host1", "proc"), (view.Mounts[4].Kind, view.Mounts[4].Source, view.Mounts[4].Path));
         CollectionAssert.AreEqual(new ViewStubConfiguration[] { new("/usr/bin/qemu", "host1", 12), new("/bin/true", null, 12) }, view.Stubs.ToArray());
-        Assert.AreEqual(ViewCalls.Scheduling | ViewCalls.Limits | ViewCalls.Priority, Good("{}").Calls);
+        Assert.AreEqual(ViewCalls.Scheduling | ViewCalls.Limits | ViewCalls.Priority | ViewCalls.Mounts, Good("{}").Calls);
+        Assert.AreEqual(ViewCalls.Mounts, Good("""{ "intercept": ["mounts"] }""").Calls);
         Assert.AreEqual(ViewCalls.None, Good("""{ "intercept": [] }""").Calls);
     }
 

@@ -12,7 +12,7 @@ public sealed class ProtoRulesTests
     [TestCategory("unit")]
     public void OurFiles_AllRules_Hold()
     {
-        FileDescriptor[] files = [CommonReflection.Descriptor, LinkReflection.Descriptor, AgentReflection.Descriptor, RuntimeReflection.Descriptor, ViewsReflection.Descriptor, FlowsReflection.Descriptor, ReconcileReflection.Descriptor];
+        FileDescriptor[] files = [CommonReflection.Descriptor, LinkReflection.Descriptor, AgentReflection.Descriptor, RuntimeReflection.Descriptor, ViewsReflection.Descriptor, PeermountsReflection.Descriptor, FlowsReflection.Descriptor, ReconcileReflection.Descriptor];
         string[] onDisk = [.. Directory.EnumerateFiles(Repository.PathOf("proto/dpu/v1"), "*.proto").Select(path => "dpu/v1/" + Path.GetFileName(path))];
         CollectionAssert.AreEquivalent(onDisk, files.Select(file => file.Name).ToArray(), "a .proto file is not in this test's list");
         foreach (FileDescriptor file in files)

@@ -3,9 +3,11 @@ namespace Dpu.Runtime.Views.Calls;
 /// <summary>How often a view's programs were held, by call. Thread-safe.</summary>
 internal sealed class CallCounts
 {
-    private readonly long[] _intercepted = new long[(int)CallKind.Uname + 1];
-    private readonly long[] _done = new long[(int)CallKind.Uname + 1];
-    private readonly long[] _failed = new long[(int)CallKind.Uname + 1];
+    private const int Kinds = (int)CallKind.MountSetAttr + 1;
+
+    private readonly long[] _intercepted = new long[Kinds];
+    private readonly long[] _done = new long[Kinds];
+    private readonly long[] _failed = new long[Kinds];
 
     /// <summary>Those that were held at least once: all of them, those that were not left to this machine's kernel, and those that ended with an error.</summary>
     public IEnumerable<(string Name, long Intercepted, long Done, long Failed)> All => SeccompFilter.Names

@@ -12,7 +12,7 @@ namespace Dpu.Runtime.Views.Calls;
 /// Decides what becomes of a call that a view's filter holds: what names a process that stands for a host's is done there, the rest is the kernel's. It is a
 /// convenience, and no boundary: what a caller passes by pointer may change after it was read, and who is left to the kernel is checked by the kernel. Thread-safe.
 /// </summary>
-internal sealed unsafe class CallHandler(ProcessTable processes, TimeProvider time, ILogger logger) : IDisposable
+internal sealed unsafe class CallHandler(ProcessTable processes, MountCalls mounts, TimeProvider time, ILogger logger) : IDisposable
 {
     private const int SysNice = 23; // CAP_SYS_NICE
     private const int SysResource = 24; // CAP_SYS_RESOURCE
@@ -41,6 +41,12 @@ internal sealed unsafe class CallHandler(ProcessTable processes, TimeProvider ti
             return;
         }
 
+        if (kind >= CallKind.Mount)
+        {
+            mounts.Handle(listener, kind, call, answered);
+            return;
+        }
+
         bool isPriority = kind is CallKind.SetPriority or CallKind.GetPriority;
         if (kind == CallKind.None || _standIns.Find((int)call.pid, (int)call.data.args[isPriority ? 1 : 0]) is not { } process)
         {
@@ -60,7 +66,11 @@ internal sealed unsafe class CallHandler(ProcessTable processes, TimeProvider ti
         process.Call(asked, once.Answered);
     }
 
-    public void Dispose() => _workers.Dispose();
+    public void Dispose()
+    {
+        mounts.Dispose();
+        _workers.Dispose();
+    }
 
     // What the host is asked; where there is nothing to ask, with what the call ends.
     private static long Prepare(CallKind kind, seccomp_notif call, StubProcess process, out ProcessCall? asked)

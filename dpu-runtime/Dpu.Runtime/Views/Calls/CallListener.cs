@@ -122,8 +122,42 @@ internal sealed unsafe class CallListener : IDisposable
     /// <summary>Whether a call's caller still waits, so that what was read of its memory was its own.</summary>
     public bool IsValid(ulong id) => LibC.ioctl(Number, seccomp.SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 
+    /// <summary>Its name: no other listener ever has it.</summary>
+    public string Entry => _entry;
+
+    /// <summary>What was written beside a call, for the next runtime that reads it; 0 where nothing was.</summary>
+    public ulong MarkOf(ulong id)
+    {
+        ulong* mark = MarkAt(id);
+        return mark == null ? 0 : Volatile.Read(ref *mark);
+    }
+
+    /// <summary>Writes something beside a call that has not been answered.</summary>
+    public void Mark(ulong id, ulong value)
+    {
+        ulong* mark = MarkAt(id);
+        if (mark != null)
+        {
+            Volatile.Write(ref *mark, value);
+        }
+    }
+
     /// <summary>The view whose programs these are.</summary>
     public RuntimeView View => _view;
+
+    // Behind the call, in its slot; null where the call has been answered.
+    private ulong* MarkAt(ulong id)
+    {
+        for (int slot = 0; slot < Slots; slot++)
+        {
+            if (At(slot)->id == id)
+            {
+                return (ulong*)(At(slot) + 1);
+            }
+        }
+
+        return null;
+    }
 
     private seccomp_notif* At(int slot) => (seccomp_notif*)(_memory.Address + (slot * SlotSize));
 

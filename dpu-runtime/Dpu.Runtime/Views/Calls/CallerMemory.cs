@@ -19,6 +19,33 @@ internal static unsafe class CallerMemory
         }
     }
 
+    /// <summary>Copies a text from it, without its NUL; null where it has nothing there, or no NUL in time, and empty for no address.</summary>
+    public static byte[]? ReadText(uint thread, ulong address, int most)
+    {
+        byte[] text = new byte[most];
+        int length = 0;
+        while (address != 0 && length < most)
+        {
+            // Page by page: the next one need not be there. 4 KiB are a part of a page everywhere.
+            int piece = Math.Min(most - length, 4096 - (int)((address + (ulong)length) & 4095));
+            Span<byte> read = text.AsSpan(length, piece);
+            if (!TryRead(thread, address + (ulong)length, read))
+            {
+                return null;
+            }
+
+            int end = read.IndexOf((byte)0);
+            if (end >= 0)
+            {
+                return text[..(length + end)];
+            }
+
+            length += piece;
+        }
+
+        return address == 0 ? [] : null;
+    }
+
     /// <summary>Copies into it; false where it may not write there.</summary>
     public static bool TryWrite(uint thread, ulong address, ReadOnlySpan<byte> from)
     {
@@ -33,7 +60,13 @@ internal static unsafe class CallerMemory
     }
 
     /// <summary>Whether a caller may change a user's process, as the kernel asks: it is that user, or has a capability.</summary>
-    public static bool MayChange(uint thread, uint owner, int capability)
+    public static bool MayChange(uint thread, uint owner, int capability) => WhoIs(thread) is { } who && (who.User == owner || (who.Capabilities & (1ul << capability)) != 0);
+
+    /// <summary>Whether a caller has a capability that counts outside of user namespaces.</summary>
+    public static bool Has(uint thread, int capability) =>
+        WhoIs(thread) is { } who && (who.Capabilities & (1ul << capability)) != 0 && ViewInit.NamespaceOf((int)thread, "user") is { Length: > 0 } there && there == ViewInit.NamespaceOf(Environment.ProcessId, "user");
+
+    private static (uint User, ulong Capabilities)? WhoIs(uint thread)
     {
         try
         {
@@ -52,12 +85,12 @@ internal static unsafe class CallerMemory
                 }
             }
 
-            return user == owner || (capabilities & (1ul << capability)) != 0;
+            return user is { } known ? (known, capabilities) : null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             // Expected: it was killed meanwhile.
-            return false;
+            return null;
         }
     }
 }

@@ -19,6 +19,13 @@ internal enum CallKind
     SetPriority,
     GetPriority,
     Uname,
+    Mount,
+    Umount,
+    OpenTree,
+    MoveMount,
+    FsOpen,
+    FsPick,
+    MountSetAttr,
 }
 
 /// <summary>
@@ -53,6 +60,13 @@ internal static class SeccompFilter
         (CallKind.SetPriority, "setpriority", syscalls_x64.SYS_setpriority, syscalls_arm64.SYS_setpriority, ViewCalls.Priority, 1),
         (CallKind.GetPriority, "getpriority", syscalls_x64.SYS_getpriority, syscalls_arm64.SYS_getpriority, ViewCalls.Priority, 1),
         (CallKind.Uname, "uname", syscalls_x64.SYS_uname, syscalls_arm64.SYS_uname, ViewCalls.Name, -1),
+        (CallKind.Mount, "mount", syscalls_x64.SYS_mount, syscalls_arm64.SYS_mount, ViewCalls.Mounts, -1),
+        (CallKind.Umount, "umount2", syscalls_x64.SYS_umount2, syscalls_arm64.SYS_umount2, ViewCalls.Mounts, -1),
+        (CallKind.OpenTree, "open_tree", mount_syscalls.SYS_open_tree, mount_syscalls.SYS_open_tree, ViewCalls.Mounts, -1),
+        (CallKind.MoveMount, "move_mount", mount_syscalls.SYS_move_mount, mount_syscalls.SYS_move_mount, ViewCalls.Mounts, -1),
+        (CallKind.FsOpen, "fsopen", mount_syscalls.SYS_fsopen, mount_syscalls.SYS_fsopen, ViewCalls.Mounts, -1),
+        (CallKind.FsPick, "fspick", mount_syscalls.SYS_fspick, mount_syscalls.SYS_fspick, ViewCalls.Mounts, -1),
+        (CallKind.MountSetAttr, "mount_setattr", mount_syscalls.SYS_mount_setattr, mount_syscalls.SYS_mount_setattr, ViewCalls.Mounts, -1),
     ];
 
     /// <summary>Names of calls, as section 2 of the manual has them.</summary>
