@@ -21,10 +21,10 @@ public sealed record MountRule(string Match, IReadOnlyList<string> Types, IReadO
     /// <summary>Whether it permits a type.</summary>
     public bool HasType(string type) => Types.Contains(type, StringComparer.Ordinal);
 
-    /// <summary>Whether it permits an option, as mount(2) has it.</summary>
-    public bool HasOption(string type, string option) => Options is null
+    /// <summary>Whether it permits an option, as mount(2) has it: one, which a comma would make several of, and not the source, which has rules of its own.</summary>
+    public bool HasOption(string type, string option) => !option.AsSpan().ContainsAny(',', '\0') && option.Split('=', 2)[0] != "source" && (Options is null
         ? MountTypes.Harmless(type, option)
-        : Options.Any(pattern => FileSystemName.MatchesSimpleExpression(pattern, option, ignoreCase: false));
+        : Options.Any(pattern => FileSystemName.MatchesSimpleExpression(pattern, option, ignoreCase: false)));
 
     /// <summary>Whether it names a source outside of the export.</summary>
     /// <param name="path">An absolute path of this host.</param>
