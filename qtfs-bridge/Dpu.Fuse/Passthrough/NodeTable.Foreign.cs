@@ -49,17 +49,7 @@ internal sealed partial class NodeTable
             ShutIfIdle(index, opened);
         }
 
-        // Of what was opened meanwhile the mount may be let go: the node's own descriptor holds it.
-        HashSet<ulong> inUse = [];
-        lock (_foreign)
-        {
-            foreach (int index in _foreign)
-            {
-                inUse.Add(_slots[index].Mount);
-            }
-        }
-
-        _anchors.LetGo(inUse);
+        LetGoOfUnused();
     }
 
     /// <summary>
@@ -90,6 +80,13 @@ internal sealed partial class NodeTable
             Lose(index, mount);
         }
 
+        LetGoOfUnused();
+        return true;
+    }
+
+    // Of what is opened meanwhile the mount may be let go: the node's own descriptor holds it.
+    private void LetGoOfUnused()
+    {
         HashSet<ulong> inUse = [];
         lock (_foreign)
         {
@@ -100,7 +97,6 @@ internal sealed partial class NodeTable
         }
 
         _anchors.LetGo(inUse);
-        return true;
     }
 
     // What has no handle of the kernel's has kept its descriptor.

@@ -206,10 +206,7 @@ public sealed class ProcessChannelTests : IDisposable
     {
         (SafeFileHandle takenReads, SafeFileHandle takenWrites) = MakePipe();
         End host = Make((0, takenWrites, false));
-        Assert.IsTrue(LocalSocket.TryPair(SocketKind.Stream, out SafeFileHandle? link, out int far));
-        using var peer = new Socket(new SafeSocketHandle(far, ownsHandle: true));
-        host.Channel.Connect(new Wire(link));
-        Assert.AreEqual(0UL, await AckAsync(peer));
+        using Socket peer = await ConnectAsync(host);
         byte[] bytes = Some(new Random(8), 12 * ProcessFrame.MaxData);
 
         // All of it, whatever there is room for.
@@ -251,10 +248,7 @@ public sealed class ProcessChannelTests : IDisposable
     {
         (SafeFileHandle takenReads, SafeFileHandle takenWrites) = MakePipe();
         End host = Make((0, takenWrites, false));
-        Assert.IsTrue(LocalSocket.TryPair(SocketKind.Stream, out SafeFileHandle? link, out int far));
-        using var peer = new Socket(new SafeSocketHandle(far, ownsHandle: true));
-        host.Channel.Connect(new Wire(link));
-        Assert.AreEqual(0UL, await AckAsync(peer));
+        using Socket peer = await ConnectAsync(host);
         byte[] header = new byte[ProcessFrame.HeaderSize];
         ProcessFrame.Write(header, ProcessFrameKind.Data, 3000, 0, 0, 0);
         _ = await peer.SendAsync(header);
@@ -286,15 +280,22 @@ public sealed class ProcessChannelTests : IDisposable
         (SafeFileHandle takenReads, SafeFileHandle takenWrites) = MakePipe();
         using SafeFileHandle reads = takenReads;
         End host = Make((0, takenWrites, false));
-        Assert.IsTrue(LocalSocket.TryPair(SocketKind.Stream, out SafeFileHandle? link, out int far));
-        using var peer = new Socket(new SafeSocketHandle(far, ownsHandle: true));
-        host.Channel.Connect(new Wire(link));
-        Assert.AreEqual(0UL, await AckAsync(peer));
+        using Socket peer = await ConnectAsync(host);
         byte[] header = new byte[ProcessFrame.HeaderSize];
         ProcessFrame.Write(header, ProcessFrameKind.Data, 100, 0, 0, 1);
         _ = await peer.SendAsync(header);
         Eventually.True(() => !host.Owner.Violations.IsEmpty, Limit, "the violation");
         Assert.AreEqual(0UL, host.Channel.Bytes.Received);
+    }
+
+    // The other end of a link, by which it is told what may be sent.
+    private static async Task<Socket> ConnectAsync(End host)
+    {
+        Assert.IsTrue(LocalSocket.TryPair(SocketKind.Stream, out SafeFileHandle? link, out int far));
+        var peer = new Socket(new SafeSocketHandle(far, ownsHandle: true));
+        host.Channel.Connect(new Wire(link));
+        Assert.AreEqual(0UL, await AckAsync(peer));
+        return peer;
     }
 
     private static byte[] Some(Random random, int size)
