@@ -78,7 +78,7 @@ public sealed class TransientScopes(TransientScopeOptions options, TimeProvider 
             TimeSpan left = options.Limit - time.GetElapsedTime(since);
             if (left <= TimeSpan.Zero)
             {
-                problem = $"systemd has not answered within {options.Limit.TotalSeconds:0.###} s";
+                problem = Unanswered;
                 Deaf(problem);
                 break;
             }
@@ -111,7 +111,11 @@ public sealed class TransientScopes(TransientScopeOptions options, TimeProvider 
             }
             catch (TimeoutException)
             {
+                // It had all the time that was left.
+                problem = Unanswered;
                 Drop();
+                Deaf(problem);
+                break;
             }
         }
 
@@ -147,10 +151,9 @@ public sealed class TransientScopes(TransientScopeOptions options, TimeProvider 
         }
         catch (TimeoutException)
         {
-            string problem = $"systemd has not answered within {options.Limit.TotalSeconds:0.###} s";
             Drop();
-            Deaf(problem);
-            return problem;
+            Deaf(Unanswered);
+            return Unanswered;
         }
     }
 
@@ -160,6 +163,8 @@ public sealed class TransientScopes(TransientScopeOptions options, TimeProvider 
         _disposed = true;
         Drop();
     }
+
+    private string Unanswered => $"systemd has not answered within {options.Limit.TotalSeconds:0.###} s";
 
     // Under the lock.
     private bool IsDeaf => _deafSince != 0 && time.GetElapsedTime(_deafSince) < options.Pause;
