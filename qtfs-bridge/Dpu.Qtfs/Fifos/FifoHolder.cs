@@ -42,7 +42,8 @@ internal readonly record struct FifoHolder(int Process, int Descriptor, int Acce
     {
         try
         {
-            foreach (string entry in Directory.EnumerateFileSystemEntries(string.Create(CultureInfo.InvariantCulture, $"/proc/{process}/fd")))
+            // Not /proc/PID/fd: .NET asks of each link there what it leads to, and so whoever serves that file system.
+            foreach (string entry in Directory.EnumerateFileSystemEntries(string.Create(CultureInfo.InvariantCulture, $"/proc/{process}/fdinfo")))
             {
                 if (int.TryParse(Path.GetFileName(entry), NumberStyles.None, CultureInfo.InvariantCulture, out int descriptor) && Is(process, descriptor, device, inode)
                     && ParseAccess(File.ReadAllText(string.Create(CultureInfo.InvariantCulture, $"/proc/{process}/fdinfo/{descriptor}"))) is >= 0 and int access)
