@@ -29,6 +29,9 @@ internal static partial class Log
     [LoggerMessage(2251, LogLevel.Warning, "a counter of eventfd(2) that crosses the link was let go, and drained: a program has filled it, so that adding to it hung for a second")]
     public static partial void CounterFull(ILogger logger);
 
+    [LoggerMessage(2252, LogLevel.Warning, "counters of eventfd(2) that cross the link stay until their mount or link ends: process {Process} does not let itself be looked at, and may have any of them. Give the service CAP_SYS_PTRACE, or see what protects that process")]
+    public static partial void CounterHoldersUnknown(ILogger logger, int process);
+
     [LoggerMessage(2210, LogLevel.Warning, "a program passed {Link} on {Path}, which cannot cross the link to '{Peer}': {Reason}. In its place the other program gets a descriptor with which every call fails (EBADF)")]
     public static partial void DescriptorRefused(ILogger logger, string link, string path, string peer, string reason);
 

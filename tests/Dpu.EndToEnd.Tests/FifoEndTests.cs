@@ -107,4 +107,36 @@ public sealed class FifoEndTests
         _ = Shell.Check("echo again > fifo2", pair.ExportRoot);
         CollectionAssert.AreEqual(new[] { "ready", "b'again\\n'" }, Shell.End(waits));
     }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void SilentHost_WhoLooksForHoldersOfAFifo_WaitsForNobody()
+    {
+        using var pair = new Pair();
+        JsonObject export = Pair.Export("data", pair.ExportRoot);
+        export["fifos"] = new JsonArray(new JsonObject { ["match"] = "fifo" });
+        pair.AgentConfiguration["exports"] = new JsonArray(export);
+        string mount = pair.UpUncached();
+        _ = Shell.Check("mkfifo fifo", pair.ExportRoot);
+        using RunningProgram holder = Shell.StartPythonServer(
+            $"held = os.open('held', os.O_CREAT | os.O_RDWR); f = os.open('fifo', os.O_RDONLY | os.O_NONBLOCK); say('ready'); wait('{pair.Folder}/go'); os.close(f); say('closed'); wait('{pair.Folder}/end')", mount);
+        Eventually.True(() => Watches(pair) == 1, Pair.Limit, "the watch");
+        pair.Agent.Signal("STOP");
+        try
+        {
+            // It looks at all that the program has open, also what only the host could tell of.
+            File.WriteAllText($"{pair.Folder}/go", "");
+            Eventually.True(() => holder.Output.Contains("closed", StringComparison.Ordinal), Pair.Limit, "the end of the reader");
+            Eventually.True(() => Watches(pair) == 0, Pair.Limit, "the end of the watch");
+        }
+        finally
+        {
+            pair.Agent.Signal("CONT");
+            File.WriteAllText($"{pair.Folder}/end", "");
+        }
+
+        _ = Shell.End(holder);
+    }
+
+    private static int Watches(Pair pair) => Directory.GetDirectories($"/proc/{pair.Runtime.Id}/task").Count(task => File.ReadAllText(task + "/comm").TrimEnd() == "fifo watch");
 }

@@ -57,23 +57,52 @@ public sealed partial class SocketRightsTests
     public void Counters_ThatNobodyHasAnyMore_LeaveNothingInEitherDaemon()
     {
         int Counters(Daemon daemon) => Directory.GetFileSystemEntries($"/proc/{daemon.Id}/fd").Count(name => new FileInfo(name).LinkTarget == "anon_inode:[eventfd]");
-        (int runtime, int agent) = (Counters(s_pair.Runtime), Counters(s_pair.Agent));
-        (string[] host, _) = Run(
+        string[] Pass(int count) => Run(
             "counters that end",
-            """
+            $$"""
             c, _ = listener('counters-end.sock').accept()
-            fds = [take(c)[1][0] for i in range(20)]
+            fds = [take(c)[1][0] for i in range({{count}})]
             for fd in fds: os.eventfd_read(fd)
-            say('read'); c.send(b'read'); c.recv(10)
+            say('read'); c.send(b'read'); c.recv(10); os.unlink('counters-end.sock')
             """,
-            """
+            $$"""
             s = connected('counters-end.sock')
-            for i in range(20): e = os.eventfd(1, 0); give(s, b'c', e); os.close(e)
+            for i in range({{count}}): e = os.eventfd(1, 0); give(s, b'c', e); os.close(e)
             s.recv(10); s.send(b'end')
-            """);
-        CollectionAssert.AreEqual(new[] { "read" }, host, "a counter that its program has closed gives what it had");
-        Eventually.True(() => Counters(s_pair.Runtime) <= runtime + 2 && Counters(s_pair.Agent) <= agent + 2, TimeSpan.FromSeconds(40), $"the counters of both daemons: {runtime} and {agent} before");
+            """).Host;
+
+        // What the daemons have for all counters is made with the first.
+        _ = Pass(1);
+        (int runtime, int agent) = (Counters(s_pair.Runtime), Counters(s_pair.Agent));
+        CollectionAssert.AreEqual(new[] { "read" }, Pass(20), "a counter that its program has closed gives what it had");
+        if (IsAnyHidden())
+        {
+            // A container's or a sandbox's: whether that one has a counter nobody can tell.
+            Eventually.True(() => s_pair.Runtime.Log.Contains("does not let itself be looked at", StringComparison.Ordinal), TimeSpan.FromSeconds(40), "the runtime's word of it");
+            Assert.AreEqual((runtime + 20, agent + 20), (Counters(s_pair.Runtime), Counters(s_pair.Agent)));
+            return;
+        }
+
+        Eventually.True(() => Counters(s_pair.Runtime) <= runtime && Counters(s_pair.Agent) <= agent, TimeSpan.FromSeconds(40), $"the counters of both daemons: {runtime} and {agent} before");
     }
+
+    private static bool IsAnyHidden() =>
+        Directory.GetDirectories("/proc").Any(folder =>
+        {
+            try
+            {
+                return int.TryParse(Path.GetFileName(folder), out _) && Directory.GetFileSystemEntries($"{folder}/fdinfo").Length < 0;
+            }
+            catch (IOException)
+            {
+                // Expected: it has ended.
+                return false;
+            }
+            catch (UnauthorizedAccessException)
+            {
+                return true;
+            }
+        });
 
     // Runs a program on a terminal as its controlling one, as shells do; and a keyboard that waits for what it prints.
     private const string Terminal =

@@ -28,6 +28,7 @@ internal sealed class CounterWatch(TimeProvider time, ILogger logger) : IDisposa
     private readonly HashSet<CounterEnd> _ends = [];
     private ITimer? _timer;
     private long _lastLook;
+    private bool _saidHidden;
     private bool _disposed;
 
     /// <summary>Now, by the clock's own ticks; never 0.</summary>
@@ -126,15 +127,22 @@ internal sealed class CounterWatch(TimeProvider time, ILogger logger) : IDisposa
     {
         // Most are where they were.
         CounterEnd[] moved = [.. ends.Where(end => end.Id >= 0 && !IsHeldBy(end.LastHolder, end.Id))];
-        Dictionary<long, (int, int)>? holders = moved.Length > 0 ? TryFindHolders() : [];
+        int hidden = 0;
+        Dictionary<long, (int, int)> holders = moved.Length > 0 ? FindHolders(out hidden) : [];
         foreach (CounterEnd end in ends.Except(moved))
         {
             end.UnheldSince = null;
         }
 
-        if (holders is null)
+        if (hidden != 0)
         {
             // Nobody is taken for gone where processes may not be looked at.
+            if (!_saidHidden)
+            {
+                _saidHidden = true;
+                Log.CounterHoldersUnknown(logger, hidden);
+            }
+
             return;
         }
 
@@ -158,9 +166,11 @@ internal sealed class CounterWatch(TimeProvider time, ILogger logger) : IDisposa
     private static bool IsHeldBy((int Process, int Descriptor) holder, long id) =>
         holder.Process != 0 && EventCounter.Look(string.Create(CultureInfo.InvariantCulture, $"/proc/{holder.Process}/fdinfo/{holder.Descriptor}")).Id == id;
 
-    /// <summary>Who has which counters, but this process; null where some processes may not be looked at.</summary>
-    internal static Dictionary<long, (int Process, int Descriptor)>? TryFindHolders()
+    /// <summary>Who has which counters, but this process.</summary>
+    /// <param name="hidden">A process that may not be looked at, with which it ends; else 0.</param>
+    internal static Dictionary<long, (int Process, int Descriptor)> FindHolders(out int hidden)
     {
+        hidden = 0;
         Dictionary<long, (int, int)> found = [];
         foreach (string folder in Directory.EnumerateDirectories("/proc"))
         {
@@ -171,11 +181,13 @@ internal sealed class CounterWatch(TimeProvider time, ILogger logger) : IDisposa
 
             try
             {
-                foreach (string name in Directory.EnumerateFileSystemEntries($"{folder}/fd"))
+                // Not /proc/PID/fd: .NET asks of each link there what it leads to, and so whoever serves that file system, which may be this process.
+                foreach (string name in Directory.EnumerateFileSystemEntries($"{folder}/fdinfo"))
                 {
-                    if (new FileInfo(name).LinkTarget == EventCounter.Link && int.TryParse(Path.GetFileName(name), NumberStyles.None, CultureInfo.InvariantCulture, out int descriptor))
+                    if (new FileInfo($"{folder}/fd/{Path.GetFileName(name)}").LinkTarget == EventCounter.Link
+                        && int.TryParse(Path.GetFileName(name), NumberStyles.None, CultureInfo.InvariantCulture, out int descriptor))
                     {
-                        found[EventCounter.Look($"{folder}/fdinfo/{Path.GetFileName(name)}").Id] = (process, descriptor);
+                        found[EventCounter.Look(name).Id] = (process, descriptor);
                     }
                 }
             }
@@ -187,7 +199,8 @@ internal sealed class CounterWatch(TimeProvider time, ILogger logger) : IDisposa
             catch (UnauthorizedAccessException)
             {
                 // Expected: of a service that may not look at others.
-                return null;
+                hidden = process;
+                break;
             }
         }
 
