@@ -63,13 +63,13 @@ public sealed class ViewMountTests
         // umount(8) does not find it in the DPU's table of mounts, and asks the kernel all the same.
         lab.Check("""
             cd /mnt/open
-            there() { test -e t/under || { echo "$1 of round $i:" "$(stat -c '%n %d:%i %a' . t)" "($(ls t))" "$(cat $DPU_HOST_MOUNTS | grep /open/t)"; exit 1; }; }
+            there() { test -e t/under || { echo "$1 of round $i:" "$(stat -c '%n %d:%i %a' . t)" "($(ls t))"; sleep 0.5; stat t t/under; exit 1; }; }
             for i in 1 2 3 4 5 6; do mount -t tmpfs none t; umount -l t; there lazy; mount -t tmpfs none t; busybox umount t; there busybox; done
             fails umount t; fails findmnt /mnt/open/t
             """);
 
         // What does not lie below a mount of the host is the DPU's own, as ever.
-        lab.Check("mkdir /tmp/own-$$; mount -t tmpfs own /tmp/own-$$; grep -q \" /tmp/own-$$ \" /proc/self/mounts; mount --bind /mnt/open /tmp/own-$$; test -e /tmp/own-$$/source; umount /tmp/own-$$; umount /tmp/own-$$; rmdir /tmp/own-$$");
+        lab.Check("own=$(mktemp -d); mount -t tmpfs own $own; grep -q \" $own \" /proc/self/mounts; mount --bind /mnt/open $own; test -e $own/source; umount $own; umount $own; rmdir $own");
         (long intercepted, long done) = lab.View.Calls("d1", "mount");
         Assert.IsGreaterThan(done, intercepted);
         Assert.Contains("by the rule of \"mounts\" for \"open/**\"", lab.View.Pair.Agent.Log);

@@ -72,7 +72,7 @@ internal sealed class ViewLab : IDisposable
     {
         ProgramResult result = Run(view, program);
         Assert.IsFalse(result.TimedOut, $"'{program}' hung; its output: {result.Output}{result.Error}");
-        Assert.AreEqual(0, result.ExitCode, $"'{program}' failed: {result.Output}{result.Error}\n{Pair.Runtime.Log}");
+        Assert.AreEqual(0, result.ExitCode, $"'{program}' failed: {result.Output}{result.Error}\n{Pair.Runtime.Log}\n{Pair.Agent.Log}\n{string.Join('\n', File.ReadLines("/proc/self/mountinfo").Where(line => line.Contains(Pair.ExportRoot, StringComparison.Ordinal)))}");
         return result.Output.TrimEnd('\n');
     }
 
