@@ -44,6 +44,10 @@ static int enter(const char *target, unsigned long minor_number, const char *nam
     if (tree < 0)
         return -errno;
 
+    // A read-only mount's sockets are connected to as any. Before Linux 5.12 they are not.
+    struct mount_attr writable = {.attr_clr = MOUNT_ATTR_RDONLY};
+    (void)!mount_setattr(tree, "", AT_EMPTY_PATH, &writable, sizeof writable);
+
     // Another mount may cover this one. The device's number is known without asking who serves it.
     struct statx status;
     int result = statx(tree, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &status) < 0 ? -errno

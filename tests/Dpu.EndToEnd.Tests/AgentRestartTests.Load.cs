@@ -72,9 +72,12 @@ public sealed partial class AgentRestartTests
                 Eventually.True(() => (made = Made(pair)) > 0, Pair.Limit, "work");
                 Eventually.True(() => Made(pair) > made + 1 || workers.All(worker => worker.HasExited), Pair.Limit, "more work");
                 long start = System.Diagnostics.Stopwatch.GetTimestamp();
-                logs.Add(pair.Agent.Log);
+                Daemon killed = pair.Agent;
                 Restart(pair);
                 stalls.Add(System.Diagnostics.Stopwatch.GetElapsedTime(start).TotalMilliseconds);
+
+                // Whole, as it has ended.
+                logs.Add(killed.Log);
             }
 
             int[][] ends = [.. workers.Select(worker => Shell.End(worker).Single().Split(' ').Select(text => int.Parse(text, CultureInfo.InvariantCulture)).ToArray())];

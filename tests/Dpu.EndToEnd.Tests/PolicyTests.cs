@@ -71,6 +71,39 @@ public sealed class PolicyTests
 
     [TestMethod]
     [TestCategory("root")]
+    [DataRow(true)]
+    [DataRow(false)]
+    public void ReadOnly_SocketsAndFifosAreUsed_AsOnAnyReadOnlyFileSystem(bool ofTheExport)
+    {
+        using var pair = new Pair();
+        JsonObject export = Pair.Export("data", pair.ExportRoot, access: ofTheExport ? "read-only" : "read-write");
+        export["sockets"] = new JsonObject { ["connect"] = new JsonArray("*"), ["bind"] = new JsonArray("*") };
+        export["fifos"] = new JsonArray(new JsonObject { ["match"] = "*" });
+        pair.AgentConfiguration["exports"] = new JsonArray(export);
+        string mount = pair.Up(entry => entry["readOnly"] = !ofTheExport);
+        using RunningProgram server = Shell.StartPythonServer(
+            """
+            os.mkfifo('fifo'); s = socket.socket(socket.AF_UNIX); s.bind('a.sock'); s.listen(); say('ready')
+            c, _ = s.accept(); say(c.recv(10)); c.send(b'world'); say(open('fifo', 'rb').read())
+            """,
+            pair.ExportRoot);
+        CollectionAssert.AreEqual(
+            new[] { "b'world'", "bind EROFS", "fifo EROFS", "write EROFS" },
+            Shell.Python(
+                """
+                s = socket.socket(socket.AF_UNIX); s.settimeout(20); s.connect('a.sock'); s.send(b'hello'); say(s.recv(10))
+                f = open('fifo', 'wb'); f.write(b'written'); f.close()
+                attempt('bind', lambda: socket.socket(socket.AF_UNIX).bind('own.sock'))
+                attempt('fifo', lambda: os.mkfifo('own'))
+                attempt('write', lambda: os.open('new', os.O_CREAT | os.O_WRONLY))
+                """,
+                mount));
+        CollectionAssert.AreEqual(new[] { "ready", "b'hello'", "b'written'" }, Shell.End(server));
+        Assert.Contains(" ro,", File.ReadLines("/proc/self/mountinfo").Single(line => line.Split(' ')[4] == mount));
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
     [DataRow("none", "0:0", "1000:1000")]
     [DataRow("root", "4001:4002", "1000:1000")]
     [DataRow("all", "4001:4002", "4001:4002")]

@@ -7,7 +7,7 @@ namespace Dpu.EndToEnd.Tests;
 public sealed partial class SocketRightsTests
 {
     // Every program here can send and receive descriptors, at their places in what is said.
-    private const string Tools =
+    internal const string Tools =
         """
         import array, fcntl, struct
         def give(s, data, *fds):

@@ -253,7 +253,7 @@ public sealed unsafe class FuseDevice : IDisposable
         byte[] type = Encoding.UTF8.GetBytes($"fuse.{options.Subtype}\0");
         byte[] data = Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture,
             $"fd={handle.DangerousGetHandle()},rootmode=40000,user_id={LibC.geteuid()},group_id={LibC.getegid()},default_permissions,allow_other,max_read={options.MaxRead}\0"));
-        uint flags = (options.ReadOnly ? mount.MS_RDONLY : 0) | (options.AllowSuid ? 0 : mount.MS_NOSUID) | (options.AllowDev ? 0 : mount.MS_NODEV);
+        uint flags = (options.AllowSuid ? 0 : mount.MS_NOSUID) | (options.AllowDev ? 0 : mount.MS_NODEV);
         fixed (byte* sourcePointer = source, targetPointer = target.AsSpan().ToNulTerminated(), typePointer = type, dataPointer = data)
         {
             // SAFETY: four NUL-terminated strings, pinned during the call.
@@ -262,6 +262,14 @@ public sealed unsafe class FuseDevice : IDisposable
             {
                 throw new FuseMountException($"Mounting '{options.Source}' on '{options.Target}' failed", -result,
                     result == -errno.EPERM ? "mounting needs CAP_SYS_ADMIN" : null);
+            }
+
+            // Of the mount, not of the file system: sockets are bound through a copy of the mount. Nothing is answered yet.
+            result = options.ReadOnly ? LibC.Result(LibC.mount(null, targetPointer, null, mount.MS_REMOUNT | mount.MS_BIND | mount.MS_RDONLY | flags, null)) : 0;
+            if (result < 0)
+            {
+                _ = LibC.umount2(targetPointer, mount.MNT_DETACH);
+                throw new FuseMountException($"Making '{options.Target}' read-only failed", -result);
             }
         }
     }

@@ -56,6 +56,9 @@ internal static partial class Log
     [LoggerMessage(2143, LogLevel.Warning, "{Target}: dpu-teller does not run ({Problem}): this runtime tells the kernel itself what to forget, and cannot be killed in the moments in which that waits")]
     public static partial void NoTeller(ILogger logger, string target, string problem);
 
+    [LoggerMessage(2144, LogLevel.Warning, "{Target}: a name that means something else now may mean what it did until its {Timeout} are over: {Problem}")]
+    public static partial void NameNotTold(ILogger logger, string target, TimeSpan timeout, string problem);
+
     [LoggerMessage(2150, LogLevel.Error, "{Target}: programs cannot connect to the host's sockets, as dpu-binder does not run: {Problem}")]
     public static partial void NoBinder(ILogger logger, string target, string problem);
 

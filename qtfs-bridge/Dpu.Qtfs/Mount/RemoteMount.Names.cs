@@ -1,4 +1,5 @@
 using Dpu.Fuse;
+using Dpu.Linux;
 using Dpu.Qtfs.Mount.Coherence;
 
 namespace Dpu.Qtfs.Mount;
@@ -37,19 +38,27 @@ public sealed partial class RemoteMount
     // As for what is kept right: a process that can be left behind, for this one must be able to end.
     private unsafe void TellOnce(in Invalidation invalidation)
     {
-        using TellerProcess? teller = TellerProcess.TryStart(_device.Handle, ConnectionNumber, State.GuardiansMemory, out string problem);
-        if (teller is null)
-        {
-            Log.NoTeller(_logger, Options.Target, problem);
-            return;
-        }
-
         byte[] message = new byte[Invalidation.MaxSize];
         int length = invalidation.Write(message, expireOnly: true);
+        using TellerProcess? teller = TellerProcess.TryStart(_device.Handle, ConnectionNumber, State.GuardiansMemory, out string problem);
         fixed (byte* at = message)
         {
-            // SAFETY: pinned, with its length.
-            _ = teller.Tell(at, length);
+            long result;
+            if (teller is null)
+            {
+                Log.NoTeller(_logger, Options.Target, problem);
+                result = FuseDevice.WriteReply(_device.Handle, at, length);
+            }
+            else if (!teller.Tell(at, length, out result))
+            {
+                result = -errno.EPIPE;
+            }
+
+            // Who knows no such name has nothing to forget; an unmounted one neither.
+            if (result is < 0 and not (-errno.ENOENT or -errno.ENODEV or -errno.ENOTCONN))
+            {
+                Log.NameNotTold(_logger, Options.Target, Options.CacheTimeout, $"errno {-result}");
+            }
         }
     }
 }

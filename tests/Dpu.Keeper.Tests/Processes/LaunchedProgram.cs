@@ -69,9 +69,23 @@ internal sealed unsafe class LaunchedProgram : IDisposable
     /// <summary>What it writes until it, and all that it has started, has ended.</summary>
     public string ReadToEnd()
     {
-        using FileStream stream = new(new SafeFileHandle(LibC.dup((int)_output.DangerousGetHandle()), ownsHandle: true), FileAccess.Read);
-        using StreamReader reader = new(stream);
-        return reader.ReadToEnd();
+        FileStream stream = new(new SafeFileHandle(LibC.dup((int)_output.DangerousGetHandle()), ownsHandle: true), FileAccess.Read);
+        Task<string> all = Task.Factory.StartNew(
+            () =>
+            {
+                using StreamReader reader = new(stream);
+                return reader.ReadToEnd();
+            },
+            CancellationToken.None,
+            TaskCreationOptions.LongRunning,
+            TaskScheduler.Default);
+        if (!all.Wait(KeeperProcess.Limit))
+        {
+            _ = LibC.kill(Id, signal.SIGKILL);
+            Assert.Fail($"what {Id} writes has not ended within {KeeperProcess.Limit.TotalSeconds} s");
+        }
+
+        return all.Result;
     }
 
     /// <summary>How it has ended.</summary>

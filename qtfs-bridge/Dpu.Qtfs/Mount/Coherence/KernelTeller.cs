@@ -187,7 +187,7 @@ internal sealed unsafe class KernelTeller
                 return false;
             }
 
-            if (process.Tell(message, length))
+            if (process.Tell(message, length, out _))
             {
                 return true;
             }

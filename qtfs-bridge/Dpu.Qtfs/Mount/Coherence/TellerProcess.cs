@@ -32,12 +32,14 @@ internal sealed unsafe class TellerProcess : IDisposable
     /// <summary>Tells the kernel; returns when it knows.</summary>
     /// <param name="message">A notification.</param>
     /// <param name="length">Its length in bytes.</param>
+    /// <param name="result">What write(2) has returned: the length, or a negated errno; ENOENT where the kernel knows nothing of it.</param>
     /// <returns>False where the process has ended, perhaps before it told.</returns>
-    public bool Tell(byte* message, int length)
+    public bool Tell(byte* message, int length, out long result)
     {
         int socket = (int)_socket.DangerousGetHandle();
-        long result;
+        long said;
         nint got;
+        result = 0;
 
         // SAFETY: the caller's bytes, and eight on the stack; the socket is open until Dispose, which the one user calls.
         if (LibC.Result(sys_socket.send(socket, message, (nuint)length, sys_socket.MSG_NOSIGNAL)) < 0)
@@ -47,10 +49,11 @@ internal sealed unsafe class TellerProcess : IDisposable
 
         do
         {
-            got = sys_socket.recv(socket, &result, sizeof(long), 0);
+            got = sys_socket.recv(socket, &said, sizeof(long), 0);
         }
         while (LibC.Result(got) == -errno.EINTR);
 
+        result = got == sizeof(long) ? said : 0;
         return got == sizeof(long);
     }
 
