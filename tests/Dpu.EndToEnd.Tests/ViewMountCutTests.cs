@@ -25,7 +25,7 @@ public sealed class ViewMountCutTests
         string[] said = lab.Python("""
             t = '/mnt/open/t'
             for i in range(20):
-                done = m('t', t, 'tmpfs')
+                done = m('none', t, 'tmpfs')
                 if done != 'OK' or os.path.exists(t + '/under'): say('mount', i, done)
                 os.mkdir(t + '/over')
                 done = u(t)
@@ -36,7 +36,7 @@ public sealed class ViewMountCutTests
         CollectionAssert.AreEqual(new[] { "end" }, said, $"with seed {Seed}");
         Assert.IsGreaterThan(10, lab.Proxy.Cuts);
         Assert.IsEmpty(lab.Mounted("open/t"));
-        Assert.HasCount(20, lab.View.Pair.Agent.Log.Split('\n').Where(line => line.Contains("had tmpfs (t) mounted at open/t", StringComparison.Ordinal)));
+        Assert.HasCount(20, lab.View.Pair.Agent.Log.Split('\n').Where(line => line.Contains("had tmpfs (none) mounted at open/t", StringComparison.Ordinal)));
     }
 
     [TestMethod]
@@ -49,7 +49,7 @@ public sealed class ViewMountCutTests
         {
             // What an agent of before has mounted is known to the next.
             bool isMount = point.StartsWith("Mount", StringComparison.Ordinal);
-            using RunningProgram program = Start(lab, Once + (isMount ? "say(m('t', t, 'tmpfs'))" : "say(u(t))"));
+            using RunningProgram program = Start(lab, Once + (isMount ? "say(m('none', t, 'tmpfs'))" : "say(u(t))"));
             lab.View.Pair.Agent.Kill();
             lab.View.Pair.StartAgent(new Dictionary<string, string?> { ["DPU_CRASH_AT"] = point });
             File.WriteAllText($"{lab.View.Folder}/go", "");
@@ -69,7 +69,7 @@ public sealed class ViewMountCutTests
     {
         using var lab = new MountLab("none", agent: (agent, _) => agent["keeper"]!["socket"] = "none");
         lab.Make("open/t");
-        using RunningProgram program = Start(lab, Once + "say(m('t', t, 'tmpfs'))");
+        using RunningProgram program = Start(lab, Once + "say(m('none', t, 'tmpfs'))");
         lab.View.Pair.Agent.Kill();
         lab.View.Pair.StartAgent(new Dictionary<string, string?> { ["DPU_CRASH_AT"] = "MountMade" });
         File.WriteAllText($"{lab.View.Folder}/go", "");
@@ -90,7 +90,7 @@ public sealed class ViewMountCutTests
     {
         using var lab = new MountLab("none");
         lab.Make("open/t", "open/s");
-        using RunningProgram waits = Start(lab, Once + "say(m('t', t, 'tmpfs'))");
+        using RunningProgram waits = Start(lab, Once + "say(m('none', t, 'tmpfs'))");
         using RunningProgram dies = Start(lab, Once + "m('s', '/mnt/open/s', 'tmpfs')");
         string agent = lab.View.Pair.Agent.Id.ToString(CultureInfo.InvariantCulture);
         ExternalProgram.Check("kill", ["-STOP", agent], Pair.Limit);
