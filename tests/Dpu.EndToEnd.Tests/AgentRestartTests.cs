@@ -82,6 +82,7 @@ public sealed partial class AgentRestartTests
         Assert.IsNotEmpty(Held(pair));
         Shell.Check($"umount {mount}", "/");
         string[] left = [];
-        Eventually.True(() => (left = Held(pair)).Length == 0, Pair.Limit, $"the end of what the keeper holds: {string.Join(' ', left)}");
+        bool ended = Eventually.Within(() => (left = Held(pair)).Length == 0, Pair.Limit);
+        Assert.IsTrue(ended, $"the keeper still holds {string.Join(' ', left)}\n{pair.Runtime.Log}\n{pair.Agent.Log}\n{pair.Runtime.Ctl("hosts").Output}");
     }
 }
