@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using Dpu.Link;
 using Dpu.Linux;
+using Dpu.Proto.V1;
 using Dpu.Relay.Counters;
 using Dpu.Relay.Descriptors;
 using Dpu.Relay.Flow;
@@ -28,6 +29,7 @@ public sealed partial class RelayHub : IDisposable
     private long _resumed;
     private long _dropped;
     private long _passed;
+    private long _reused;
     private long _sent;
     private long _received;
     private bool _disposed;
@@ -49,6 +51,9 @@ public sealed partial class RelayHub : IDisposable
 
     /// <summary>How often a relay has gone on with another connection of the link.</summary>
     public long ResumedCount => Interlocked.Read(ref _resumed);
+
+    /// <summary>Relays begun on a connection of the link that another one has left.</summary>
+    public long Reused => Interlocked.Read(ref _reused);
 
     /// <summary>Descriptors that programs sent beside their data and that did not cross.</summary>
     public long DroppedDescriptors => Interlocked.Read(ref _dropped);
@@ -76,18 +81,26 @@ public sealed partial class RelayHub : IDisposable
     /// <param name="ended">Told at its end, whether it broke off; must not block.</param>
     /// <param name="continuity">How it outlives the connection; null where it does not.</param>
     /// <param name="passing">Carries descriptors that programs pass; null where none cross.</param>
+    /// <param name="spare">Given the connection when it can carry another relay; must not block. Null where it ends with this one.</param>
     /// <returns>What breaks it off.</returns>
     public IDisposable Start(
-        SafeHandle local, LinkConnection link, RelayInfo info, ucred? speaker = null, Action<bool>? ended = null, RelayContinuity? continuity = null, IDescriptorPassing? passing = null) =>
-        Start(local, LinkOf(link), info, speaker, ended, continuity, passing);
+        SafeHandle local, LinkConnection link, RelayInfo info, ucred? speaker = null, Action<bool>? ended = null, RelayContinuity? continuity = null, IDescriptorPassing? passing = null,
+        Action<SpareConnection>? spare = null)
+    {
+        ArgumentNullException.ThrowIfNull(link);
+        IDisposable breaker = Start(local, LinkOf(link), info, speaker, ended, continuity, passing, spare is null || !SpareConnection.IsAgreed(link) ? null : (_, behind) => spare(new SpareConnection(link, behind)));
+        Interlocked.Add(ref _reused, link.IsNext ? 1 : 0);
+        return breaker;
+    }
 
     internal static IRelayLink LinkOf(LinkConnection link) => link.IsPlain ? new PlainLink(link) : new TlsLink(link.Poll());
 
     internal IDisposable Start(
-        SafeHandle local, IRelayLink link, RelayInfo info, ucred? speaker = null, Action<bool>? ended = null, RelayContinuity? continuity = null, IDescriptorPassing? passing = null)
+        SafeHandle local, IRelayLink link, RelayInfo info, ucred? speaker = null, Action<bool>? ended = null, RelayContinuity? continuity = null, IDescriptorPassing? passing = null,
+        Action<IRelayLink, byte[]>? spare = null)
     {
         long id = Interlocked.Increment(ref _lastId);
-        var relay = new Flow.Relay(this, id, local, link, info, _time.GetUtcNow(), speaker, continuity, passing) { Ended = ended };
+        var relay = new Flow.Relay(this, id, local, link, info, _time.GetUtcNow(), speaker, continuity, passing) { Ended = ended, Spare = continuity is null ? null : spare };
         _relays[id] = relay;
         relay.Home = Loop(id);
         relay.Home.Add(relay);
@@ -100,6 +113,46 @@ public sealed partial class RelayHub : IDisposable
 
         return new Breaker(relay);
     }
+
+    /// <summary>Asks for a relay on a connection that another one has left; does not block.</summary>
+    /// <param name="spare">The connection; the hub's until it is answered.</param>
+    /// <param name="parameters">What is asked.</param>
+    /// <param name="answered">Called once, on a thread that must not be kept.</param>
+    /// <exception cref="ObjectDisposedException">The hub has ended.</exception>
+    public void Ask(LinkConnection spare, RelayParameters parameters, Action<NextRelay> answered)
+    {
+        ArgumentNullException.ThrowIfNull(spare);
+        ArgumentNullException.ThrowIfNull(parameters);
+        IRelayLink link = LinkOf(spare);
+        Here().Add(new AskingLink(link, Wire.RelayFrame.Of(Wire.RelayFrameKind.Next, parameters), RelayDialer.Limit, (content, problem) =>
+        {
+            NextRelay answer = NextRelay.Read(spare, parameters, content, problem);
+            if (answer.Connection is null)
+            {
+                link.Dispose();
+            }
+
+            answered(answer);
+        }));
+    }
+
+    /// <summary>Has a loop wait for what is asked next; it is the hub's from now on.</summary>
+    internal void Add(IdleLink idle)
+    {
+        try
+        {
+            Here().Add(idle);
+        }
+        catch (ObjectDisposedException)
+        {
+            // Expected: the daemon is stopping.
+            idle.Leave();
+        }
+    }
+
+    internal void Failed(Exception e) => Log.LoopBug(_logger, e);
+
+    internal void Violated(LinkConnection connection, string reason) => Log.Violation(_logger, connection.Peer.Name, reason);
 
     /// <summary>Accepts connections of a listening unix socket, which is the hub's from now on.</summary>
     /// <param name="listener">The socket.</param>
@@ -214,6 +267,9 @@ public sealed partial class RelayHub : IDisposable
             return _loops[(int)(number % _loops.Length)];
         }
     }
+
+    // What is soon over, on the thread that asks for it: another one would have to be woken.
+    private RelayLoop Here() => RelayLoop.Current is { } own && _loops?.Contains(own) == true ? own : Loop(Interlocked.Increment(ref _lastListener));
 
     private sealed class Breaker(Flow.Relay relay) : IDisposable
     {

@@ -69,7 +69,7 @@ internal sealed unsafe partial class Relay
 
         // The other end has noticed first.
         LeaveLink();
-        (_linkOwner, _link) = (link, link.Descriptor);
+        (_linkOwner, _link, _isSecondLink) = (link, link.Descriptor, true);
         _awayLimit?.Dispose();
         _awayLimit = null;
         if (!_toLink.TryRewind(received))
@@ -207,6 +207,21 @@ internal sealed unsafe partial class Relay
 
             if (!RelayFrame.TryRead(fresh[at..], out RelayFrameKind kind, out int length) || (kind == RelayFrameKind.Ack && !_state.IsLasting))
             {
+                Do(_state.Broken());
+                break;
+            }
+
+            if (kind == RelayFrameKind.Next)
+            {
+                // The other end knows that this relay is over here, which what came just before has said.
+                _behind = fresh[at..count].ToArray();
+                SettleUp();
+                if (_state.IsOver)
+                {
+                    return at;
+                }
+
+                _hub.Violated(this, "it asked for another relay before the end of this one");
                 Do(_state.Broken());
                 break;
             }

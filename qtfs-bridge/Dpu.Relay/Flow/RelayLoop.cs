@@ -26,6 +26,9 @@ internal sealed unsafe class RelayLoop : IDisposable
     private const int TickInterval = 200;
     private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(5);
 
+    [ThreadStatic]
+    private static RelayLoop? t_current;
+
     private readonly SafeFileHandle _epoll;
     private readonly SafeFileHandle _wake;
     private readonly ConcurrentQueue<Action> _commands = new();
@@ -52,6 +55,9 @@ internal sealed unsafe class RelayLoop : IDisposable
         _thread.Start();
     }
 
+    /// <summary>That whose thread calls; null on others.</summary>
+    public static RelayLoop? Current => t_current;
+
     /// <summary>Adds a source; it enters on the loop's thread. One that comes after the end is left at once.</summary>
     public void Add(ILoopSource source) => Post(() =>
     {
@@ -76,6 +82,12 @@ internal sealed unsafe class RelayLoop : IDisposable
     public void Post(Action command)
     {
         _commands.Enqueue(command);
+        if (Thread.CurrentThread == _thread)
+        {
+            // It looks before it waits.
+            return;
+        }
+
         ulong one = 1;
 
         // SAFETY: eight bytes on the stack. The descriptor lives as long as the object; after the end nobody reads it.
@@ -146,11 +158,12 @@ internal sealed unsafe class RelayLoop : IDisposable
         // SAFETY: events of 16 bytes at most, and the scratch; freed by this thread, which alone uses them.
         byte* events = (byte*)NativeMemory.Alloc(MaxEvents * 16);
         byte* scratch = (byte*)NativeMemory.AlignedAlloc(ScratchSize, 4096);
+        t_current = this;
         try
         {
             while (!_stopping)
             {
-                int count = LibC.EpollWait((int)_epoll.DangerousGetHandle(), events, MaxEvents, _busy.Count > 0 ? 0 : _waiting.Count > 0 ? TickInterval : -1);
+                int count = LibC.EpollWait((int)_epoll.DangerousGetHandle(), events, MaxEvents, _busy.Count > 0 || !_commands.IsEmpty ? 0 : _waiting.Count > 0 ? TickInterval : -1);
                 for (int i = 0; i < count; i++)
                 {
                     Take(LibC.EpollEvent(events, i, out ulong data), data);
