@@ -16,6 +16,9 @@ public sealed partial class RelayHub : IDisposable
 {
     private const int MaxLoops = 4;
 
+    // Sources that one loop may have more than another: what comes and goes is served where it comes.
+    private const int MostUneven = 8;
+
     private readonly ConcurrentDictionary<long, Flow.Relay> _relays = new();
     private readonly Lock _lock = new();
     private readonly TimeProvider _time;
@@ -102,7 +105,7 @@ public sealed partial class RelayHub : IDisposable
         long id = Interlocked.Increment(ref _lastId);
         var relay = new Flow.Relay(this, id, local, link, info, _time.GetUtcNow(), speaker, continuity, passing) { Ended = ended, Spare = continuity is null ? null : spare };
         _relays[id] = relay;
-        relay.Home = Loop(id);
+        relay.Home = HereOrEven(id);
         relay.Home.Add(relay);
         if (continuity is not null)
         {
@@ -124,7 +127,7 @@ public sealed partial class RelayHub : IDisposable
         ArgumentNullException.ThrowIfNull(spare);
         ArgumentNullException.ThrowIfNull(parameters);
         IRelayLink link = LinkOf(spare);
-        Here().Add(new AskingLink(link, Wire.RelayFrame.Of(Wire.RelayFrameKind.Next, parameters), RelayDialer.Limit, (content, problem) =>
+        Here(Interlocked.Increment(ref _lastListener)).Add(new AskingLink(link, Wire.RelayFrame.Of(Wire.RelayFrameKind.Next, parameters), RelayDialer.Limit, (content, problem) =>
         {
             NextRelay answer = NextRelay.Read(spare, parameters, content, problem);
             if (answer.Connection is null)
@@ -141,7 +144,7 @@ public sealed partial class RelayHub : IDisposable
     {
         try
         {
-            Here().Add(idle);
+            Here(Interlocked.Increment(ref _lastListener)).Add(idle);
         }
         catch (ObjectDisposedException)
         {
@@ -269,7 +272,14 @@ public sealed partial class RelayHub : IDisposable
     }
 
     // What is soon over, on the thread that asks for it: another one would have to be woken.
-    private RelayLoop Here() => RelayLoop.Current is { } own && _loops?.Contains(own) == true ? own : Loop(Interlocked.Increment(ref _lastListener));
+    private RelayLoop Here(long number) => RelayLoop.Current is { } own && _loops?.Contains(own) == true ? own : Loop(number);
+
+    // Also what lasts, as long as that leaves no other one idle.
+    private RelayLoop HereOrEven(long number)
+    {
+        RelayLoop here = Here(number);
+        return _loops!.MinBy(loop => loop.Count) is { } least && least.Count + MostUneven < here.Count ? least : here;
+    }
 
     private sealed class Breaker(Flow.Relay relay) : IDisposable
     {

@@ -64,7 +64,7 @@ internal sealed unsafe class PolledTransport(Socket socket) : IValueTaskSource<i
             return;
         }
 
-        int got = _into.IsEmpty && _told ? 0 : Receive(_into.Span);
+        int got = _into.IsEmpty && _told ? 0 : _drained ? -errno.EAGAIN : Receive(_into.Span);
         _told = false;
         if (got == -errno.EAGAIN)
         {

@@ -116,7 +116,7 @@ internal sealed unsafe partial class Relay
 
     private void TellReset()
     {
-        if (_state.IsLasting && !IsAway && _toLink.Unsent == 0)
+        if (_state.IsLasting && !IsAway && _toLink.Unsent == 0 && Release() == 0)
         {
             byte* frame = stackalloc byte[RelayFrame.HeaderSize];
             RelayFrame.Write(new Span<byte>(frame, RelayFrame.HeaderSize), RelayFrameKind.Reset, 0);
@@ -174,6 +174,7 @@ internal sealed unsafe partial class Relay
         }
 
         _linkOwner.Dispose();
+        _held.Free();
         _link = -1;
         IsAway = true;
         _linkReadable = _linkWritable = _linkHasEnd = false;
@@ -313,7 +314,7 @@ internal sealed unsafe partial class Relay
     {
         if (_state.IsLasting && !_state.IsOver && !IsAway)
         {
-            Do(_state.Settle(_toLink.IsSettled && _used == _acked));
+            Do(_state.Settle(_toLink.IsSettled && _used == _acked && _held.Length == 0));
         }
     }
 }

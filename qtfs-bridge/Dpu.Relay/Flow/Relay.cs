@@ -197,6 +197,11 @@ internal sealed unsafe partial class Relay : ILoopSource
         bool wasFull = _toLink.Kept >= Window;
         bool more = PumpUp(scratch);
         more |= !_state.IsOver && PumpDown(scratch);
+        if (_held.Length > 0 && !_state.IsOver && !IsAway && _linkWritable)
+        {
+            ReleaseOrWait();
+        }
+
         SettleUp();
 
         // What has come may call for a frame, or make room for more.
@@ -231,6 +236,7 @@ internal sealed unsafe partial class Relay : ILoopSource
 
         _toLink.Free();
         _fromLink.Free();
+        _held.Free();
         _gone = true;
         LetGo();
         _hub.Ended(this, broken, _sent, _received);

@@ -41,6 +41,7 @@ internal sealed unsafe class RelayLoop : IDisposable
     private List<(ILoopSource Source, uint Slot)> _waiting = [];
     private List<(ILoopSource Source, uint Slot)> _due = [];
     private long _waitingSince;
+    private int _count;
     private volatile bool _stopping;
 
     /// <param name="name">The thread's name.</param>
@@ -55,6 +56,9 @@ internal sealed unsafe class RelayLoop : IDisposable
         _thread.Start();
     }
 
+    /// <summary>How many sources it has; of one moment, from any thread.</summary>
+    public int Count => Volatile.Read(ref _count);
+
     /// <summary>That whose thread calls; null on others.</summary>
     public static RelayLoop? Current => t_current;
 
@@ -67,6 +71,7 @@ internal sealed unsafe class RelayLoop : IDisposable
             return;
         }
 
+        Volatile.Write(ref _count, _count + 1);
         if (!_free.TryPop(out int slot))
         {
             slot = _sources.Count;
@@ -120,6 +125,7 @@ internal sealed unsafe class RelayLoop : IDisposable
         // Events that were fetched already are of an older generation.
         _sources[(int)slot] = (null, _sources[(int)slot].Generation + 1);
         _free.Push((int)slot);
+        Volatile.Write(ref _count, _count - 1);
         source.Leave();
     }
 
