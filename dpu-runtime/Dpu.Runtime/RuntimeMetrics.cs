@@ -24,6 +24,7 @@ public sealed class RuntimeMetrics : IHistogramSource, IDisposable
         _meter.CreateObservableCounter("dpu.socket.opened", () => relays.Opened, "{relay}", "Such connections begun.");
         _meter.CreateObservableCounter("dpu.socket.broken", () => relays.Broken, "{relay}", "Such connections that neither program ended in order.");
         _meter.CreateObservableCounter("dpu.socket.resumed", () => relays.ResumedCount, "{connection}", "Connections of the link with which such connections went on.");
+        _meter.CreateObservableCounter("dpu.socket.reused", () => relays.Reused, "{relay}", "Such connections begun on a connection of the link that another one had left.");
         _meter.CreateObservableGauge("dpu.socket.kept", () => relays.KeptBytes, "By", "Bytes that such connections keep until the host has said to have them.");
         _meter.CreateObservableCounter("dpu.socket.sent", () => relays.Sent, "By", "Bytes of programs here sent to sockets of hosts.");
         _meter.CreateObservableCounter("dpu.socket.received", () => relays.Received, "By", "Bytes from sockets of hosts received by programs here.");

@@ -25,6 +25,7 @@ public sealed class HostAgentMetrics : IHistogramSource, IDisposable
         _meter.CreateObservableGauge("dpu.agent.socket.relays", () => relays.Count, "{relay}", "Connections of DPUs with sockets of this host.");
         _meter.CreateObservableCounter("dpu.agent.socket.opened", () => relays.Opened, "{relay}", "Such connections begun.");
         _meter.CreateObservableCounter("dpu.agent.socket.broken", () => relays.Broken, "{relay}", "Such connections that neither program ended in order.");
+        _meter.CreateObservableCounter("dpu.agent.socket.reused", () => relays.Reused, "{relay}", "Such connections begun on a connection of the link that another one had left.");
         _meter.CreateObservableCounter("dpu.agent.socket.resumed", () => relays.ResumedCount, "{connection}", "Connections of the link with which such connections went on.");
         _meter.CreateObservableGauge("dpu.agent.socket.kept", () => relays.KeptBytes, "By", "Bytes that such connections keep until the DPU has said to have them.");
         _meter.CreateObservableCounter("dpu.agent.socket.refused", () => exports.SocketsRefused, "{relay}", "Such connections that policy has refused.");

@@ -11,6 +11,8 @@ namespace Dpu.Link;
 public sealed class LinkConnection : IDisposable
 {
     private readonly LinkStream _transport;
+    private readonly LinkConnection? _first;
+    private PolledTls? _polled;
     private int _disposed;
 
     internal LinkConnection(LinkEndpoint endpoint, Socket socket, LinkStream transport, Stream stream, LinkPeer peer, Hello hello, HelloReply reply)
@@ -27,6 +29,13 @@ public sealed class LinkConnection : IDisposable
             // TCP sizes its own.
             NativeSocket.RaiseSendBuffer(socket.SafeHandle);
         }
+    }
+
+    private LinkConnection(LinkConnection first, Hello hello, HelloReply reply)
+    {
+        (_first, _transport) = (first, first._transport);
+        (Endpoint, Socket, Stream, Peer, Trust) = (first.Endpoint, first.Socket, first.Stream, first.Peer, first.Trust);
+        (Hello, Reply) = (hello, reply);
     }
 
     /// <summary>The bytes: TLS over the socket, or for unix the socket itself. Synchronous reads and writes block.</summary>
@@ -56,6 +65,28 @@ public sealed class LinkConnection : IDisposable
     /// <summary>The features that both speak.</summary>
     public ulong Features => Reply.Features;
 
+    /// <summary>Whether it is one of <see cref="Next"/>.</summary>
+    public bool IsNext => _first is not null;
+
+    /// <summary>How long ago both ends have proved who they are.</summary>
+    public TimeSpan Age => _transport.Age;
+
+    /// <summary>The certificates that this end has proved itself and the other with; null without TLS, and where it was accepted.</summary>
+    internal CredentialSnapshot? Trust { get; init; }
+
+    /// <summary>
+    /// The same connection, for what comes after that which its hello asked for: whose service has agreed on that with the other end. Both objects are
+    /// one connection, which ends with either.
+    /// </summary>
+    /// <param name="hello">What the dialler asks now.</param>
+    /// <param name="reply">What the listener answers.</param>
+    public LinkConnection Next(Hello hello, HelloReply reply)
+    {
+        ArgumentNullException.ThrowIfNull(hello);
+        ArgumentNullException.ThrowIfNull(reply);
+        return new LinkConnection(_first ?? this, hello, reply);
+    }
+
     /// <summary>Limits for each single blocking read and write; zero or infinite: none. After one passed the stream is unusable.</summary>
     public void SetTimeouts(TimeSpan receive, TimeSpan send) => _transport.SetTimeouts(receive, send);
 
@@ -66,11 +97,14 @@ public sealed class LinkConnection : IDisposable
     /// For a service that has accepted it: the connection goes on when <see cref="ILinkService.Serve"/> returns, without a thread, and
     /// its new owner disposes it. The listener still cuts it where it would cut any other.
     /// </summary>
-    public void Keep() => IsKept = true;
+    public void Keep() => (_first ?? this).IsKept = true;
 
-    /// <summary>For a thread that waits for many connections: this one is read and written through what is returned from now on, which also ends it.</summary>
+    /// <summary>
+    /// For a thread that waits for many connections: this one is read and written through what is returned from now on, which also ends it. The same one
+    /// each time.
+    /// </summary>
     /// <exception cref="InvalidOperationException">It is plain: its socket is read and written itself.</exception>
-    public PolledTls Poll() => Stream is System.Net.Security.SslStream tls
+    public PolledTls Poll() => _first is not null ? _first.Poll() : _polled ??= Stream is System.Net.Security.SslStream tls
         ? new PolledTls(this, tls, _transport.Poll())
         : throw new InvalidOperationException("A connection without TLS has its bytes in its socket.");
 
@@ -82,7 +116,11 @@ public sealed class LinkConnection : IDisposable
     /// <summary>Closes the connection. Not while another thread is in a read or write: <see cref="Abort"/> and join it first.</summary>
     public void Dispose()
     {
-        if (Interlocked.Exchange(ref _disposed, 1) == 0)
+        if (_first is not null)
+        {
+            _first.Dispose();
+        }
+        else if (Interlocked.Exchange(ref _disposed, 1) == 0)
         {
             // Before the stream: TLS would otherwise wait for a peer that reads nothing to take its goodbye.
             _transport.Abort();

@@ -45,6 +45,7 @@ public sealed class PolledTls : IDisposable
     public unsafe int Receive(byte* into, int size)
     {
         int done = 0;
+        _transport.Refresh();
         while (done < size && (_plainEnd > _plainStart || Read()))
         {
             int some = Math.Min(size - done, _plainEnd - _plainStart);
@@ -59,6 +60,9 @@ public sealed class PolledTls : IDisposable
 
         return done > 0 || _ended ? done : _error != 0 ? _error : -errno.EAGAIN;
     }
+
+    /// <summary>epoll(7) says that there is something to read: the next <see cref="Receive"/> need not ask again.</summary>
+    public void Tell() => _transport.Tell();
 
     /// <summary>As send(2): how many bytes were taken, or a negated errno; EAGAIN while it <see cref="IsFull"/>.</summary>
     public unsafe int Send(byte* bytes, int size)

@@ -1,5 +1,3 @@
-using System.Collections.Concurrent;
-
 namespace Dpu.Relay;
 
 /// <summary>Threads for what blocks, as until the other end has answered: as many as are needed, within a bound, for as long as they are. Thread-safe.</summary>
@@ -10,23 +8,31 @@ public sealed class DialThreads(string name) : IDisposable
     private const int Most = 64;
     private static readonly TimeSpan IdleLimit = TimeSpan.FromSeconds(5);
 
-    private readonly BlockingCollection<Action> _work = [];
-    private readonly Lock _lock = new();
+    // A monitor, since its waits do not spin: those of a BlockingCollection take a processor from who is to be waited for.
+    private readonly object _lock = new();
+    private readonly Queue<Action> _work = new();
     private int _threads;
     private int _idle;
+    private bool _ended;
 
     /// <summary>Has something done soon; it must not throw. Nothing after the end.</summary>
     public void Run(Action work)
     {
         lock (_lock)
         {
-            if (_work.IsAddingCompleted)
+            if (_ended)
             {
                 return;
             }
 
-            _work.Add(work);
-            if (_idle >= _work.Count || _threads == Most)
+            _work.Enqueue(work);
+            if (_idle >= _work.Count)
+            {
+                Monitor.Pulse(_lock);
+                return;
+            }
+
+            if (_threads == Most)
             {
                 return;
             }
@@ -42,31 +48,34 @@ public sealed class DialThreads(string name) : IDisposable
     {
         lock (_lock)
         {
-            _work.CompleteAdding();
+            _ended = true;
+            Monitor.PulseAll(_lock);
         }
     }
 
     private void Loop()
     {
-        while (true)
+        while (TryTake() is { } work)
         {
-            lock (_lock)
+            work();
+        }
+    }
+
+    // Null where the thread is needed no more.
+    private Action? TryTake()
+    {
+        lock (_lock)
+        {
+            Action? work;
+            for (bool waits = true; !_work.TryDequeue(out work) && waits && !_ended;)
             {
                 _idle++;
-            }
-
-            bool got = _work.TryTake(out Action? work, IdleLimit);
-            lock (_lock)
-            {
+                waits = Monitor.Wait(_lock, IdleLimit);
                 _idle--;
-                if (!got && (_work.Count == 0 || _work.IsCompleted))
-                {
-                    _threads--;
-                    return;
-                }
             }
 
-            work?.Invoke();
+            _threads -= work is null ? 1 : 0;
+            return work;
         }
     }
 }

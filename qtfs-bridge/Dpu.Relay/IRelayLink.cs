@@ -11,6 +11,12 @@ internal unsafe interface IRelayLink : IDisposable
     /// <summary>Whether it has taken bytes that its socket has not: <see cref="TryFlush"/> when that has room.</summary>
     bool IsFull => false;
 
+    /// <summary>epoll(7) says that there is something to read.</summary>
+    void Tell()
+    {
+        // A socket is asked all the same.
+    }
+
     /// <summary>As recv(2) without waiting: bytes, 0 at the end, or a negated errno.</summary>
     int Receive(byte* into, int size) => (int)LibC.Result(sys_socket.recv(Descriptor, into, (nuint)size, msg_flags.MSG_DONTWAIT));
 

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Dpu.Link;
+using Dpu.Proto.V1;
 using Dpu.Relay.Wire;
 
 namespace Dpu.Relay;
@@ -8,7 +9,7 @@ namespace Dpu.Relay;
 public static class RelayDialer
 {
     /// <summary>The far socket may have to wait for its listener to accept; the host gives up before.</summary>
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(40);
+    internal static readonly TimeSpan Limit = TimeSpan.FromSeconds(40);
 
     /// <summary>Waits until the host has connected; blocks.</summary>
     /// <param name="connection">A connection of service relay after its hello.</param>
@@ -22,6 +23,34 @@ public static class RelayDialer
         connection.Stream.ReadExactly(frame);
         connection.SetTimeouts(TimeSpan.Zero, TimeSpan.Zero);
         return RelayFrame.TryReadOpened(frame, out int error) ? -error : -Dpu.Linux.errno.EPROTO;
+    }
+
+    /// <summary>Reads the host's answer to what was asked for on a connection that another relay has left.</summary>
+    /// <param name="spare">The connection.</param>
+    /// <param name="parameters">What was asked.</param>
+    /// <param name="content">The answer.</param>
+    /// <param name="connection">The same connection, of the new relay. Where the result is not 0 nothing more can be asked on it.</param>
+    /// <returns>As of <see cref="AwaitOpened"/>.</returns>
+    /// <exception cref="LinkException">The host refuses; the connection is to be closed.</exception>
+    /// <exception cref="IOException">The host does not keep to the protocol.</exception>
+    internal static int Opened(LinkConnection spare, RelayParameters parameters, ReadOnlySpan<byte> content, out LinkConnection connection)
+    {
+        if (!RelayFrame.TryReadAnswer(content, out int error, out HelloReply? answer))
+        {
+            throw new IOException("the host's answer to which relay is next is malformed");
+        }
+
+        if (answer.Status != HelloStatus.Ok)
+        {
+            throw new LinkException(LinkError.Refused, $"{spare.Peer.Name} refused the connection with a socket ({answer.Status}): {answer.Message}", answer.Status);
+        }
+
+        HelloReply reply = spare.Reply.Clone();
+        reply.Relay = answer.Relay ?? new RelayResult();
+        Hello hello = spare.Hello.Clone();
+        hello.Relay = parameters;
+        connection = spare.Next(hello, reply);
+        return -error;
     }
 
     /// <summary>Waits until the host says how much of a relay that was lost has come to it; blocks.</summary>

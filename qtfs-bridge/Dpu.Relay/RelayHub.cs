@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using Dpu.Link;
 using Dpu.Linux;
+using Dpu.Proto.V1;
 using Dpu.Relay.Counters;
 using Dpu.Relay.Descriptors;
 using Dpu.Relay.Flow;
@@ -14,6 +15,9 @@ namespace Dpu.Relay;
 public sealed partial class RelayHub : IDisposable
 {
     private const int MaxLoops = 4;
+
+    // Sources that one loop may have more than another: what comes and goes is served where it comes.
+    private const int MostUneven = 8;
 
     private readonly ConcurrentDictionary<long, Flow.Relay> _relays = new();
     private readonly Lock _lock = new();
@@ -28,6 +32,7 @@ public sealed partial class RelayHub : IDisposable
     private long _resumed;
     private long _dropped;
     private long _passed;
+    private long _reused;
     private long _sent;
     private long _received;
     private bool _disposed;
@@ -49,6 +54,9 @@ public sealed partial class RelayHub : IDisposable
 
     /// <summary>How often a relay has gone on with another connection of the link.</summary>
     public long ResumedCount => Interlocked.Read(ref _resumed);
+
+    /// <summary>Relays begun on a connection of the link that another one has left.</summary>
+    public long Reused => Interlocked.Read(ref _reused);
 
     /// <summary>Descriptors that programs sent beside their data and that did not cross.</summary>
     public long DroppedDescriptors => Interlocked.Read(ref _dropped);
@@ -76,20 +84,28 @@ public sealed partial class RelayHub : IDisposable
     /// <param name="ended">Told at its end, whether it broke off; must not block.</param>
     /// <param name="continuity">How it outlives the connection; null where it does not.</param>
     /// <param name="passing">Carries descriptors that programs pass; null where none cross.</param>
+    /// <param name="spare">Given the connection when it can carry another relay; must not block. Null where it ends with this one.</param>
     /// <returns>What breaks it off.</returns>
     public IDisposable Start(
-        SafeHandle local, LinkConnection link, RelayInfo info, ucred? speaker = null, Action<bool>? ended = null, RelayContinuity? continuity = null, IDescriptorPassing? passing = null) =>
-        Start(local, LinkOf(link), info, speaker, ended, continuity, passing);
+        SafeHandle local, LinkConnection link, RelayInfo info, ucred? speaker = null, Action<bool>? ended = null, RelayContinuity? continuity = null, IDescriptorPassing? passing = null,
+        Action<SpareConnection>? spare = null)
+    {
+        ArgumentNullException.ThrowIfNull(link);
+        IDisposable breaker = Start(local, LinkOf(link), info, speaker, ended, continuity, passing, spare is null || !SpareConnection.IsAgreed(link) ? null : (_, behind) => spare(new SpareConnection(link, behind)));
+        Interlocked.Add(ref _reused, link.IsNext ? 1 : 0);
+        return breaker;
+    }
 
     internal static IRelayLink LinkOf(LinkConnection link) => link.IsPlain ? new PlainLink(link) : new TlsLink(link.Poll());
 
     internal IDisposable Start(
-        SafeHandle local, IRelayLink link, RelayInfo info, ucred? speaker = null, Action<bool>? ended = null, RelayContinuity? continuity = null, IDescriptorPassing? passing = null)
+        SafeHandle local, IRelayLink link, RelayInfo info, ucred? speaker = null, Action<bool>? ended = null, RelayContinuity? continuity = null, IDescriptorPassing? passing = null,
+        Action<IRelayLink, byte[]>? spare = null)
     {
         long id = Interlocked.Increment(ref _lastId);
-        var relay = new Flow.Relay(this, id, local, link, info, _time.GetUtcNow(), speaker, continuity, passing) { Ended = ended };
+        var relay = new Flow.Relay(this, id, local, link, info, _time.GetUtcNow(), speaker, continuity, passing) { Ended = ended, Spare = continuity is null ? null : spare };
         _relays[id] = relay;
-        relay.Home = Loop(id);
+        relay.Home = HereOrEven(id);
         relay.Home.Add(relay);
         if (continuity is not null)
         {
@@ -100,6 +116,46 @@ public sealed partial class RelayHub : IDisposable
 
         return new Breaker(relay);
     }
+
+    /// <summary>Asks for a relay on a connection that another one has left; does not block.</summary>
+    /// <param name="spare">The connection; the hub's until it is answered.</param>
+    /// <param name="parameters">What is asked.</param>
+    /// <param name="answered">Called once, on a thread that must not be kept.</param>
+    /// <exception cref="ObjectDisposedException">The hub has ended.</exception>
+    public void Ask(LinkConnection spare, RelayParameters parameters, Action<NextRelay> answered)
+    {
+        ArgumentNullException.ThrowIfNull(spare);
+        ArgumentNullException.ThrowIfNull(parameters);
+        IRelayLink link = LinkOf(spare);
+        Here(Interlocked.Increment(ref _lastListener)).Add(new AskingLink(link, Wire.RelayFrame.Of(Wire.RelayFrameKind.Next, parameters), RelayDialer.Limit, (content, problem) =>
+        {
+            NextRelay answer = NextRelay.Read(spare, parameters, content, problem);
+            if (answer.Connection is null)
+            {
+                link.Dispose();
+            }
+
+            answered(answer);
+        }));
+    }
+
+    /// <summary>Has a loop wait for what is asked next; it is the hub's from now on.</summary>
+    internal void Add(IdleLink idle)
+    {
+        try
+        {
+            Here(Interlocked.Increment(ref _lastListener)).Add(idle);
+        }
+        catch (ObjectDisposedException)
+        {
+            // Expected: the daemon is stopping.
+            idle.Leave();
+        }
+    }
+
+    internal void Failed(Exception e) => Log.LoopBug(_logger, e);
+
+    internal void Violated(LinkConnection connection, string reason) => Log.Violation(_logger, connection.Peer.Name, reason);
 
     /// <summary>Accepts connections of a listening unix socket, which is the hub's from now on.</summary>
     /// <param name="listener">The socket.</param>
@@ -213,6 +269,16 @@ public sealed partial class RelayHub : IDisposable
             _loops ??= [.. Enumerable.Range(0, Math.Clamp(Environment.ProcessorCount, 1, MaxLoops)).Select(i => new RelayLoop($"relay{i}", e => Log.LoopBug(_logger, e)))];
             return _loops[(int)(number % _loops.Length)];
         }
+    }
+
+    // What is soon over, on the thread that asks for it: another one would have to be woken.
+    private RelayLoop Here(long number) => RelayLoop.Current is { } own && _loops?.Contains(own) == true ? own : Loop(number);
+
+    // Also what lasts, as long as that leaves no other one idle.
+    private RelayLoop HereOrEven(long number)
+    {
+        RelayLoop here = Here(number);
+        return _loops!.MinBy(loop => loop.Count) is { } least && least.Count + MostUneven < here.Count ? least : here;
     }
 
     private sealed class Breaker(Flow.Relay relay) : IDisposable

@@ -7,7 +7,7 @@ namespace Dpu.Relay;
 /// <summary>The link's service <c>relay</c> on a host: each connection is joined with a socket of the host, or with who connects to one that a DPU has bound. Thread-safe.</summary>
 /// <param name="hub">Moves the bytes.</param>
 /// <param name="targets">What may be reached.</param>
-public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkService
+public sealed partial class RelayService(RelayHub hub, IRelayTargets targets) : ILinkService, IDisposable
 {
     /// <summary>Relays of one peer at a time: each takes a few descriptors, and some memory where nobody reads.</summary>
     public const int MaxPerPeer = 16_384;
@@ -56,6 +56,7 @@ public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkSer
             _ = _beginning.TryAdd((peer.Name, new Guid(hello.Relay.ResumeToken.Span)), 0);
             reply.Relay ??= new RelayResult();
             reply.Relay.ResumeWithinMs = (uint)RelayContinuity.Clamp(hello.Relay.ResumeWithinMs).TotalMilliseconds;
+            reply.Relay.Reuses = hello.Relay.Reuses && MayFollow(hello.Relay);
         }
 
         return reply;
@@ -89,7 +90,7 @@ public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkSer
         bool runs = false;
         try
         {
-            runs = Join(connection);
+            runs = Join(connection, isNext: false);
         }
         finally
         {
@@ -128,14 +129,21 @@ public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkSer
     private static Guid TokenOf(Hello hello) => new(hello.Relay.Resumed.Token.Span);
 
     /// <summary>Whether it runs, and counts until its end.</summary>
-    private bool Join(LinkConnection connection)
+    private bool Join(LinkConnection connection, bool isNext)
     {
         RelayParameters asked = connection.Hello.Relay;
         int error = targets.Connect(connection, out RelayTarget? target);
         try
         {
-            connection.Stream.Write(target?.Visitor is { } visitor ? RelayFrame.Accepted(visitor.Uid, visitor.Gid) : RelayFrame.Opened(-error));
-            connection.Stream.Flush();
+            if (isNext)
+            {
+                Say(connection, -error, connection.Reply);
+            }
+            else
+            {
+                connection.Stream.Write(target?.Visitor is { } visitor ? RelayFrame.Accepted(visitor.Uid, visitor.Gid) : RelayFrame.Opened(-error));
+                connection.Stream.Flush();
+            }
         }
         catch (IOException) when (target is not null && RelayContinuity.Of(connection, redial: null) is not null)
         {
@@ -168,7 +176,7 @@ public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkSer
                 {
                     target.Leave(known);
                 }
-            }, continuity, target.Passing);
+            }, continuity, target.Passing, Await);
             if (!target.Join(breaker))
             {
                 breaker.Dispose();
@@ -184,7 +192,7 @@ public sealed class RelayService(RelayHub hub, IRelayTargets targets) : ILinkSer
         {
             // Expected: the agent is stopping, or has no descriptors left.
             target.Socket.Dispose();
-            connection.Dispose();
+            RelayHub.LinkOf(connection).Dispose();
             return false;
         }
     }

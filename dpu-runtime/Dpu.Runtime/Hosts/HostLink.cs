@@ -4,6 +4,7 @@ using Dpu.Hosting.Control;
 using Dpu.Link;
 using Dpu.Proto.V1;
 using Dpu.Qtfs.Mount;
+using Dpu.Relay;
 using Dpu.Runtime.Events;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
@@ -56,6 +57,7 @@ public sealed class HostLink : IHostConnector, IAsyncDisposable
         _time = time;
         _logger = logger;
         _downSince = time.GetTimestamp();
+        Spares = new SpareConnections(time);
         _state = new HostLinkState(LinkState.Connecting, time.GetUtcNow(), "", null, TimeSpan.Zero, 0);
         _loop = Task.Run(RunAsync);
     }
@@ -114,6 +116,12 @@ public sealed class HostLink : IHostConnector, IAsyncDisposable
     /// <exception cref="LinkException">The host is not reachable or refused.</exception>
     public LinkConnection DialRelay(RelayParameters parameters) => DialBeside("relay", hello => hello.Relay = parameters);
 
+    /// <summary>Connections of service relay that relays have left.</summary>
+    public SpareConnections Spares { get; }
+
+    /// <summary>One of <see cref="Spares"/> that is as good as one dialled now; null where there is none.</summary>
+    public LinkConnection? TakeSpare() => Spares.Take(_dialer.IsCurrent);
+
     /// <summary>As <see cref="DialRelay"/>, of service exec.</summary>
     /// <exception cref="LinkException">The host is not reachable or refused.</exception>
     public LinkConnection DialExec(ExecParameters parameters) => DialBeside("exec", hello => hello.Exec = parameters);
@@ -170,6 +178,7 @@ public sealed class HostLink : IHostConnector, IAsyncDisposable
 
         await _stopping.CancelAsync().ConfigureAwait(false);
         await _loop.ConfigureAwait(false);
+        Spares.Dispose();
         _stopping.Dispose();
 
         // Not _up: mounts may still wait on it, and it holds no kernel object.
@@ -335,6 +344,8 @@ public sealed class HostLink : IHostConnector, IAsyncDisposable
             // Its own thread disposes of it.
             lane.Abort();
         }
+
+        Spares.Clear();
     }
 
     private void Tell(Severity severity, int id, string code, string message)

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Dpu.Fuse;
 using Dpu.Linux;
@@ -15,6 +16,7 @@ internal sealed record PeerCredentials(int Pid, uint Uid, uint Gid, uint[] Group
     private const int MaxRead = 4096;
 
     /// <summary>Reads them; null where the kernel does not say, and nobody may be taken for the program.</summary>
+    [SkipLocalsInit]
     public static unsafe PeerCredentials? Read(SafeHandle socket)
     {
         ucred credentials;
@@ -26,17 +28,15 @@ internal sealed record PeerCredentials(int Pid, uint Uid, uint Gid, uint[] Group
             return null;
         }
 
-        uint[] groups = new uint[MaxRead];
+        uint* groups = stackalloc uint[MaxRead];
         size = MaxRead * sizeof(uint);
-        fixed (uint* room = groups)
+
+        // SAFETY: the kernel writes at most `size` bytes, the room on this stack.
+        if (sys_socket.getsockopt(socket, sys_socket.SOL_SOCKET, sys_socket.SO_PEERGROUPS, groups, &size) < 0)
         {
-            // SAFETY: the kernel writes at most `size` bytes into the array, which is pinned.
-            if (sys_socket.getsockopt(socket, sys_socket.SOL_SOCKET, sys_socket.SO_PEERGROUPS, room, &size) < 0)
-            {
-                size = 0;
-            }
+            size = 0;
         }
 
-        return new PeerCredentials(credentials.pid, credentials.uid, credentials.gid, groups[..Math.Min((int)size / sizeof(uint), IdentityPolicy.MaxGroups)]);
+        return new PeerCredentials(credentials.pid, credentials.uid, credentials.gid, [.. new ReadOnlySpan<uint>(groups, Math.Min((int)size / sizeof(uint), IdentityPolicy.MaxGroups))]);
     }
 }

@@ -14,7 +14,7 @@ internal sealed class RelaySet
     /// <summary>Begins one, and returns what breaks it off; its ends are the hub's from now on.</summary>
     /// <exception cref="ObjectDisposedException">The hub has ended.</exception>
     public IDisposable Start(
-        RelayHub hub, SafeHandle local, LinkConnection connection, RelayInfo info, Action? ended, RelayContinuity? continuity, Dpu.Linux.ucred? speaker = null, Dpu.Relay.Descriptors.IDescriptorPassing? passing = null)
+        RelayHub hub, SafeHandle local, LinkConnection connection, RelayInfo info, Action? ended, RelayContinuity? continuity, Dpu.Linux.ucred? speaker = null, Dpu.Relay.Descriptors.IDescriptorPassing? passing = null, Action<SpareConnection>? spare = null)
     {
         IDisposable? relay = null;
         bool over = false;
@@ -30,7 +30,7 @@ internal sealed class RelaySet
             }
 
             ended?.Invoke();
-        }, continuity, passing);
+        }, continuity, passing, spare);
         bool broken;
         lock (_lock)
         {

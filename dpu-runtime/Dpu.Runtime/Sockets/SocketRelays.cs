@@ -103,18 +103,100 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
     /// <summary>Has something done soon for a program of a host, on another thread; it must not throw.</summary>
     internal void RunForHost(Action work) => _visitors.Run(work);
 
-    /// <summary>Has a connection that was accepted joined with the host's socket, on another thread.</summary>
-    internal void Connect(RemoteSocket socket, SafeHandle accepted, RelaySet relays) => _dials.Run(() =>
+    /// <summary>Has a connection that was accepted joined with the host's socket. Does not block.</summary>
+    internal void Connect(RemoteSocket socket, SafeHandle accepted, RelaySet relays)
     {
-        PeerCredentials? program = PeerCredentials.Read(accepted);
-        if (program is null || TryJoin(socket, program, accepted, relays, null) is null)
+        if (PeerCredentials.Read(accepted) is not { } program)
+        {
+            accepted.Dispose();
+        }
+        else if (!TryAsk(socket, program, accepted, relays))
+        {
+            Dial(socket, program, accepted, relays, null);
+        }
+    }
+
+    // On a connection of the link that another relay has left, which takes no thread here. False where there is none.
+    private bool TryAsk(RemoteSocket socket, PeerCredentials program, SafeHandle accepted, RelaySet relays)
+    {
+        if (hosts.Find(socket.Host) is not { } link || ResumeWithin(link) == TimeSpan.Zero || link.TakeSpare() is not { } spare)
+        {
+            return false;
+        }
+
+        RelayParameters asked = Asked(socket, program);
+        RelayContinuity wanted = Want(asked, link);
+        try
+        {
+            hub.Ask(spare, asked, answer => Take(answer, link, wanted, socket, program, accepted, relays));
+        }
+        catch (ObjectDisposedException)
+        {
+            // Expected: the runtime is stopping.
+            spare.Dispose();
+            accepted.Dispose();
+        }
+
+        return true;
+    }
+
+    // On a loop's thread.
+    private void Take(NextRelay answer, HostLink link, RelayContinuity wanted, RemoteSocket socket, PeerCredentials program, SafeHandle accepted, RelaySet relays)
+    {
+        if (answer.Failure is IOException or LinkException { Status: null })
+        {
+            // It had died, which could not be seen; the host may have begun all the same.
+            Dial(socket, program, accepted, relays, wanted);
+            return;
+        }
+
+        string reason = answer.Failure?.Message ?? Refusal(answer.Error);
+        if (answer.Connection is { } connection)
+        {
+            try
+            {
+                _ = Start(socket, program, accepted, relays, null, link, connection, ContinuityOf(connection, link.HostName));
+                return;
+            }
+            catch (Exception e) when (e is IOException or ObjectDisposedException)
+            {
+                // Expected: the runtime is stopping, or has no descriptors left.
+                connection.Dispose();
+                reason = e.Message;
+            }
+        }
+
+        Log.NotConnected(logger, socket.Target, program.Pid, program.Uid, socket.Host, reason);
+        accepted.Dispose();
+    }
+
+    private void Dial(RemoteSocket socket, PeerCredentials program, SafeHandle accepted, RelaySet relays, RelayContinuity? begun) => _dials.Run(() =>
+    {
+        if (TryJoin(socket, program, accepted, relays, null, begun) is null)
         {
             accepted.Dispose();
         }
     });
 
+    private IDisposable Start(
+        RemoteSocket socket, PeerCredentials program, SafeHandle local, RelaySet relays, Action? ended, HostLink link, LinkConnection connection, RelayContinuity? continuity)
+    {
+        string path = Printable.Clean(socket.Address is null ? $"{socket.Target}/{connection.Reply.Relay?.Path}" : socket.Target, limits.PATH_MAX);
+        var info = new RelayInfo(socket.Host, path, (SocketKind)socket.Type, program.Uid, program.Gid, program.Pid);
+        RuntimePassing? passing = socket.Address is null ? PassingOf(socket.Host, socket.MountId, program, path, relays) : null;
+        return relays.Start(hub, local, connection, info, ended, continuity, passing: passing, spare: link.Spares.Put);
+    }
+
+    private static string Refusal(int error) => $"the host's kernel refused: {Marshal.GetPInvokeErrorMessage(-error)}";
+
     /// <summary>Joins a local socket with the host's, for a program; blocks. Null where it could not be, which is said; the socket is then the caller's still.</summary>
-    internal IDisposable? TryJoin(RemoteSocket socket, PeerCredentials program, SafeHandle local, RelaySet relays, Action? ended)
+    /// <param name="socket">The host's.</param>
+    /// <param name="program">Whom it is for.</param>
+    /// <param name="local">The local one.</param>
+    /// <param name="relays">What it ends with.</param>
+    /// <param name="ended">Told of its end.</param>
+    /// <param name="begun">A relay that was asked for before, and that the host may have begun.</param>
+    internal IDisposable? TryJoin(RemoteSocket socket, PeerCredentials program, SafeHandle local, RelaySet relays, Action? ended, RelayContinuity? begun = null)
     {
         long since = Stopwatch.GetTimestamp();
         string reason;
@@ -125,16 +207,16 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
             {
                 HostLink link = hosts.Find(socket.Host) ?? throw new LinkException(LinkError.Unreachable, $"the configuration names no host '{socket.Host}' any more");
                 within = ResumeWithin(link);
-                int error = Open(link, Asked(socket, program), out LinkConnection? connection, out RelayContinuity? continuity);
+                RelayContinuity? continuity = begun;
+                LinkConnection? connection = begun is null ? null : TakeUp(link.HostName, begun);
+                begun = null;
+                int error = connection is null ? Open(link, Asked(socket, program), out connection, out continuity) : 0;
                 if (connection is not null)
                 {
-                    string path = Printable.Clean(socket.Address is null ? $"{socket.Target}/{connection.Reply.Relay?.Path}" : socket.Target, limits.PATH_MAX);
-                    var info = new RelayInfo(socket.Host, path, (SocketKind)socket.Type, program.Uid, program.Gid, program.Pid);
-                    RuntimePassing? passing = socket.Address is null ? PassingOf(socket.Host, socket.MountId, program, path, relays) : null;
-                    return relays.Start(hub, local, connection, info, ended, continuity, passing: passing);
+                    return Start(socket, program, local, relays, ended, link, connection, continuity);
                 }
 
-                reason = $"the host's kernel refused: {Marshal.GetPInvokeErrorMessage(-error)}";
+                reason = Refusal(error);
                 break;
             }
             catch (Exception e) when (e is LinkException or IOException or ObjectDisposedException or OperationCanceledException)
@@ -155,7 +237,7 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
 
     private static RelayParameters Asked(RemoteSocket socket, PeerCredentials program)
     {
-        var parameters = new RelayParameters { Type = (UnixSocketType)socket.Type, Uid = program.Uid, Gid = program.Gid, Pid = program.Pid };
+        var parameters = new RelayParameters { Type = (UnixSocketType)socket.Type, Uid = program.Uid, Gid = program.Gid, Pid = program.Pid, Reuses = true };
         parameters.Groups.AddRange(program.Groups);
         if (socket.Address is { } address)
         {
@@ -196,6 +278,11 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
             connection = _redials.TakeUp(link.HostName, wanted) ?? throw new IOException(e.Message, e);
             continuity = wanted;
             return 0;
+        }
+        catch
+        {
+            dialled?.Dispose();
+            throw;
         }
     }
 }

@@ -61,7 +61,7 @@ public sealed class LinkDialer
                 var reply = attempt.Greet(stream, frame, service, trust);
                 cancellation.ThrowIfCancellationRequested();
                 attempt.Transport.EndDeadline(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-                return new LinkConnection(endpoint, socket, attempt.Transport, stream, peer, hello, reply);
+                return new LinkConnection(endpoint, socket, attempt.Transport, stream, peer, hello, reply) { Trust = trust };
             }
         }
         catch (Exception e)
@@ -74,6 +74,14 @@ public sealed class LinkDialer
 
             throw;
         }
+    }
+
+    /// <summary>Whether a connection was dialled with the certificates of now, which are still valid: another one would prove no more.</summary>
+    public bool IsCurrent(LinkConnection connection)
+    {
+        ArgumentNullException.ThrowIfNull(connection);
+        return connection.Endpoint.Transport == LinkTransport.Unix
+            || (_credentials is not null && connection.Trust == _credentials.Current && _credentials.JudgeOwn() is null);
     }
 
     // What the listener would refuse without being able to say why, we see ourselves beforehand.

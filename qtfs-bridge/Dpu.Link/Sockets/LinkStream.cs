@@ -13,6 +13,7 @@ internal sealed class LinkStream : Stream, IWholeReads
     private readonly Socket _socket;
     private readonly int _descriptor;
     private readonly TimeProvider _time;
+    private readonly long _made;
     private long _deadline;
     private bool _hasDeadline;
     private bool _asynchronous;
@@ -26,7 +27,11 @@ internal sealed class LinkStream : Stream, IWholeReads
         _socket = socket;
         _descriptor = (int)socket.Handle;
         _time = time;
+        _made = time.GetTimestamp();
     }
+
+    /// <summary>For how long there is this one.</summary>
+    internal TimeSpan Age => _time.GetElapsedTime(_made);
 
     /// <summary>Whether a read or write failed because the deadline passed.</summary>
     internal bool TimedOut => _timedOut;

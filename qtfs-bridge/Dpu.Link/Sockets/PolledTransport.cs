@@ -15,6 +15,8 @@ internal sealed unsafe class PolledTransport(Socket socket) : IValueTaskSource<i
     private ManualResetValueTaskSourceCore<int> _read;
     private Memory<byte> _into;
     private bool _waits;
+    private bool _drained;
+    private bool _told;
     private byte[]? _rest;
     private int _restStart;
     private int _restEnd;
@@ -23,9 +25,15 @@ internal sealed unsafe class PolledTransport(Socket socket) : IValueTaskSource<i
     /// <summary>Bytes that the socket has not taken.</summary>
     public ReadOnlyMemory<byte> Rest => _rest.AsMemory(_restStart, _restEnd - _restStart);
 
+    /// <summary>There may be something to read again: until now a read that got less than it had room for was the last one (epoll(7)).</summary>
+    public void Refresh() => _drained = false;
+
+    /// <summary>There is something to read, or the end: who waits for that need not look.</summary>
+    public void Tell() => _told = true;
+
     public ValueTask<int> ReadAsync(Memory<byte> into)
     {
-        int got = Receive(into.Span);
+        int got = _drained ? -errno.EAGAIN : Receive(into.Span);
         if (got != -errno.EAGAIN)
         {
             return got >= 0 ? ValueTask.FromResult(got) : ValueTask.FromException<int>(Broken(-got));
@@ -56,7 +64,8 @@ internal sealed unsafe class PolledTransport(Socket socket) : IValueTaskSource<i
             return;
         }
 
-        int got = Receive(_into.Span);
+        int got = _into.IsEmpty && _told ? 0 : _drained ? -errno.EAGAIN : Receive(_into.Span);
+        _told = false;
         if (got == -errno.EAGAIN)
         {
             return;
@@ -130,6 +139,7 @@ internal sealed unsafe class PolledTransport(Socket socket) : IValueTaskSource<i
                     : (int)LibC.Result(sys_socket.recv(_descriptor, bytes, (nuint)into.Length, msg_flags.MSG_DONTWAIT));
                 if (got != -errno.EINTR)
                 {
+                    _drained = got > 0 && got < into.Length;
                     return got;
                 }
             }

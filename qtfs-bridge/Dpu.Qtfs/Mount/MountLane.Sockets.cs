@@ -37,6 +37,12 @@ internal sealed unsafe partial class MountLane
         BoundSocket bound = BoundSocket.FromWire(_connection!.Link.Reply.Fs.Sockets ? entry->attr.rdev : 0);
         entry->attr.rdev = 0;
         (entry->entry_valid, entry->entry_valid_nsec) = (0, 0);
+        if (entry->attr_valid == 0 && entry->attr_valid_nsec == 0)
+        {
+            // Until the kernel's next tick: connect(2) asks at once for the owner and mode which it has just been told. The path is looked up each time.
+            entry->attr_valid_nsec = 1;
+        }
+
         if (!sockets.IsKnown(entry->nodeid, bound))
         {
             Bind(sockets, request, length, *entry, bound);

@@ -69,7 +69,7 @@ internal sealed unsafe partial class Relay
 
         // The other end has noticed first.
         LeaveLink();
-        (_linkOwner, _link) = (link, link.Descriptor);
+        (_linkOwner, _link, _isSecondLink) = (link, link.Descriptor, true);
         _awayLimit?.Dispose();
         _awayLimit = null;
         if (!_toLink.TryRewind(received))
@@ -116,7 +116,7 @@ internal sealed unsafe partial class Relay
 
     private void TellReset()
     {
-        if (_state.IsLasting && !IsAway && _toLink.Unsent == 0)
+        if (_state.IsLasting && !IsAway && _toLink.Unsent == 0 && Release() == 0)
         {
             byte* frame = stackalloc byte[RelayFrame.HeaderSize];
             RelayFrame.Write(new Span<byte>(frame, RelayFrame.HeaderSize), RelayFrameKind.Reset, 0);
@@ -174,6 +174,7 @@ internal sealed unsafe partial class Relay
         }
 
         _linkOwner.Dispose();
+        _held.Free();
         _link = -1;
         IsAway = true;
         _linkReadable = _linkWritable = _linkHasEnd = false;
@@ -207,6 +208,21 @@ internal sealed unsafe partial class Relay
 
             if (!RelayFrame.TryRead(fresh[at..], out RelayFrameKind kind, out int length) || (kind == RelayFrameKind.Ack && !_state.IsLasting))
             {
+                Do(_state.Broken());
+                break;
+            }
+
+            if (kind == RelayFrameKind.Next)
+            {
+                // The other end knows that this relay is over here, which what came just before has said.
+                _behind = fresh[at..count].ToArray();
+                SettleUp();
+                if (_state.IsOver)
+                {
+                    return at;
+                }
+
+                _hub.Violated(this, "it asked for another relay before the end of this one");
                 Do(_state.Broken());
                 break;
             }
@@ -298,7 +314,7 @@ internal sealed unsafe partial class Relay
     {
         if (_state.IsLasting && !_state.IsOver && !IsAway)
         {
-            Do(_state.Settle(_toLink.IsSettled && _used == _acked));
+            Do(_state.Settle(_toLink.IsSettled && _used == _acked && _held.Length == 0));
         }
     }
 }

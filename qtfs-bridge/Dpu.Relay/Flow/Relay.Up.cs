@@ -6,6 +6,11 @@ namespace Dpu.Relay.Flow;
 // From the local program to the link.
 internal sealed unsafe partial class Relay
 {
+    // So many bytes of frames wait for others of the same turn; larger ones are worth a message of their own.
+    private const int MostHeldBack = 1024;
+
+    private RelayBuffer _held;
+
     private bool PumpUp(byte* scratch)
     {
         for (int turn = 0; turn < Budget; turn++)
@@ -18,6 +23,15 @@ internal sealed unsafe partial class Relay
             if (_linkWritable && _linkOwner.IsFull && !_linkOwner.TryFlush())
             {
                 LinkIsFull();
+            }
+
+            if (_linkWritable && _held.Length >= MostHeldBack)
+            {
+                ReleaseOrWait();
+                if (IsAway)
+                {
+                    return false;
+                }
             }
 
             if (_toLink.Unsent > 0)
@@ -178,9 +192,22 @@ internal sealed unsafe partial class Relay
         }
     }
 
-    // As send(2). What the link has taken and its socket has not goes when that has room.
+    // As send(2). What the link has taken and its socket has not goes when that has room. What is small waits for what follows it at once, as an end
+    // follows the last data: each message that goes by itself may wake the other end. Where the link is lost it is sent again as all the rest.
     private int Give(byte* bytes, int size)
     {
+        if (_state.IsLasting && size <= MostHeldBack && _linkWritable && _state.NextFrame != RelayFrameKind.Reset)
+        {
+            _held.Add(new ReadOnlySpan<byte>(bytes, size));
+            return size;
+        }
+
+        int error = Release();
+        if (error < 0)
+        {
+            return error;
+        }
+
         int sent = _linkOwner.Send(bytes, size);
         if (_linkOwner.IsFull)
         {
@@ -188,6 +215,49 @@ internal sealed unsafe partial class Relay
         }
 
         return sent;
+    }
+
+    // Sends what is held back: 0, or a negated errno; EAGAIN where the link takes no more of it now.
+    private int Release()
+    {
+        while (_held.Length > 0)
+        {
+            int sent;
+            fixed (byte* bytes = _held.Bytes)
+            {
+                // SAFETY: pinned for the call, with its length.
+                sent = _linkOwner.Send(bytes, _held.Length);
+            }
+
+            switch (sent)
+            {
+                case >= 0:
+                    _held.Gone(sent);
+                    break;
+                case -errno.EINTR:
+                    continue;
+                case -errno.EAGAIN:
+                    return sent;
+                default:
+                    _held.Free();
+                    return sent;
+            }
+        }
+
+        return 0;
+    }
+
+    private void ReleaseOrWait()
+    {
+        int error = Release();
+        if (error == -errno.EAGAIN || (error == 0 && _linkOwner.IsFull))
+        {
+            LinkIsFull();
+        }
+        else if (error < 0)
+        {
+            LinkTakesNoMore(error);
+        }
     }
 
     private bool Flush()

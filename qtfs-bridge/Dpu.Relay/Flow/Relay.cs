@@ -53,6 +53,8 @@ internal sealed unsafe partial class Relay : ILoopSource
     private long _sent;
     private long _received;
     private bool _broken;
+    private bool _isSecondLink;
+    private byte[]? _behind;
     private volatile bool _aborted;
 
     public Relay(
@@ -98,6 +100,12 @@ internal sealed unsafe partial class Relay : ILoopSource
     /// <summary>Called once when it is over, on the loop's thread; true where it was not the programs that ended it.</summary>
     public Action<bool>? Ended { get; init; }
 
+    /// <summary>
+    /// Given the link when it can carry another relay, with what has come on it behind this one: when each end knows that the other has everything. On the
+    /// loop's thread, last of all. Null where the link ends with the relay.
+    /// </summary>
+    public Action<IRelayLink, byte[]>? Spare { get; init; }
+
     public RelaySnapshot Snapshot() => new(Id, Info, Started, Interlocked.Read(ref _sent), Interlocked.Read(ref _received), IsAway);
 
     /// <summary>Breaks it off; from any thread.</summary>
@@ -132,6 +140,11 @@ internal sealed unsafe partial class Relay : ILoopSource
             // Of a connection that was lost meanwhile, perhaps: then it only looks in vain.
             _linkReadable |= readable;
             _linkHasEnd |= ends;
+            if (readable)
+            {
+                _linkOwner.Tell();
+            }
+
             if (writable && !_linkWritable && !IsAway)
             {
                 _linkWritable = true;
@@ -184,6 +197,11 @@ internal sealed unsafe partial class Relay : ILoopSource
         bool wasFull = _toLink.Kept >= Window;
         bool more = PumpUp(scratch);
         more |= !_state.IsOver && PumpDown(scratch);
+        if (_held.Length > 0 && !_state.IsOver && !IsAway && _linkWritable)
+        {
+            ReleaseOrWait();
+        }
+
         SettleUp();
 
         // What has come may call for a frame, or make room for more.
@@ -195,6 +213,7 @@ internal sealed unsafe partial class Relay : ILoopSource
     public void Leave()
     {
         bool broken = !_state.IsOver || _broken;
+        bool spares = Spare is not null && !broken && !IsAway && !_isSecondLink && !_linkHasEnd && _toLink.IsSettled && _used == _acked && !_linkOwner.IsFull;
         if (!_state.IsOver)
         {
             TellReset();
@@ -204,13 +223,28 @@ internal sealed unsafe partial class Relay : ILoopSource
         HasLeft = true;
         _awayLimit?.Dispose();
         _localHandle.Dispose();
-        _linkOwner.Dispose();
+        if (spares)
+        {
+            // What is left is behind the last acknowledgement.
+            _behind ??= _fromLink.Bytes.ToArray();
+            _loop!.Unwatch(_link);
+        }
+        else
+        {
+            _linkOwner.Dispose();
+        }
+
         _toLink.Free();
         _fromLink.Free();
+        _held.Free();
         _gone = true;
         LetGo();
         _hub.Ended(this, broken, _sent, _received);
         Ended?.Invoke(broken);
+        if (spares)
+        {
+            Spare!(_linkOwner, _behind!);
+        }
     }
 
     private void Do(RelayStep step)

@@ -26,6 +26,9 @@ internal sealed unsafe class RelayLoop : IDisposable
     private const int TickInterval = 200;
     private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(5);
 
+    [ThreadStatic]
+    private static RelayLoop? t_current;
+
     private readonly SafeFileHandle _epoll;
     private readonly SafeFileHandle _wake;
     private readonly ConcurrentQueue<Action> _commands = new();
@@ -38,6 +41,7 @@ internal sealed unsafe class RelayLoop : IDisposable
     private List<(ILoopSource Source, uint Slot)> _waiting = [];
     private List<(ILoopSource Source, uint Slot)> _due = [];
     private long _waitingSince;
+    private int _count;
     private volatile bool _stopping;
 
     /// <param name="name">The thread's name.</param>
@@ -52,6 +56,12 @@ internal sealed unsafe class RelayLoop : IDisposable
         _thread.Start();
     }
 
+    /// <summary>How many sources it has; of one moment, from any thread.</summary>
+    public int Count => Volatile.Read(ref _count);
+
+    /// <summary>That whose thread calls; null on others.</summary>
+    public static RelayLoop? Current => t_current;
+
     /// <summary>Adds a source; it enters on the loop's thread. One that comes after the end is left at once.</summary>
     public void Add(ILoopSource source) => Post(() =>
     {
@@ -61,6 +71,7 @@ internal sealed unsafe class RelayLoop : IDisposable
             return;
         }
 
+        Volatile.Write(ref _count, _count + 1);
         if (!_free.TryPop(out int slot))
         {
             slot = _sources.Count;
@@ -76,6 +87,12 @@ internal sealed unsafe class RelayLoop : IDisposable
     public void Post(Action command)
     {
         _commands.Enqueue(command);
+        if (Thread.CurrentThread == _thread)
+        {
+            // It looks before it waits.
+            return;
+        }
+
         ulong one = 1;
 
         // SAFETY: eight bytes on the stack. The descriptor lives as long as the object; after the end nobody reads it.
@@ -108,6 +125,7 @@ internal sealed unsafe class RelayLoop : IDisposable
         // Events that were fetched already are of an older generation.
         _sources[(int)slot] = (null, _sources[(int)slot].Generation + 1);
         _free.Push((int)slot);
+        Volatile.Write(ref _count, _count - 1);
         source.Leave();
     }
 
@@ -146,11 +164,12 @@ internal sealed unsafe class RelayLoop : IDisposable
         // SAFETY: events of 16 bytes at most, and the scratch; freed by this thread, which alone uses them.
         byte* events = (byte*)NativeMemory.Alloc(MaxEvents * 16);
         byte* scratch = (byte*)NativeMemory.AlignedAlloc(ScratchSize, 4096);
+        t_current = this;
         try
         {
             while (!_stopping)
             {
-                int count = LibC.EpollWait((int)_epoll.DangerousGetHandle(), events, MaxEvents, _busy.Count > 0 ? 0 : _waiting.Count > 0 ? TickInterval : -1);
+                int count = LibC.EpollWait((int)_epoll.DangerousGetHandle(), events, MaxEvents, _busy.Count > 0 || !_commands.IsEmpty ? 0 : _waiting.Count > 0 ? TickInterval : -1);
                 for (int i = 0; i < count; i++)
                 {
                     Take(LibC.EpollEvent(events, i, out ulong data), data);

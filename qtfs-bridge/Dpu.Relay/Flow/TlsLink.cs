@@ -9,6 +9,8 @@ internal sealed unsafe class TlsLink(PolledTls connection) : IRelayLink
 
     public bool IsFull => connection.IsFull;
 
+    public void Tell() => connection.Tell();
+
     public int Receive(byte* into, int size) => connection.Receive(into, size);
 
     public int Send(byte* bytes, int size) => connection.Send(bytes, size);

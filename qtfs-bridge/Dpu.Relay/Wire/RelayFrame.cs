@@ -1,4 +1,9 @@
 using System.Buffers.Binary;
+using System.Diagnostics.CodeAnalysis;
+using Dpu.Link;
+using Dpu.Link.Handshake;
+using Dpu.Proto.V1;
+using Google.Protobuf;
 
 namespace Dpu.Relay.Wire;
 
@@ -34,6 +39,12 @@ internal enum RelayFrameKind : byte
 
     /// <summary>First, from the host, on a connection that takes the place of a lost one: how many bytes of frames have come, in 8 bytes. Does not count itself.</summary>
     Resumed = 17,
+
+    /// <summary>From the DPU, on a connection whose relay is over at both ends: which one is next, a RelayParameters of proto/dpu/v1/link.proto.</summary>
+    Next = 18,
+
+    /// <summary>The host's answer to that: an errno in 4 bytes, as of <see cref="Opened"/>, and a HelloReply.</summary>
+    Answer = 19,
 }
 
 /// <summary>
@@ -50,6 +61,9 @@ internal static class RelayFrame
 
     /// <summary>The longest message that crosses: beyond what unprivileged programs may send (net.core.wmem_max, 208 KiB by default).</summary>
     public const int MaxContentSize = 4 << 20;
+
+    /// <summary>The longest <see cref="RelayFrameKind.Next"/> and <see cref="RelayFrameKind.Answer"/>: a hello, and what goes with it.</summary>
+    public const int MaxAskedSize = LinkFrame.MaxMessageSize;
 
     /// <summary>Writes a header.</summary>
     /// <param name="room"><see cref="HeaderSize"/> bytes.</param>
@@ -76,6 +90,8 @@ internal static class RelayFrame
             RelayFrameKind.Opened => size == sizeof(int),
             RelayFrameKind.Accepted => size == 2 * sizeof(uint),
             RelayFrameKind.Ack or RelayFrameKind.Resumed => size == sizeof(ulong),
+            RelayFrameKind.Next => size is > 0 and <= MaxAskedSize,
+            RelayFrameKind.Answer => size is > sizeof(int) and <= MaxAskedSize,
             RelayFrameKind.Data => size <= MaxContentSize,
             RelayFrameKind.Rights => size is > 0 and <= Descriptors.DescriptorList.MaxSize,
             RelayFrameKind.End or RelayFrameKind.Stop or RelayFrameKind.Reset => size == 0,
@@ -114,6 +130,83 @@ internal static class RelayFrame
         BinaryPrimitives.WriteUInt32LittleEndian(frame.AsSpan(HeaderSize), uid);
         BinaryPrimitives.WriteUInt32LittleEndian(frame.AsSpan(HeaderSize + sizeof(uint)), gid);
         return frame;
+    }
+
+    /// <summary>A frame with a message.</summary>
+    /// <exception cref="ArgumentException">It is longer than <see cref="MaxAskedSize"/>.</exception>
+    public static byte[] Of(RelayFrameKind kind, IMessage content)
+    {
+        int size = content.CalculateSize();
+        if (size > MaxAskedSize)
+        {
+            throw new ArgumentException($"A message of {size} bytes is too long for a frame, at most {MaxAskedSize} are allowed.", nameof(content));
+        }
+
+        byte[] frame = new byte[HeaderSize + size];
+        Write(frame, kind, size);
+        content.WriteTo(frame.AsSpan(HeaderSize));
+        return frame;
+    }
+
+    /// <summary>The host's answer to <see cref="RelayFrameKind.Next"/>.</summary>
+    /// <param name="error">0, or why the far socket is not connected, as a positive errno.</param>
+    /// <param name="reply">Status, message and result. Of a path that is too long nothing is said: it is for logs.</param>
+    public static byte[] Answer(int error, HelloReply reply)
+    {
+        var told = new HelloReply { Status = reply.Status, Message = reply.Message, Relay = reply.Relay };
+        if (told.CalculateSize() > MaxAskedSize - sizeof(int))
+        {
+            told.Relay = new RelayResult(reply.Relay) { Path = "" };
+        }
+
+        int size = sizeof(int) + told.CalculateSize();
+        byte[] frame = new byte[HeaderSize + size];
+        Write(frame, RelayFrameKind.Answer, size);
+        BinaryPrimitives.WriteInt32LittleEndian(frame.AsSpan(HeaderSize), error);
+        told.WriteTo(frame.AsSpan(HeaderSize + sizeof(int)));
+        return frame;
+    }
+
+    /// <summary>What <see cref="Answer"/> says; false where it is not that.</summary>
+    /// <param name="content">Without its header, from a peer that is not trusted.</param>
+    /// <param name="error">0, or an errno.</param>
+    /// <param name="reply">Its status, message and result.</param>
+    public static bool TryReadAnswer(ReadOnlySpan<byte> content, out int error, [NotNullWhen(true)] out HelloReply? reply)
+    {
+        (error, reply) = (0, null);
+        if (content.Length <= sizeof(int))
+        {
+            return false;
+        }
+
+        error = BinaryPrimitives.ReadInt32LittleEndian(content);
+        try
+        {
+            reply = HelloReply.Parser.ParseFrom(content[sizeof(int)..]);
+        }
+        catch (InvalidProtocolBufferException)
+        {
+            // Expected of a peer that does not keep to the protocol.
+            return false;
+        }
+
+        reply.Message = Printable.Clean(reply.Message, HelloCodec.MaxRefusalLength);
+        return error is >= 0 and < 4096 && reply.Status != HelloStatus.Unspecified;
+    }
+
+    /// <summary>What <see cref="RelayFrameKind.Next"/> asks; null where it is no such message.</summary>
+    /// <param name="content">Without its header, from a peer that is not trusted.</param>
+    public static RelayParameters? ReadNext(ReadOnlySpan<byte> content)
+    {
+        try
+        {
+            return RelayParameters.Parser.ParseFrom(content);
+        }
+        catch (InvalidProtocolBufferException)
+        {
+            // Expected of a peer that does not keep to the protocol.
+            return null;
+        }
     }
 
     /// <summary>What <see cref="Opened(int)"/> says; false where it is not that frame.</summary>

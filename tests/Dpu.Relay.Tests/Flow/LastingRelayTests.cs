@@ -178,6 +178,33 @@ public sealed class LastingRelayTests : IDisposable
         Eventually.True(() => _dpu.Broken == 1, Limit, "the relay to end");
     }
 
+    [TestMethod]
+    [TestCategory("unit")]
+    public void EndOfAProgram_GoesInOneMessage_BehindItsLastData()
+    {
+        Assert.IsTrue(LocalSocket.TryPair(SocketKind.Stream, out SafeFileHandle? one, out int other));
+        Assert.IsTrue(LocalSocket.TryPair(SocketKind.Stream, out SafeFileHandle? relays, out int programs));
+        using var peer = new Socket(new SafeSocketHandle(other, ownsHandle: true)) { ReceiveTimeout = (int)Limit.TotalMilliseconds };
+        using (var program = new Socket(new SafeSocketHandle(programs, ownsHandle: true)))
+        {
+            program.Send("last"u8);
+        }
+
+        // The data may be read before the end is seen; the two frames of the end are one message all the same.
+        var link = new CountingLink(one);
+        using IDisposable relay = _dpu.Start(relays, link, new RelayInfo("peer", "/socket", SocketKind.Stream, 0, 0, 0), continuity: new RelayContinuity(_token, Limit, lost => lost.GiveUp()));
+        byte[] said = new byte[28];
+        for (int got = 0; got < said.Length;)
+        {
+            int read = peer.Receive(said, got, said.Length - got, SocketFlags.None);
+            Assert.IsGreaterThan(0, read);
+            got += read;
+        }
+
+        Assert.Contains("last", System.Text.Encoding.ASCII.GetString(said));
+        Assert.IsLessThan(3, link.Sent, "messages for data, Stop and End");
+    }
+
     private static bool Ended(Socket socket)
     {
         socket.ReceiveTimeout = 500;
@@ -346,6 +373,24 @@ public sealed class LastingRelayTests : IDisposable
     }
 
     private const int CountedSize = Relay.Wire.RelayFrame.CountedSize;
+
+    private sealed unsafe class CountingLink(SafeFileHandle end) : IRelayLink
+    {
+        private int _sent;
+
+        public int Sent => Volatile.Read(ref _sent);
+
+        public int Descriptor => (int)end.DangerousGetHandle();
+
+        // SAFETY: the caller's bytes, with their length.
+        public int Send(byte* bytes, int size)
+        {
+            Interlocked.Increment(ref _sent);
+            return (int)LibC.Result(sys_socket.send(Descriptor, bytes, (nuint)size, msg_flags.MSG_NOSIGNAL | msg_flags.MSG_DONTWAIT));
+        }
+
+        public void Dispose() => end.Dispose();
+    }
 
     private sealed unsafe class Wire(SafeFileHandle end) : IRelayLink
     {
