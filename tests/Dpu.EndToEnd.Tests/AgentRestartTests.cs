@@ -80,7 +80,7 @@ public sealed partial class AgentRestartTests
     private static void EndsWithoutAnything(Pair pair, string mount)
     {
         Assert.IsNotEmpty(Held(pair));
-        Shell.Check($"umount {mount}", "/");
+        Shell.Unmount(mount);
         string[] left = [];
         bool ended = Eventually.Within(() => (left = Held(pair)).Length == 0, Pair.Limit);
         Assert.IsTrue(ended, $"the keeper still holds {string.Join(' ', left)}\n{pair.Runtime.Log}\n{pair.Agent.Log}\n{pair.Runtime.Ctl("hosts").Output}");

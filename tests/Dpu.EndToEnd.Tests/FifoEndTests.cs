@@ -82,7 +82,7 @@ public sealed class FifoEndTests
         using RunningProgram reader = RunningProgram.Start("bash", ["-c", "exec cat < fifo"], directory: pair.ExportRoot);
         _ = Shell.Check("echo hello > fifo", mount);
         CollectionAssert.AreEqual(new[] { "hello" }, Shell.End(reader));
-        _ = Shell.Check($"umount {mount}", "/");
+        Shell.Unmount(mount);
         Pair.WaitUnmounted(mount);
     }
 

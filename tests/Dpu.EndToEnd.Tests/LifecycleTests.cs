@@ -58,7 +58,7 @@ public sealed class LifecycleTests
     {
         using var pair = new Pair();
         string mount = pair.Up();
-        ExternalProgram.Check("umount", [mount], Pair.Limit);
+        Shell.Unmount(mount);
         Eventually.True(() => !pair.Runtime.Ctl("mounts", "--json").Output.Contains(mount, StringComparison.Ordinal), Pair.Limit, "the end of the mount in the list");
     }
 

@@ -259,7 +259,7 @@ public sealed class SocketTests
         Assert.IsTrue(listed.All(relay => relay["sentBytes"]!.GetValue<long>() == 1 && relay["pid"]!.GetValue<int>() == client.Id));
         Assert.Contains(target + "/run/s0", s_pair.Runtime.Ctl("socket", "list").EnsureSuccess().Output);
 
-        _ = Shell.Check($"umount {target}", "/");
+        Shell.Unmount(target);
         Pair.WaitUnmounted(target);
         CollectionAssert.AreEqual(new[] { "ready", "100" }, Shell.End(client), "each connection ends");
         Eventually.True(() => JsonNode.Parse(s_pair.Runtime.Ctl("mounts", "--json").EnsureSuccess().Output)!["mounts"]!.AsArray().All(mount => mount!["target"]!.GetValue<string>() != target

@@ -74,4 +74,24 @@ internal static class Shell
         Assert.AreEqual(0, running.ExitCode, running.Error);
         return running.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
     }
+
+    /// <summary>Unmounts, and waits until no mount namespace of this machine has that mount: those that other tests have made got copies of all mounts, which hold them.</summary>
+    public static void Unmount(string mount)
+    {
+        _ = Check($"umount {mount}", "/");
+        Eventually.True(() => !Directory.GetDirectories("/proc").Any(process => IsMountedFor(process, mount)), TimeSpan.FromMinutes(3), $"the end of copies of {mount}");
+    }
+
+    private static bool IsMountedFor(string process, string mount)
+    {
+        try
+        {
+            return int.TryParse(Path.GetFileName(process), out _) && File.ReadLines($"{process}/mountinfo").Any(line => line.Contains(mount, StringComparison.Ordinal));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Expected: it has just ended, or does not let itself be looked at.
+            return false;
+        }
+    }
 }
