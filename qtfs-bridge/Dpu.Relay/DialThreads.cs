@@ -1,5 +1,3 @@
-using System.Collections.Concurrent;
-
 namespace Dpu.Relay;
 
 /// <summary>Threads for what blocks, as until the other end has answered: as many as are needed, within a bound, for as long as they are. Thread-safe.</summary>
@@ -10,24 +8,27 @@ public sealed class DialThreads(string name) : IDisposable
     private const int Most = 64;
     private static readonly TimeSpan IdleLimit = TimeSpan.FromSeconds(5);
 
-    private readonly BlockingCollection<Action> _work = [];
-    private readonly Lock _lock = new();
+    // With Monitor.Wait, which sleeps at once: a collection that blocks spins first, on a processor that who is to begin next waits for.
+    private readonly object _lock = new();
+    private readonly Queue<Action> _work = new();
     private int _threads;
     private int _idle;
+    private bool _disposed;
 
     /// <summary>Has something done soon; it must not throw. Nothing after the end.</summary>
     public void Run(Action work)
     {
         lock (_lock)
         {
-            if (_work.IsAddingCompleted)
+            if (_disposed)
             {
                 return;
             }
 
-            _work.Add(work);
+            _work.Enqueue(work);
             if (_idle >= _work.Count || _threads == Most)
             {
+                Monitor.Pulse(_lock);
                 return;
             }
 
@@ -42,31 +43,37 @@ public sealed class DialThreads(string name) : IDisposable
     {
         lock (_lock)
         {
-            _work.CompleteAdding();
+            _disposed = true;
+            Monitor.PulseAll(_lock);
         }
     }
 
     private void Loop()
     {
-        while (true)
+        while (Next() is { } work)
         {
-            lock (_lock)
+            work();
+        }
+    }
+
+    // What was asked for before the end is done after it.
+    private Action? Next()
+    {
+        lock (_lock)
+        {
+            while (_work.Count == 0)
             {
                 _idle++;
-            }
-
-            bool got = _work.TryTake(out Action? work, IdleLimit);
-            lock (_lock)
-            {
+                bool woken = !_disposed && Monitor.Wait(_lock, IdleLimit);
                 _idle--;
-                if (!got && (_work.Count == 0 || _work.IsCompleted))
+                if (_work.Count == 0 && (_disposed || !woken))
                 {
                     _threads--;
-                    return;
+                    return null;
                 }
             }
 
-            work?.Invoke();
+            return _work.Dequeue();
         }
     }
 }
