@@ -16,7 +16,7 @@ public sealed class PlacementTests
     [DataRow(null, "1", "processors 5-7, memory of NUMA node 1", null)]
     [DataRow(null, "0-1", "processors 0-3,5-7, memory of NUMA nodes 0-1", null)]
     [DataRow("1", "1", "processor 1, memory of NUMA node 1", null)]
-    [DataRow("1", "1-3", "processor 1, memory of NUMA node 1", "\"nodes\" is 1-3, of which 2-3 are not here, or have no memory")]
+    [DataRow("1", "1-3", "processor 1, memory of NUMA nodes 1,3", "\"nodes\" is 1-3, of which 2 are not here, or have no memory")]
     public void Rule_OnAMachineOfTwoNodes_HasWhatIsThere(string? cpus, string? nodes, string expected, string? missing)
     {
         using var machine = new FakeMachine();

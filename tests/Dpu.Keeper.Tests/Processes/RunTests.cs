@@ -126,7 +126,7 @@ public sealed unsafe class RunTests
         Assert.HasCount(1, shells.Client.List(), "it has the directory's place");
         shells.End("p");
         Directory.Delete(folder);
-        Assert.AreEqual(errno.ENODEV, Assert.ThrowsExactly<KeeperException>(() => shells.Run("q", cgroup: cgroup)).Error);
+        CollectionAssert.Contains((int[])[errno.ENODEV, errno.ENOENT], Assert.ThrowsExactly<KeeperException>(() => shells.Run("q", cgroup: cgroup)).Error);
         Assert.IsNull(shells.Client.Get("q"), "nothing is left of what was refused");
 
         // What is held under the name otherwise stays, and nothing runs.
