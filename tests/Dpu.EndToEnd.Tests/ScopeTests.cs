@@ -39,7 +39,7 @@ public sealed class ScopeTests
         // Its rule's processor and node are the scope's too, and the program's in any case.
         string bound = $"dpu-{(string)dpu.Listed().Single(one => one["pid"]!.GetValue<int>() == other.Id)["id"]!}.scope";
         Assert.AreEqual("AllowedCPUs=0\nAllowedMemoryNodes=0", host.CheckCtl("show", "--property=AllowedCPUs,AllowedMemoryNodes", bound));
-        Assert.AreEqual("Cpus_allowed_list:\t0", host.Check("grep Cpus_allowed_list /proc/$(pgrep -f 'sleep 1002')/status"));
+        Assert.AreEqual("Cpus_allowed_list:\t0", host.Check("grep Cpus_allowed_list /proc/$(pgrep -xf '/bin/sleep 1002')/status"));
 
         // The agent dies, and the next one knows the scope still.
         host.KillService(SystemdMachine.Agent);
