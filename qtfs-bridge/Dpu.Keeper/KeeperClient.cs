@@ -162,19 +162,26 @@ public sealed unsafe class KeeperClient : IDisposable
     /// <param name="note">What to remember with it.</param>
     /// <param name="number">The number that it shall have in the keeper's pid namespace; 0 for any.</param>
     /// <param name="socket">Its descriptor 0, a unix socket of type STREAM; the caller keeps its own.</param>
+    /// <param name="cgroup">The directory of a cgroup of v2 in which it begins, of a keeper that says <see cref="KeeperStatus.Bears"/>; null for the keeper's own.</param>
     /// <exception cref="KeeperException">
-    /// EBUSY: the name is taken; EEXIST: the number is; EINVAL: the number is none, or beyond what the machine has; ENOENT, EACCES: there is no
+    /// EBUSY: the name is taken, or the cgroup may not have processes; EEXIST: the number is; EINVAL: the number is none, or beyond what the machine has; ENOENT, EACCES: there is no
     /// launcher; EAGAIN: too many processes; ENOSPC; ENOSYS: the keeper is older than this; or it is gone.
     /// </exception>
-    public Kept Run(string name, ReadOnlySpan<byte> note, int number, SafeHandle socket)
+    public Kept Run(string name, ReadOnlySpan<byte> note, int number, SafeHandle socket, SafeFileHandle? cgroup = null)
     {
         ArgumentNullException.ThrowIfNull(socket);
         ArgumentOutOfRangeException.ThrowIfNegative(number);
-        KeeperAnswer answer = Ask(keeper.KEEPER_RUN, name, note, socket, size: (ulong)number);
+        if (cgroup is not null)
+        {
+            // Under the process's own name, whose place it takes. What is refused is not there when that is asked for (EBUSY).
+            PutQuietly(Encoding.UTF8.GetBytes(name), cgroup);
+        }
+
+        KeeperAnswer answer = Ask(keeper.KEEPER_RUN, name, note, socket, cgroup is null ? 0 : keeper.KEEPER_BORN, (ulong)number);
         string what = answer.Head.error switch
         {
             errno.ENOSYS => $"run '{name}', as it is older than this daemon: a newer one takes its place with the machine's next boot",
-            errno.EBUSY => $"run '{name}', as it holds something of that name",
+            errno.EBUSY when cgroup is null => $"run '{name}', as it holds something of that name",
             errno.EEXIST => $"run '{name}' as process {number}, which exists",
             errno.ENOENT or errno.EACCES => $"run '{name}', as its launcher cannot be executed (dpu-keeper --launcher)",
             _ => $"run '{name}'",
@@ -217,7 +224,8 @@ public sealed unsafe class KeeperClient : IDisposable
                 (long)status.memory_max,
                 (long)status.clients,
                 (long)status.closing,
-                (status.features & keeper.KEEPER_RUNS) != 0);
+                (status.features & keeper.KEEPER_RUNS) != 0,
+                (status.features & keeper.KEEPER_BEARS) != 0);
         }
     }
 

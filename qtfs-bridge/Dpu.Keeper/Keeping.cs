@@ -81,6 +81,18 @@ public sealed unsafe partial class Keeping : IDisposable
         }
     }
 
+    /// <summary>Whether processes can begin in a cgroup: see <see cref="Run"/>.</summary>
+    public bool Bears
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _client is { Greeting.Bears: true };
+            }
+        }
+    }
+
     /// <summary>Whether a keeper holds what it was given.</summary>
     public bool IsProtected
     {
@@ -145,7 +157,7 @@ public sealed unsafe partial class Keeping : IDisposable
     /// <summary>Has the keeper run its launcher; see <see cref="KeeperClient.Run"/>. No other keeper is given it: a keeper's death leaves it without.</summary>
     /// <returns>Its number in the keeper's pid namespace, and the caller's own pidfd.</returns>
     /// <exception cref="KeeperException">It does not run: there is no keeper, or it refuses.</exception>
-    public (int Process, SafeFileHandle Pidfd) Run(string name, ReadOnlySpan<byte> note, int number, SafeHandle socket)
+    public (int Process, SafeFileHandle Pidfd) Run(string name, ReadOnlySpan<byte> note, int number, SafeHandle socket, SafeFileHandle? cgroup = null)
     {
         KeeperClient? client;
         lock (_lock)
@@ -163,7 +175,7 @@ public sealed unsafe partial class Keeping : IDisposable
         Kept kept;
         try
         {
-            kept = client.Run(_prefix + name, note, number, socket);
+            kept = client.Run(_prefix + name, note, number, socket, cgroup);
         }
         catch (KeeperException) when (client.IsBroken)
         {

@@ -50,5 +50,6 @@ public sealed record Kept(KeptEntry Entry, SafeFileHandle? Descriptor) : IDispos
 /// <param name="Clients">Connections.</param>
 /// <param name="Closing">Descriptors that were let go and whose close(2) has not ended.</param>
 /// <param name="Runs">Whether it can run processes; one of an older version cannot.</param>
+/// <param name="Bears">Whether these can begin in a cgroup; one of an older version cannot do that either.</param>
 public sealed record KeeperStatus(
-    Guid Instance, TimeSpan Started, long Requests, long Refused, long Entries, long MostEntries, long Memory, long MostMemory, long Clients, long Closing, bool Runs);
+    Guid Instance, TimeSpan Started, long Requests, long Refused, long Entries, long MostEntries, long Memory, long MostMemory, long Clients, long Closing, bool Runs, bool Bears);

@@ -47,6 +47,8 @@ public static class process
     public const ushort PROCESS_OWN_TERMINAL = 16;
     public const ushort PROCESS_CGROUP = 32;
     public const ushort PROCESS_TERMINAL = 33;
+    public const ushort PROCESS_PROCESSORS = 34;
+    public const ushort PROCESS_NODES = 35;
 
     public const uint PROCESS_NO_NEW_PRIVILEGES = 1;
     public const uint PROCESS_NEW_SESSION = 2;

@@ -28,6 +28,7 @@ internal static class keeper
     public const uint KEEPER_MADE = 4;
     public const uint KEEPER_QUIET = 8;
     public const uint KEEPER_IS_PROCESS = 16;
+    public const uint KEEPER_BORN = 32;
 
     public const uint KEEPER_NOTE_ALONE = 0;
     public const uint KEEPER_DESCRIPTOR = 1;
@@ -35,6 +36,7 @@ internal static class keeper
     public const uint KEEPER_PROCESS = 3;
 
     public const ulong KEEPER_RUNS = 1;
+    public const ulong KEEPER_BEARS = 2;
     public const ulong KEEPER_ENDED = 1UL << 63;
 }
 

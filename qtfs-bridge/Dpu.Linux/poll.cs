@@ -37,6 +37,23 @@ public static class poll
     public static bool WaitPriority(SafeHandle descriptor, TimeSpan limit) =>
         (Wait(descriptor, POLLPRI, (int)Math.Min(Math.Ceiling(limit.TotalMilliseconds), int.MaxValue)) & (POLLPRI | POLLERR)) != 0;
 
+    /// <summary>Waits until some of <paramref name="events"/>, POLLERR or POLLHUP is there; blocks the thread.</summary>
+    /// <returns>Which; 0 after the time, which is rounded up to milliseconds.</returns>
+    public static short Await(SafeHandle descriptor, short events, TimeSpan limit)
+    {
+        long until = Environment.TickCount64 + (long)Math.Min(Math.Ceiling(limit.TotalMilliseconds), int.MaxValue);
+        while (true)
+        {
+            // A signal may end it early.
+            long left = until - Environment.TickCount64;
+            short found = Wait(descriptor, events, (int)Math.Max(0, left));
+            if (found != 0 || left <= 0)
+            {
+                return found;
+            }
+        }
+    }
+
     /// <summary>What of <paramref name="events"/> is there now, with POLLERR and POLLHUP; 0 where nothing is.</summary>
     public static short Now(SafeHandle descriptor, short events) => Wait(descriptor, events, 0);
 

@@ -20,7 +20,7 @@ enum { BACKLOG = 16, ENTRIES_DEFAULT = 65536, SPARE_DESCRIPTORS = 2 * CLIENTS_MA
 
 static const uint64_t memory_default = (uint64_t)1 << 30;
 
-struct keeper_status status = {.features = KEEPER_RUNS};
+struct keeper_status status = {.features = KEEPER_RUNS | KEEPER_BEARS};
 const char *launcher = "/usr/libexec/dpu/dpu-launch";
 struct rlimit files_before;
 
@@ -162,7 +162,7 @@ static const char *read_options(int count, char **values)
     return path;
 }
 
-static void watch(int poller, int descriptor, void *what)
+static void watch(int descriptor, void *what)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = what};
     if (epoll_ctl(poller, EPOLL_CTL_ADD, descriptor, &event) < 0)
@@ -195,12 +195,11 @@ int main(int count, char **values)
     signal(SIGHUP, SIG_IGN);
     signal(SIGCHLD, SIG_DFL); // ignored, it would not be told of ends
     int signals = signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK), listener = listen_at(path);
-    int poller = epoll_create1(EPOLL_CLOEXEC);
+    poller = epoll_create1(EPOLL_CLOEXEC);
     if (signals < 0 || poller < 0 || !start_closer())
         fail("cannot start", path);
-    start_clients(poller);
-    watch(poller, listener, &listener);
-    watch(poller, signals, &signals);
+    watch(listener, &listener);
+    watch(signals, &signals);
     say(INFO, "holds up to %lu entries and %lu bytes of memory at %s", (unsigned long)status.entries_max, (unsigned long)status.memory_max, path);
     notify("READY=1");
     int interval = watchdog_interval();

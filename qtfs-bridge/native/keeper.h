@@ -40,7 +40,8 @@ enum keeper_operation {
     KEEPER_STATUS = 7,
     // Runs the launcher (dpu-launch, process.h) with the descriptor that comes with it, a unix socket of type STREAM, as descriptor 0; 1 is
     // /dev/null, 2 the keeper's. 'size' is the number that it shall have in the keeper's pid namespace, or 0. Answer: as GET's. EBUSY: the
-    // name is taken; EEXIST: the number is. What cannot be executed after all ends with status 127, and the socket with it.
+    // name is taken; EEXIST: the number is. What cannot be executed after all ends with status 127, and the socket with it. With KEEPER_BORN the name
+    // holds the directory of a cgroup of v2: the process begins in it, and takes its place.
     KEEPER_RUN = 8,
     // From now on the client is told of processes that stop, go on or end, by messages of this operation and tag, with the name and an
     // item's size. A client that does not take them loses its connection.
@@ -53,6 +54,7 @@ enum keeper_flags {
     KEEPER_MADE = 4,   // of MEMORY's answer
     KEEPER_QUIET = 8,  // of PUT and DROP: answered only where it fails, so that the client need not wait
     KEEPER_IS_PROCESS = 16, // of GET's answer: the size is an item's of a process
+    KEEPER_BORN = 32,       // of RUN
 };
 
 enum keeper_kind {
@@ -62,7 +64,7 @@ enum keeper_kind {
     KEEPER_PROCESS = 3, // its descriptor is a pidfd
 };
 
-enum keeper_feature { KEEPER_RUNS = 1 }; // RUN and WATCH
+enum keeper_feature { KEEPER_RUNS = 1, KEEPER_BEARS = 2 }; // RUN and WATCH; KEEPER_BORN
 
 // The size of a process: its number, 32 bits; what wait(2) says of it, 30 bits (0 while it runs); and whether it has ended:
 #define KEEPER_ENDED ((uint64_t)1 << 63)

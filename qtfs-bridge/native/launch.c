@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
+#include <linux/mempolicy.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -172,6 +173,7 @@ static void read_record(char *record, uint16_t kind, size_t size)
         [PROCESS_IDENTITY] = {8, false}, [PROCESS_GROUPS] = {4, true}, [PROCESS_UMASK] = {4, false}, [PROCESS_LIMITS] = {24, true},
         [PROCESS_CAPABILITIES] = {8 * SETS, false}, [PROCESS_SIGNALS] = {16, false}, [PROCESS_OOM] = {4, false}, [PROCESS_SCHEDULING] = {12, false},
         [PROCESS_FLAGS] = {4, false}, [PROCESS_CGROUP] = {4, false}, [PROCESS_TERMINAL] = {8, false},
+        [PROCESS_PROCESSORS] = {8, true}, [PROCESS_NODES] = {8, true},
     };
     if (kind >= KINDS)
         return;
@@ -354,6 +356,17 @@ static void set_scheduling(void)
         fail(errno, PROCESS_SCHEDULING, "cannot have nice value %d: %s", told[2], strerror(errno));
 }
 
+// After the control groups: one of cpusets sets both as it is entered.
+static void set_place(void)
+{
+    const struct told *processors = &start.told[PROCESS_PROCESSORS], *nodes = &start.told[PROCESS_NODES];
+    if (processors->bytes && sched_setaffinity(0, processors->size, processors->bytes) < 0)
+        fail(errno, PROCESS_PROCESSORS, "cannot run on the processors that it is to have alone: %s; does dpu-keeper's own cpuset have them?", strerror(errno));
+    // The kernel takes one bit less than it is told.
+    if (nodes->bytes && syscall(SYS_set_mempolicy, MPOL_BIND, nodes->bytes, 8 * nodes->size + 1) < 0)
+        fail(errno, PROCESS_NODES, "cannot have memory of the NUMA nodes that it is to have alone: %s; does dpu-keeper's own cpuset have them?", strerror(errno));
+}
+
 // --- Who it is -------------------------------------------------------------------------------------------------------
 
 static void set_capabilities(uint64_t effective, uint64_t permitted, uint64_t inheritable)
@@ -466,6 +479,7 @@ int main(int count, char **values)
         (void)setrlimit(RLIMIT_NOFILE, &files);
     set_limits();
     set_scheduling();
+    set_place();
     if (start.told[PROCESS_UMASK].bytes) {
         uint32_t mask;
         memcpy(&mask, start.told[PROCESS_UMASK].bytes, sizeof mask);

@@ -53,12 +53,12 @@ size_t count_closing(void);
 // runs.c: processes.
 extern const char *launcher;
 extern struct rlimit files_before; // what the keeper had of RLIMIT_NOFILE at its start
-int run_process(struct entry *entry, int socket, pid_t number); // 0 or an errno; the entry becomes the process's
+int run_process(struct entry *entry, int socket, pid_t number, int cgroup); // 0 or an errno; the entry becomes the process's. -1: the keeper's own cgroup
 void forget_process(const struct entry *entry);
 void reap(void);
 
 // requests.c: the clients.
 void tell_watchers(const struct entry *entry);
-void start_clients(int poller);
+extern int poller; // what the keeper waits with
 void accept_client(int listener);
 void serve_client(void *client);

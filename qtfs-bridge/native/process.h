@@ -108,6 +108,8 @@ enum process_record_kind {
     PROCESS_CGROUP = 32,       // int32_t: into the descriptor of that number "0" is written, and it is closed
     PROCESS_TERMINAL = 33,     // int32_t[2], with PROCESS_NEW_SESSION: a descriptor of what becomes its controlling terminal, and a pipe from which
                                // struct process_job are read as long as it lives. Neither is the program's
+    PROCESS_PROCESSORS = 34,   // uint64_t[]: the processors on which it may run; N is bit N % 64 of word N / 64
+    PROCESS_NODES = 35,        // uint64_t[], likewise: the NUMA nodes of which it may have memory
 };
 
 enum process_flags {

@@ -9,8 +9,8 @@ struct client {
     uint64_t tag; // of KEEPER_WATCH
 };
 
-static struct client clients[CLIENTS_MAX];
-static int poller;
+static struct client clients[CLIENTS_MAX] = {[0 ... CLIENTS_MAX - 1] = {.socket = -1}};
+int poller;
 
 // --- Requests --------------------------------------------------------------------------------------------------------
 
@@ -150,14 +150,17 @@ static int run(struct exchange *exchange)
 {
     const struct keeper_message *request = &exchange->request;
     size_t place = find(exchange->name, request->name);
+    bool born = request->flags & KEEPER_BORN, there = is_at(place, exchange->name, request->name);
     if (exchange->given < 0 || request->size > INT32_MAX)
         return EINVAL;
-    if (is_at(place, exchange->name, request->name))
+    if (born != there || (born && entries[place]->kind != KEEPER_DESCRIPTOR))
         return EBUSY;
+    int cgroup = born ? dup(entries[place]->descriptor) : -1;
     // Its place first: what runs cannot be taken back.
-    int error = add_entry(exchange->name, request->name, exchange->note, request->note, -1, KEEPER_PROCESS, 0);
-    if (!error && (error = run_process(entries[place], exchange->given, (pid_t)request->size)) != 0)
+    int error = born && cgroup < 0 ? errno : add_entry(exchange->name, request->name, exchange->note, request->note, -1, KEEPER_PROCESS, 0);
+    if (!error && (error = run_process(entries[place], exchange->given, (pid_t)request->size, cgroup)) != 0)
         remove_entries(place, 1);
+    let_go(cgroup);
     return error ? error : get(exchange);
 }
 
@@ -180,7 +183,7 @@ static const struct {
     [KEEPER_LIST] = {.serve = list},
     [KEEPER_MEMORY] = {memory, 0, true, false},
     [KEEPER_STATUS] = {.serve = describe},
-    [KEEPER_RUN] = {run, 0, true, true},
+    [KEEPER_RUN] = {run, KEEPER_BORN, true, true},
     [KEEPER_WATCH] = {.serve = watch},
 };
 
@@ -202,13 +205,6 @@ static int serve(struct exchange *exchange)
 }
 
 // --- Clients ---------------------------------------------------------------------------------------------------------
-
-void start_clients(int with)
-{
-    poller = with;
-    for (int i = 0; i < CLIENTS_MAX; i++)
-        clients[i].socket = -1;
-}
 
 static void end_client(struct client *client)
 {

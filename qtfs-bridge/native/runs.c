@@ -23,7 +23,7 @@ static _Noreturn void become_launcher(int socket)
     _exit(127);
 }
 
-int run_process(struct entry *entry, int socket, pid_t number)
+int run_process(struct entry *entry, int socket, pid_t number, int cgroup)
 {
     int pidfd = -1, type = 0;
     socklen_t size = sizeof type;
@@ -33,7 +33,7 @@ int run_process(struct entry *entry, int socket, pid_t number)
         return ESOCKTNOSUPPORT;
     // The number may be one that has ended.
     reap();
-    struct clone_args how = {.flags = CLONE_PIDFD, .pidfd = (uintptr_t)&pidfd, .exit_signal = SIGCHLD,
+    struct clone_args how = {.flags = CLONE_PIDFD | (cgroup < 0 ? 0 : CLONE_INTO_CGROUP), .cgroup = cgroup < 0 ? 0 : cgroup, .pidfd = (uintptr_t)&pidfd, .exit_signal = SIGCHLD,
         .set_tid = number ? (uintptr_t)&number : 0, .set_tid_size = number != 0};
     pid_t child = (pid_t)syscall(SYS_clone3, &how, sizeof how);
     if (child < 0)

@@ -36,6 +36,11 @@ public sealed class ScopeTests
         Assert.IsTrue(properties.Any(line => line.StartsWith("Description=DPU process: /bin/sh -c", StringComparison.Ordinal)), string.Join('\n', properties));
         Eventually.True(() => host.CheckCtl("status", unit).Contains("sleep 1001", StringComparison.Ordinal), Pair.Limit, "the child in the scope");
 
+        // Its rule's processor and node are the scope's too, and the program's in any case.
+        string bound = $"dpu-{(string)dpu.Listed().Single(one => one["pid"]!.GetValue<int>() == other.Id)["id"]!}.scope";
+        Assert.AreEqual("AllowedCPUs=0\nAllowedMemoryNodes=0", host.CheckCtl("show", "--property=AllowedCPUs,AllowedMemoryNodes", bound));
+        Assert.AreEqual("Cpus_allowed_list:\t0", host.Check("grep Cpus_allowed_list /proc/$(pgrep -xf '/bin/sleep 1002')/status"));
+
         // The agent dies, and the next one knows the scope still.
         host.KillService(SystemdMachine.Agent);
         Assert.HasCount(2, dpu.Scopes());
@@ -154,7 +159,9 @@ public sealed class ScopeTests
         public ScopedDpu(Pair pair, SystemdMachine host)
         {
             (_pair, _host) = (pair, host);
-            pair.AgentConfiguration["programs"] = new JsonArray(ExecPair.Rule("/bin/sh"), ExecPair.Rule("/bin/sleep"));
+            JsonObject bound = ExecPair.Rule("/bin/sleep");
+            (bound["cpus"], bound["nodes"]) = ("0", "0");
+            pair.AgentConfiguration["programs"] = new JsonArray(ExecPair.Rule("/bin/sh"), bound);
             host.StartAgent(pair);
             pair.StartRuntimeAlone();
             Eventually.True(() => File.Exists(pair.StubSocket), Pair.Limit, "the runtime's socket for stubs");

@@ -172,6 +172,9 @@ public sealed partial class ProcessTable : IDisposable
         }
     }
 
+    /// <summary>A process is over, and its connection may serve the next one.</summary>
+    internal void Return(string host, ExecConnection connection) => _spares.Return(host, connection);
+
     internal void Redial(StubProcess process)
     {
         _away[process.Token] = process;
@@ -224,7 +227,7 @@ public sealed partial class ProcessTable : IDisposable
     {
         try
         {
-            process.Connect(link.DialExec(new ExecParameters { Token = ByteString.CopyFrom(process.Token.ToByteArray()), Attach = true, StandsIn = true, TakesNotes = true }));
+            process.Connect(new ExecConnection(link.DialExec(new ExecParameters { Token = ByteString.CopyFrom(process.Token.ToByteArray()), Attach = true, StandsIn = true, TakesNotes = true, Reuses = true })));
         }
         catch (LinkException e) when (e.Status == HelloStatus.SessionInvalid)
         {
@@ -349,7 +352,7 @@ public sealed partial class ProcessTable : IDisposable
         memory.Hold("what", null, note.ToBytes());
         (memory.Number, memory.Began, memory.Since) = (program.Pid, StubProcess.StartOf(program.Pid), Time.GetUtcNow().UtcTicks);
         var streams = new ProcessStreams(memory);
-        LinkConnection? connection = null;
+        ExecConnection? connection = null;
         StubTerminal? terminal = null;
         try
         {
@@ -394,40 +397,37 @@ public sealed partial class ProcessTable : IDisposable
         }
     }
 
-    private (LinkConnection? Connection, int Process, int Error, int[] Missed, (int Code, string Text)? Refusal) Ask(HostLink link, Guid token, ProcessSpec spec)
+    private (ExecConnection? Connection, int Process, int Error, int[] Missed, (int Code, string Text)? Refusal) Ask(HostLink link, Guid token, ProcessSpec spec)
     {
         byte[] start = ProcessFrames.Of(ProcessFrameKind.Start, spec.ToBytes());
         long until = Environment.TickCount64 + (long)ReachLimit.TotalMilliseconds;
 
         // Where it breaks the host may have begun the process: from then on that is asked by its token.
-        LinkConnection? spare = _spares.Take(link);
+        ExecConnection? spare = _spares.Take(link);
         while (true)
         {
-            LinkConnection? connection = spare;
+            ExecConnection? connection = spare;
             try
             {
                 bool isSpare = connection is not null;
                 spare = null;
-                connection ??= link.DialExec(new ExecParameters { Token = ByteString.CopyFrom(token.ToByteArray()), StandsIn = true, TakesNotes = true });
+                connection ??= new ExecConnection(link.DialExec(new ExecParameters { Token = ByteString.CopyFrom(token.ToByteArray()), StandsIn = true, TakesNotes = true, Reuses = true }));
                 if (isSpare)
                 {
-                    connection.SetTimeouts(AnswerLimit, AnswerLimit);
-                    connection.Stream.Write([.. ProcessFrames.Of(ProcessFrameKind.Name, token.ToByteArray()), .. start]);
+                    connection.Write([.. ProcessFrames.Of(ProcessFrameKind.Name, token.ToByteArray()), .. start], AnswerLimit);
                 }
-                else if (connection.Reply.Exec is { Known: true } known)
+                else if (connection.Link.Reply.Exec is { Known: true } known)
                 {
                     // It was begun by what we said before the link broke.
                     return (connection, known.Process, known.NumberError, [], null);
                 }
                 else
                 {
-                    connection.SetTimeouts(AnswerLimit, AnswerLimit);
-                    connection.Stream.Write(start);
+                    connection.Write(start, AnswerLimit);
                 }
 
-                connection.Stream.Flush();
                 byte[] header = new byte[ProcessFrames.HeaderSize];
-                connection.Stream.ReadExactly(header);
+                connection.ReadExactly(header, AnswerLimit);
                 if (!ProcessFrames.TryReadAnswer(header, out ProcessFrameKind kind, out int size, out int error))
                 {
                     connection.Dispose();
@@ -435,8 +435,7 @@ public sealed partial class ProcessTable : IDisposable
                 }
 
                 byte[] content = new byte[size];
-                connection.Stream.ReadExactly(content);
-                connection.SetTimeouts(TimeSpan.Zero, TimeSpan.Zero);
+                connection.ReadExactly(content, AnswerLimit);
                 if (kind == ProcessFrameKind.Refused)
                 {
                     connection.Dispose();

@@ -1,13 +1,13 @@
 using Dpu.Link;
-using Dpu.Linux;
 using Dpu.Proto.V1;
+using Dpu.Relay.Processes;
 using Dpu.Runtime.Hosts;
 
 namespace Dpu.Runtime.Processes;
 
 /// <summary>
-/// Connections to hosts that are made before a process needs one: a start would wait for a handshake as long as for all the rest. There are some for
-/// each host that has begun a process lately, and none for others. They end with their link. Thread-safe.
+/// Connections to hosts that are made before a process needs one, or that one has had: a start would wait for a handshake as long as for all the rest. There
+/// are some for each host that has begun a process lately, and none for others. They end with their link. Thread-safe.
 /// </summary>
 /// <param name="run">Has something done on a thread that may wait.</param>
 /// <param name="time">The clock.</param>
@@ -16,6 +16,9 @@ internal sealed class SpareConnections(Action<Action> run, TimeProvider time) : 
     // Two starts in a row, and the next ones while these are replaced. Each holds a thread of the host.
     private const int Most = 2;
 
+    // Of those that processes have had: the host keeps twice as many.
+    private const int MostUsed = 4;
+
     // The host waits for 60 s.
     private static readonly TimeSpan s_kept = TimeSpan.FromSeconds(40);
 
@@ -23,10 +26,11 @@ internal sealed class SpareConnections(Action<Action> run, TimeProvider time) : 
     private readonly List<Spare> _waiting = [];
     private readonly Dictionary<string, int> _dialled = new(StringComparer.Ordinal);
     private readonly HashSet<string> _refused = new(StringComparer.Ordinal);
+    private readonly HashSet<string> _reuse = new(StringComparer.Ordinal);
     private bool _disposed;
 
     /// <summary>One that works as far as can be seen, the caller's; null where there is none.</summary>
-    public LinkConnection? Take(HostLink link)
+    public ExecConnection? Take(HostLink link)
     {
         Spare? taken = null;
         List<Spare> old = [];
@@ -61,13 +65,34 @@ internal sealed class SpareConnections(Action<Action> run, TimeProvider time) : 
         lock (_lock)
         {
             int there = _waiting.Count(spare => spare.Host == link.HostName) + _dialled.GetValueOrDefault(link.HostName);
-            wanted = _disposed || _refused.Contains(link.HostName) ? 0 : Math.Max(0, Most - there);
+
+            // One that is in use comes back.
+            wanted = _disposed || _refused.Contains(link.HostName) || (there > 0 && _reuse.Contains(link.HostName)) ? 0 : Math.Max(0, Most - there);
             _dialled[link.HostName] = _dialled.GetValueOrDefault(link.HostName) + wanted;
         }
 
         for (int i = 0; i < wanted; i++)
         {
             run(() => Make(link));
+        }
+    }
+
+    /// <summary>Takes one back whose process is over; it is nobody else's from now on.</summary>
+    public void Return(string host, ExecConnection connection)
+    {
+        bool isKept;
+        lock (_lock)
+        {
+            isKept = !_disposed && connection.Reuses && _waiting.Count(spare => spare.Host == host) < MostUsed;
+            if (isKept)
+            {
+                _waiting.Add(new Spare(host, connection, time.GetTimestamp()));
+            }
+        }
+
+        if (!isKept)
+        {
+            connection.Dispose();
         }
     }
 
@@ -109,11 +134,11 @@ internal sealed class SpareConnections(Action<Action> run, TimeProvider time) : 
 
     private void Make(HostLink link)
     {
-        LinkConnection? made = null;
+        ExecConnection? made = null;
         bool refused = false;
         try
         {
-            made = link.DialExec(new ExecParameters { Spare = true, StandsIn = true, TakesNotes = true });
+            made = new ExecConnection(link.DialExec(new ExecParameters { Spare = true, StandsIn = true, TakesNotes = true, Reuses = true }));
         }
         catch (LinkException e)
         {
@@ -135,6 +160,7 @@ internal sealed class SpareConnections(Action<Action> run, TimeProvider time) : 
 
             if (made is not null && !_disposed)
             {
+                _ = made.Reuses ? _reuse.Add(link.HostName) : _reuse.Remove(link.HostName);
                 _waiting.Add(new Spare(link.HostName, made, time.GetTimestamp()));
                 made = null;
             }
@@ -143,8 +169,7 @@ internal sealed class SpareConnections(Action<Action> run, TimeProvider time) : 
         made?.Dispose();
     }
 
-    private bool IsUsable(Spare spare) => time.GetElapsedTime(spare.Since) < s_kept && !spare.Connection.Socket.SafeHandle.IsClosed
-        && (poll.Now(spare.Connection.Socket.SafeHandle, poll.POLLRDHUP) & (poll.POLLRDHUP | poll.POLLHUP | poll.POLLERR)) == 0;
+    private bool IsUsable(Spare spare) => time.GetElapsedTime(spare.Since) < s_kept && spare.Connection.IsOpen;
 
-    private sealed record Spare(string Host, LinkConnection Connection, long Since);
+    private sealed record Spare(string Host, ExecConnection Connection, long Since);
 }

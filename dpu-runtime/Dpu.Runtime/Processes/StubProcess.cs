@@ -88,7 +88,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     public (ulong Sent, ulong Received) Bytes { get; private set; }
 
     /// <summary>Begins to carry its streams.</summary>
-    public void Begin(LinkConnection? connection, StubConnection? stub, string? how = null)
+    public void Begin(ExecConnection? connection, StubConnection? stub, string? how = null)
     {
         History.Add(how ?? (connection is null
             ? $"taken up from an earlier runtime, with what happened before that; begun {Since:u} for stub {Stub} (uid {Note.Uid}) as process {Process} of host '{Note.Host}': {Note.Command}"
@@ -117,7 +117,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
     }
 
     /// <summary>Goes on with a connection of the link.</summary>
-    public void Connect(LinkConnection connection)
+    public void Connect(ExecConnection connection)
     {
         _channel.Connect(connection);
         _channel.Post(() =>
@@ -128,7 +128,7 @@ internal sealed partial class StubProcess : IProcessChannelOwner
             }
 
             (IsAway, _goesOn) = (false, false);
-            _calls.IsTaken = connection.Reply.Exec is { TakesCalls: true };
+            _calls.IsTaken = connection.Link.Reply.Exec is { TakesCalls: true };
             if (_job is { } job)
             {
                 _channel.Send(ProcessFrameKind.Job, job.ToBytes());
@@ -475,8 +475,13 @@ internal sealed partial class StubProcess : IProcessChannelOwner
             _over = true;
             _calls.Lose(errno.ESRCH);
             _table.Finished(this);
-            _channel.End(() =>
+            _channel.End(connection =>
             {
+                if (connection is not null)
+                {
+                    _table.Return(Note.Host, connection);
+                }
+
                 _stub?.Dispose();
                 _terminal?.Dispose();
                 _memory.Forget();

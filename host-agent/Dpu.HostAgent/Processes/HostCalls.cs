@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using Dpu.Hosting.Configuration;
+using Dpu.Hosting.Machine;
 using Dpu.Linux;
 using Dpu.Relay.Processes;
 
@@ -57,20 +58,13 @@ internal static unsafe class HostCalls
     private static long SetAffinity(int process, byte[] asked, IReadOnlyList<ProgramConfiguration> rules)
     {
         byte[] mask = [.. asked];
-        foreach (ProgramConfiguration rule in rules)
+        foreach (ProgramConfiguration rule in rules.Where(rule => rule.Cpus is not null || rule.Nodes is not null))
         {
-            if (rule.Cpus is { } text && ProgramConfiguration.ParseCpus(text) is { } cpus)
+            // Where nothing of it is left that is EINVAL, as of processors that are not there.
+            byte[] allowed = NumberList.ToMask(Placement.Of(rule.Cpus, rule.Nodes, MachineTopology.Here, out _)?.Processors ?? []);
+            for (int i = 0; i < mask.Length; i++)
             {
-                byte[] allowed = new byte[mask.Length];
-                foreach (int cpu in cpus.Where(cpu => cpu / 8 < allowed.Length))
-                {
-                    allowed[cpu / 8] |= (byte)(1 << (cpu % 8));
-                }
-
-                for (int i = 0; i < mask.Length; i++)
-                {
-                    mask[i] &= allowed[i];
-                }
+                mask[i] &= i < allowed.Length ? allowed[i] : (byte)0;
             }
         }
 

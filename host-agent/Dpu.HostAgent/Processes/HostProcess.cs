@@ -70,7 +70,7 @@ internal sealed partial class HostProcess : IProcessChannelOwner
     public bool HasEnded => _memory.Stage == ProcessStage.Ended;
 
     /// <summary>Carries its streams from now on.</summary>
-    public void Begin(ProcessStreams streams, LinkConnection? connection)
+    public void Begin(ProcessStreams streams, ExecConnection? connection)
     {
         _channel = _service.Hub.Carry(streams, this);
         _channel.Begin();
@@ -85,9 +85,9 @@ internal sealed partial class HostProcess : IProcessChannelOwner
     }
 
     /// <summary>Goes on with a connection, which is the process's from now on.</summary>
-    public void Attach(LinkConnection connection)
+    public void Attach(ExecConnection connection)
     {
-        bool takesNotes = connection.Hello.Exec.TakesNotes;
+        bool takesNotes = connection.Link.Hello.Exec.TakesNotes;
         _channel!.Connect(connection);
         _channel.Post(() =>
         {
@@ -99,7 +99,7 @@ internal sealed partial class HostProcess : IProcessChannelOwner
 
             SendNotes();
             Stop(ref _awayTimer);
-            _standsIn = connection.Hello.Exec.StandsIn;
+            _standsIn = connection.Link.Hello.Exec.StandsIn;
 
             // The first word of a connection: what a cut has swallowed is said again.
             _stopMarks = null;
@@ -242,8 +242,14 @@ internal sealed partial class HostProcess : IProcessChannelOwner
         StopTimers();
         ForgetLeft();
         _service.Forget(this);
-        _channel!.End(() =>
+        _channel!.End(connection =>
         {
+            // First: the next process may be on its way.
+            if (connection is not null)
+            {
+                _service.Reuse(connection);
+            }
+
             RemoveGroup();
             _memory.Forget();
             _pidfd.Dispose();

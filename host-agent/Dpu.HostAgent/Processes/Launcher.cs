@@ -29,12 +29,13 @@ internal static unsafe class Launcher
     /// <param name="spec">What it is to be, of the host's own ids and paths.</param>
     /// <param name="descriptors">Numbers, and what they are; the caller's.</param>
     /// <param name="number">The number that it is to have; 0 for any.</param>
-    /// <param name="prepare">Called with its number before it is told.</param>
+    /// <param name="birthplace">The directory of a cgroup of v2 in which it is to begin; null for none.</param>
+    /// <param name="prepare">Called with its number, and whether it is in that cgroup, before it is told.</param>
     /// <param name="pidfd">The process.</param>
     /// <param name="code">The exit code that a shell would have where it does not run.</param>
     /// <returns>Why it does not run; null where it does.</returns>
     public static string? Run(
-        Keeping keeping, ProcessMemory memory, ReadOnlySpan<byte> note, ProcessSpec spec, IReadOnlyList<(int Number, SafeHandle What)> descriptors, int number, Action<int> prepare, out SafeFileHandle? pidfd, out int code)
+        Keeping keeping, ProcessMemory memory, ReadOnlySpan<byte> note, ProcessSpec spec, IReadOnlyList<(int Number, SafeHandle What)> descriptors, int number, SafeFileHandle? birthplace, Action<int, bool> prepare, out SafeFileHandle? pidfd, out int code)
     {
         (pidfd, code) = (null, NotExecutable);
         int* ends = stackalloc int[2];
@@ -45,13 +46,14 @@ internal static unsafe class Launcher
             return "no descriptors are left";
         }
 
+        bool born;
         using var ours = new SafeFileHandle(ends[0], ownsHandle: true);
         using (var theirs = new SafeFileHandle(ends[1], ownsHandle: true))
         {
             memory.Stage = ProcessStage.Prepared;
             try
             {
-                (memory.Number, pidfd) = Run(keeping, memory, note, number, theirs);
+                (memory.Number, pidfd, born) = Run(keeping, memory, note, number, birthplace, theirs);
             }
             catch (KeeperException e)
             {
@@ -59,7 +61,7 @@ internal static unsafe class Launcher
             }
         }
 
-        prepare(memory.Number);
+        prepare(memory.Number, born);
         memory.Stage = ProcessStage.Told;
         string? problem = Tell(ours, spec, descriptors) ?? AwaitExecuted(ours, out code);
         if (problem is null)
@@ -71,15 +73,14 @@ internal static unsafe class Launcher
     }
 
     // With another number where that one is taken, is beyond what this machine has, or may not be chosen.
-    private static (int Process, SafeFileHandle Pidfd) Run(Keeping keeping, ProcessMemory memory, ReadOnlySpan<byte> note, int number, SafeFileHandle socket)
+    private static (int Process, SafeFileHandle Pidfd, bool Born) Run(Keeping keeping, ProcessMemory memory, ReadOnlySpan<byte> note, int number, SafeFileHandle? birthplace, SafeFileHandle socket)
     {
-        string name = $"{memory.Name}/process";
         memory.NumberError = errno.EINVAL;
         if (number > 1)
         {
             try
             {
-                (int Process, SafeFileHandle Pidfd) run = keeping.Run(name, note, number, socket);
+                (int Process, SafeFileHandle Pidfd, bool Born) run = RunIn(keeping, memory, note, number, birthplace, socket);
                 memory.NumberError = 0;
                 return run;
             }
@@ -90,7 +91,28 @@ internal static unsafe class Launcher
             }
         }
 
-        return keeping.Run(name, note, 0, socket);
+        return RunIn(keeping, memory, note, 0, birthplace, socket);
+    }
+
+    // Not in the cgroup where that takes none, or the keeper is of an earlier version: then it enters it itself.
+    private static (int Process, SafeFileHandle Pidfd, bool Born) RunIn(Keeping keeping, ProcessMemory memory, ReadOnlySpan<byte> note, int number, SafeFileHandle? birthplace, SafeFileHandle socket)
+    {
+        string name = $"{memory.Name}/process";
+        if (birthplace is not null && keeping.Bears)
+        {
+            try
+            {
+                (int process, SafeFileHandle pidfd) = keeping.Run(name, note, number, socket, birthplace);
+                return (process, pidfd, true);
+            }
+            catch (KeeperException e) when (e.Error is not (0 or errno.EEXIST or errno.EINVAL or errno.EPERM))
+            {
+                // Expected where it was removed, or may not have processes, or is not the keeper's to put some there. What is not its fault fails again.
+            }
+        }
+
+        (int other, SafeFileHandle descriptor) = keeping.Run(name, note, number, socket);
+        return (other, descriptor, false);
     }
 
     private static string? Tell(SafeFileHandle socket, ProcessSpec spec, IReadOnlyList<(int Number, SafeHandle What)> descriptors)

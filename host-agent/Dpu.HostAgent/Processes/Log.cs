@@ -1,3 +1,5 @@
+using Dpu.Hosting.Machine;
+
 namespace Dpu.HostAgent.Processes;
 
 /// <summary>Events 2299-2329 and 2335-2339: processes that DPUs have run.</summary>
@@ -38,6 +40,15 @@ internal static partial class Log
 
     [LoggerMessage(2311, LogLevel.Warning, "process {Process} has no cgroup, so that what it leaves behind cannot be killed with it: {Reason}")]
     public static partial void NoCgroup(ILogger logger, int process, string reason);
+
+    [LoggerMessage(2312, LogLevel.Information, "process {Process} has {Place} alone, and {Group} keeps it there")]
+    public static partial void Bound(ILogger logger, int process, Placement place, string group);
+
+    [LoggerMessage(2313, LogLevel.Warning, "process {Process} begins with {Place} alone, and nothing keeps it there: it may ask for others. {Reason}")]
+    public static partial void NotHeld(ILogger logger, int process, Placement place, string reason);
+
+    [LoggerMessage(2314, LogLevel.Error, "a start of '{Peer}' failed with an exception that should not happen, and its connection is ended")]
+    public static partial void ServingFailed(ILogger logger, Exception e, string peer);
 
     [LoggerMessage(2335, LogLevel.Information, "process {Process}, which process {Parent} has left running, goes on as a daemon; '{Peer}' has process {StandIn} stand for it")]
     public static partial void Daemonised(ILogger logger, int process, int parent, string peer, int standIn);

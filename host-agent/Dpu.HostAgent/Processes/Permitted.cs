@@ -59,8 +59,7 @@ internal static class Permitted
             return;
         }
 
-        ulong bounding = CapabilityOf(launcher, "CapBnd:");
-        ulong permitted = CapabilityOf(launcher, "CapPrm:");
+        (ulong permitted, ulong bounding) = CapabilitiesOf(launcher);
         wishes[Bounding] &= bounding;
         wishes[Allowed] &= permitted & bounding;
         wishes[Effective] &= wishes[Allowed];
@@ -75,17 +74,25 @@ internal static class Permitted
         return index < 0 ? null : index;
     }
 
-    private static ulong CapabilityOf(int number, string set)
+    // Read once: the kernel writes all of it each time.
+    private static (ulong Permitted, ulong Bounding) CapabilitiesOf(int number)
     {
         try
         {
-            string? line = File.ReadLines($"/proc/{number}/status").FirstOrDefault(line => line.StartsWith(set, StringComparison.Ordinal));
-            return line is not null && ulong.TryParse(line[set.Length..].Trim(), System.Globalization.NumberStyles.HexNumber, null, out ulong mask) ? mask : 0;
+            string status = File.ReadAllText(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"/proc/{number}/status"));
+            return (Of(status, "\nCapPrm:"), Of(status, "\nCapBnd:"));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             // Expected: the launcher has died, which is told when it is to be told what to run.
-            return 0;
+            return (0, 0);
+        }
+
+        static ulong Of(string status, string set)
+        {
+            int at = status.IndexOf(set, StringComparison.Ordinal) + set.Length;
+            int end = at < set.Length ? -1 : status.IndexOf('\n', at);
+            return end > 0 && ulong.TryParse(status.AsSpan(at, end - at).Trim(), System.Globalization.NumberStyles.HexNumber, null, out ulong mask) ? mask : 0;
         }
     }
 

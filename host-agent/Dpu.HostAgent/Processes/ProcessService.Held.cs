@@ -14,17 +14,17 @@ public sealed partial class ProcessService
 
     private void List(LinkConnection connection)
     {
-        connection.SetTimeouts(StartLimit, StartLimit);
+        var exec = new ExecConnection(connection);
         foreach (HostProcess? process in _processes.Values)
         {
             // What one has left running that is there itself is told of by that one.
             if (process is not null && process.What.Peer == connection.Peer.Name && !LeaverIsThere(process) && process.Held(HeldLimit) is { } held)
             {
-                Answer(connection, ProcessFrameKind.Held, held.ToBytes());
+                Answer(exec, ProcessFrameKind.Held, held.ToBytes());
             }
         }
 
-        Answer(connection, ProcessFrameKind.HeldEnd, []);
+        Answer(exec, ProcessFrameKind.HeldEnd, []);
     }
 
     private bool LeaverIsThere(HostProcess process) => Guid.TryParseExact(process.What.LeftBy, "N", out Guid leaver) && _processes.ContainsKey(leaver);

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using Dpu.Keeper;
 using Dpu.Link;
 using Dpu.Proto.V1;
+using Dpu.Relay;
 using Dpu.Relay.Processes;
 
 namespace Dpu.HostAgent.Processes;
@@ -10,18 +11,23 @@ namespace Dpu.HostAgent.Processes;
 public sealed partial class ProcessService
 {
     /// <summary>Of one peer at a time; each waits on a thread.</summary>
-    private const int MaxSpare = 4;
+    private const int MaxSpare = 8;
+
+    // Of all peers together, of those that had a process before: half of the threads that there are for it (DialThreads).
+    private const int MostWaiting = 32;
 
     // Longer than a DPU keeps one.
     private static readonly TimeSpan SpareLimit = TimeSpan.FromSeconds(60);
 
     private readonly ConcurrentDictionary<string, int> _spare = new(StringComparer.Ordinal);
+    private readonly DialThreads _waits = new("exec");
+    private int _waiting;
 
     private HelloReply AdmitSpare(LinkPeer peer)
     {
         if (_spare.AddOrUpdate(peer.Name, 1, (_, count) => count + 1) <= MaxSpare)
         {
-            return new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult { TakesCalls = true } };
+            return new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult { TakesCalls = true, Reuses = true } };
         }
 
         SpareGone(peer.Name);
@@ -30,15 +36,61 @@ public sealed partial class ProcessService
 
     private void SpareGone(string peer) => _ = _spare.AddOrUpdate(peer, 0, (_, count) => count - 1);
 
-    // The process that it is for, claimed; null where none comes.
-    private Guid? AwaitName(LinkConnection connection)
+    /// <summary>Has a connection wait for the next process, where its process is over; it is the service's from now on.</summary>
+    internal void Reuse(ExecConnection connection)
     {
-        string peer = connection.Peer.Name;
+        string peer = connection.Link.Peer.Name;
+        if (!connection.Reuses || _waiting >= MostWaiting)
+        {
+            connection.Dispose();
+        }
+        else if (_spare.AddOrUpdate(peer, 1, (_, count) => count + 1) > MaxSpare)
+        {
+            SpareGone(peer);
+            connection.Dispose();
+        }
+        else
+        {
+            _waits.Run(() => ServeNext(connection));
+        }
+    }
+
+    private void ServeNext(ExecConnection connection)
+    {
+        bool isProcesss = false;
+        _ = Interlocked.Increment(ref _waiting);
+        try
+        {
+            Guid? token = AwaitName(connection);
+            _ = Interlocked.Decrement(ref _waiting);
+            isProcesss = token is { } name && Serve(connection, name);
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
+        {
+            // Expected: the link went down. The DPU asks again by the process's name.
+        }
+        catch (Exception e)
+        {
+            // A bug must not take the other processes with it.
+            Log.ServingFailed(logger, e, connection.Link.Peer.Name);
+        }
+        finally
+        {
+            if (!isProcesss)
+            {
+                connection.Dispose();
+            }
+        }
+    }
+
+    // The process that it is for, claimed; null where none comes.
+    private Guid? AwaitName(ExecConnection connection)
+    {
+        string peer = connection.Link.Peer.Name;
         byte[] frame = new byte[ProcessFrames.HeaderSize + process.PROCESS_TOKEN_SIZE];
         try
         {
-            connection.SetTimeouts(SpareLimit, StartLimit);
-            connection.Stream.ReadExactly(frame);
+            connection.ReadExactly(frame, SpareLimit);
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException)
         {
@@ -51,7 +103,13 @@ public sealed partial class ProcessService
         }
 
         var token = new Guid(frame.AsSpan(ProcessFrames.HeaderSize));
-        if (!ProcessFrames.TryReadName(frame) || !_processes.TryAdd(token, null))
+        if (!ProcessFrames.TryReadName(frame))
+        {
+            // Of the process that was before, or nonsense. A DPU whose connection ends here begins again.
+            return null;
+        }
+
+        if (!_processes.TryAdd(token, null))
         {
             Answer(connection, ProcessFrameKind.Refused, ProcessFrames.Refusal(Launcher.NotExecutable, "the DPU's first frame names no new process"));
             return null;

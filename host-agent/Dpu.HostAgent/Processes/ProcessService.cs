@@ -5,6 +5,7 @@ using System.Text;
 using Dpu.HostAgent.Processes.Groups;
 using Dpu.HostAgent.Sockets;
 using Dpu.Hosting.Configuration;
+using Dpu.Hosting.Machine;
 using Dpu.Keeper;
 using Dpu.Link;
 using Dpu.Linux;
@@ -129,7 +130,7 @@ public sealed partial class ProcessService(
         {
             return known is null ? Refuse(HelloStatus.Unavailable, "the process is being begun")
                 : known.What.Peer != peer.Name ? Refuse(HelloStatus.NotPermitted, "the process is another peer's")
-                : new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult { Known = true, Process = known.Number, NumberError = known.NumberError, TakesCalls = true } };
+                : new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult { Known = true, Process = known.Number, NumberError = known.NumberError, TakesCalls = true, Reuses = true } };
         }
 
         if (hello.Exec.Attach)
@@ -142,7 +143,7 @@ public sealed partial class ProcessService(
             return Refuse(HelloStatus.Limit, $"'{peer.Name}' has {MaxPerPeer} processes already, which is the most");
         }
 
-        return _processes.TryAdd(token, null) ? new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult { TakesCalls = true } } : Refuse(HelloStatus.Unavailable, "the process is being begun");
+        return _processes.TryAdd(token, null) ? new HelloReply { Status = HelloStatus.Ok, Exec = new ExecResult { TakesCalls = true, Reuses = true } } : Refuse(HelloStatus.Unavailable, "the process is being begun");
     }
 
     /// <inheritdoc/>
@@ -168,19 +169,20 @@ public sealed partial class ProcessService(
     public void Serve(LinkConnection connection, CancellationToken stopping)
     {
         ArgumentNullException.ThrowIfNull(connection);
-        if (connection.Hello.Exec.Spare)
-        {
-            if (AwaitName(connection) is { } name)
-            {
-                Serve(connection, name);
-            }
-
-            return;
-        }
-
         if (AsksForList(connection.Hello))
         {
             List(connection);
+            return;
+        }
+
+        var exec = new ExecConnection(connection);
+        if (connection.Hello.Exec.Spare)
+        {
+            if (AwaitName(exec) is { } name)
+            {
+                _ = Serve(exec, name);
+            }
+
             return;
         }
 
@@ -190,31 +192,26 @@ public sealed partial class ProcessService(
             if (_processes.GetValueOrDefault(token) is { } process)
             {
                 connection.Keep();
-                process.Attach(connection);
+                process.Attach(exec);
             }
 
             return;
         }
 
-        Serve(connection, token);
+        _ = Serve(exec, token);
     }
 
-    private void Serve(LinkConnection connection, Guid token)
+    // Whether the connection is the process's from now on.
+    private bool Serve(ExecConnection connection, Guid token)
     {
-        bool runs = false;
         try
         {
-            connection.SetTimeouts(StartLimit, StartLimit);
-            ProcessSpec? spec = Read(connection);
-            connection.SetTimeouts(TimeSpan.Zero, TimeSpan.Zero);
-            runs = spec is not null && Start(token, connection, spec);
+            return Read(connection) is { } spec && Start(token, connection, spec);
         }
         finally
         {
-            if (!runs)
-            {
-                _ = _processes.TryRemove(KeyValuePair.Create(token, (HostProcess?)null));
-            }
+            // Where it does not run.
+            _ = _processes.TryRemove(KeyValuePair.Create(token, (HostProcess?)null));
         }
     }
 
@@ -222,6 +219,7 @@ public sealed partial class ProcessService(
     public void Dispose()
     {
         _looks.Dispose();
+        _waits.Dispose();
         foreach (HostProcess? process in _processes.Values)
         {
             process?.Leave();
@@ -247,10 +245,10 @@ public sealed partial class ProcessService(
         return parts is ["exec", { Length: 32 } token, "process"] && Guid.TryParseExact(token, "N", out Guid found) ? found : null;
     }
 
-    private static ProcessSpec? Read(LinkConnection connection)
+    private static ProcessSpec? Read(ExecConnection connection)
     {
         byte[] header = new byte[ProcessFrames.HeaderSize];
-        connection.Stream.ReadExactly(header);
+        connection.ReadExactly(header, StartLimit);
         if (!ProcessFrames.TryReadStart(header, out int size))
         {
             Answer(connection, ProcessFrameKind.Refused, ProcessFrames.Refusal(Launcher.NotExecutable, "the DPU's first frame is none that begins a process"));
@@ -258,7 +256,7 @@ public sealed partial class ProcessService(
         }
 
         byte[] content = new byte[size];
-        connection.Stream.ReadExactly(content);
+        connection.ReadExactly(content, StartLimit);
         if (ProcessSpec.TryRead(content, out ProcessSpec? spec, out string problem))
         {
             return spec;
@@ -268,15 +266,11 @@ public sealed partial class ProcessService(
         return null;
     }
 
-    private static void Answer(LinkConnection connection, ProcessFrameKind kind, byte[] content, int error = 0)
-    {
-        connection.Stream.Write(ProcessFrames.Of(kind, content, error));
-        connection.Stream.Flush();
-    }
+    private static void Answer(ExecConnection connection, ProcessFrameKind kind, byte[] content, int error = 0) => connection.Write(ProcessFrames.Of(kind, content, error), StartLimit);
 
-    private bool Start(Guid token, LinkConnection connection, ProcessSpec asked)
+    private bool Start(Guid token, ExecConnection connection, ProcessSpec asked)
     {
-        string peer = connection.Peer.Name;
+        string peer = connection.Link.Peer.Name;
         if (policy.Find(peer, asked, out uint uid, out uint gid, out string missing) is not { } rule)
         {
             Interlocked.Increment(ref _refused);
@@ -288,6 +282,12 @@ public sealed partial class ProcessService(
         ProcessSpec spec = Permitted.Of(asked, rule, uid, gid);
         ProgramConfiguration definition = rule.Definition;
         var note = new ProcessNote(peer, definition.Path, asked.Command(1024), uid, "", "", definition.OnLinkDown, definition.LinkDownFor, definition.Grace, "", PidFile.NamedBy(asked, definition.PidFiles));
+        Placement? place = Placement.Of(definition.Cpus, definition.Nodes, MachineTopology.Here, out string? nowhere);
+        if (nowhere is not null)
+        {
+            return Fail(connection, note, $"the rule of the host's \"programs\" for {definition.Path} has no place for it: {nowhere}", Launcher.NotExecutable);
+        }
+
         ProcessMemory memory;
         try
         {
@@ -298,30 +298,36 @@ public sealed partial class ProcessService(
             return Fail(connection, note, e.Message, Launcher.NotExecutable);
         }
 
+        using GroupInMaking making = groups.Prepare(token, place);
+        IProcessGroup? group = making.Own;
+        note = note with { Cgroup = group?.Folder ?? "" };
         memory.Hold("what", null, note.ToBytes());
         var streams = new ProcessStreams(memory);
         var given = new ProcessDescriptors();
-        IProcessGroup? group = null;
         IReadOnlyList<int> missed = [];
         try
         {
             string? problem = asked.Terminal is not null && TerminalsOf(peer) >= HostTerminal.MaxPerPeer ? $"'{peer}' has {HostTerminal.MaxPerPeer} terminals already, which is the most" : null;
-            problem ??= given.Make(asked, spec, streams, PassingOf(connection, asked), out missed);
+            problem ??= given.Make(asked, spec, streams, PassingOf(connection.Link, asked), out missed);
             given.Terminal?.Keep(memory);
             int code = Launcher.NotExecutable;
             SafeFileHandle? pidfd = null;
-            problem ??= Launcher.Run(keeping, memory, note.ToBytes(), spec, given.All, asked.Session?.Pid ?? 0, process =>
+            problem ??= Launcher.Run(keeping, memory, note.ToBytes(), spec, given.All, asked.Session?.Pid ?? 0, making.Birthplace, (process, isIn) =>
             {
                 Permitted.Confine(spec, process);
-                Confine(process, definition);
-                group = groups.Make(token, process, note.Command, out SafeFileHandle? door);
-                if (door is not null)
+                (spec.Processors, spec.Nodes) = (making.Processors, making.Nodes);
+                group = groups.Make(making, process, isIn, note.Command, out IReadOnlyList<SafeFileHandle> doors);
+                foreach (SafeFileHandle door in doors)
                 {
                     spec.Cgroups.Add(given.Add(door));
                 }
 
-                note = note with { Cgroup = group?.Folder ?? "", Scope = group?.Unit ?? "" };
-                memory.Hold("what", null, note.ToBytes());
+                ProcessNote known = note with { Cgroup = group?.Folder ?? "", Scope = group?.Unit ?? "" };
+                if (known != note)
+                {
+                    note = known;
+                    memory.Hold("what", null, note.ToBytes());
+                }
             }, out pidfd, out code);
             if (problem is not null)
             {
@@ -339,9 +345,9 @@ public sealed partial class ProcessService(
             Interlocked.Increment(ref _started);
             _ = _counts.AddOrUpdate(peer, 1, (_, count) => count + 1);
             Log.ProcessStarted(logger, peer, definition.Path, memory.Number, uid, note.Command);
-            Run(process, streams, connection, missed);
-            process.Note($"begun as user {uid} by the rule for {definition.Path}");
-            return true;
+            bool isIts = Run(process, streams, connection, missed);
+            process.Note($"begun as user {uid} by the rule for {definition.Path}{(place is null ? "" : $", with {place} alone")}");
+            return isIts;
         }
         finally
         {
@@ -357,8 +363,8 @@ public sealed partial class ProcessService(
         }
     }
 
-    // From here on it runs, whatever becomes of the connection.
-    private void Run(HostProcess process, ProcessStreams streams, LinkConnection connection, IReadOnlyList<int> missed)
+    // From here on it runs, whatever becomes of the connection. Whether that is the process's.
+    private bool Run(HostProcess process, ProcessStreams streams, ExecConnection connection, IReadOnlyList<int> missed)
     {
         bool answered = false;
         try
@@ -373,7 +379,7 @@ public sealed partial class ProcessService(
 
         if (answered)
         {
-            connection.Keep();
+            connection.Link.Keep();
         }
 
         process.Begin(streams, answered ? connection : null);
@@ -394,11 +400,13 @@ public sealed partial class ProcessService(
         {
             process.Orphaned();
         }
+
+        return answered;
     }
 
     private int TerminalsOf(string peer) => _processes.Values.Count(process => process is { HasTerminal: true } && process.What.Peer == peer);
 
-    private bool Fail(LinkConnection connection, ProcessNote note, string problem, int code)
+    private bool Fail(ExecConnection connection, ProcessNote note, string problem, int code)
     {
         Interlocked.Increment(ref _failed);
         Log.ProcessNotRun(logger, note.Peer, note.Path, problem);
@@ -416,25 +424,6 @@ public sealed partial class ProcessService(
         var parameters = new RelayParameters { Uid = asked.Identity?.Uid ?? uint.MaxValue, Gid = asked.Identity?.Gid ?? uint.MaxValue };
         parameters.Groups.AddRange(asked.Groups ?? []);
         return sockets.PassingOf(connection, files, parameters, asked.Program);
-    }
-
-    private static unsafe void Confine(int process, ProgramConfiguration definition)
-    {
-        if (definition.Cpus is null || ProgramConfiguration.ParseCpus(definition.Cpus) is not { } cpus)
-        {
-            return;
-        }
-
-        const int Words = 64;
-        ulong* mask = stackalloc ulong[Words];
-        new Span<ulong>(mask, Words).Clear();
-        foreach (int cpu in cpus)
-        {
-            mask[cpu / 64] |= 1ul << (cpu % 64);
-        }
-
-        // SAFETY: the array's own size. What it becomes inherits that.
-        _ = LibC.sched_setaffinity(process, Words * sizeof(ulong), mask);
     }
 
     private bool Restore(Guid token)

@@ -1,3 +1,5 @@
+using Dpu.Hosting.Machine;
+
 namespace Dpu.Hosting.Configuration;
 
 /// <summary>
@@ -27,6 +29,14 @@ internal static class MachineCheck
             foreach (ExportConfiguration export in agent.Exports.Where(e => !Directory.Exists(e.Path)))
             {
                 yield return Warn("exports", $"{export.Path} of \"{export.Name}\" is no directory here");
+            }
+
+            foreach (ProgramConfiguration program in agent.Programs)
+            {
+                if (Placement.Missing(program.Cpus, program.Nodes, MachineTopology.Here) is { } missing)
+                {
+                    yield return Warn("programs", $"{program.Path}: {missing}");
+                }
             }
         }
     }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Dpu.Hosting.Machine;
 
 namespace Dpu.Hosting.Configuration;
 
@@ -21,7 +22,8 @@ public enum LinkDownAction
 /// <param name="Directories">Patterns of working directories.</param>
 /// <param name="Capabilities">What it may have at most, by name; null for what its user has.</param>
 /// <param name="Limits">Hard limits at most, by the resource's name.</param>
-/// <param name="Cpus">The processors that it may use; null for all.</param>
+/// <param name="Cpus">The processors that it may use; null for all, or for those of <paramref name="Nodes"/>.</param>
+/// <param name="Nodes">The NUMA nodes of which it may have memory; null for any.</param>
 /// <param name="Squash">Who acts as nobody.</param>
 /// <param name="AnonymousUid">The uid of nobody.</param>
 /// <param name="AnonymousGid">The gid of nobody.</param>
@@ -41,6 +43,7 @@ public sealed record ProgramConfiguration(
     IReadOnlyList<string>? Capabilities,
     IReadOnlyList<(string Resource, long Most)> Limits,
     string? Cpus,
+    string? Nodes,
     SquashMode Squash,
     uint AnonymousUid,
     uint AnonymousGid,
@@ -65,33 +68,13 @@ public sealed record ProgramConfiguration(
     public bool Equals(ProgramConfiguration? other) => other is not null
         && Peers.SequenceEqual(other.Peers) && Path == other.Path && Sha256 == other.Sha256 && Arguments.SequenceEqual(other.Arguments)
         && Environment.SequenceEqual(other.Environment) && Directories.SequenceEqual(other.Directories)
-        && (Capabilities ?? [""]).SequenceEqual(other.Capabilities ?? [""]) && Limits.SequenceEqual(other.Limits) && Cpus == other.Cpus
+        && (Capabilities ?? [""]).SequenceEqual(other.Capabilities ?? [""]) && Limits.SequenceEqual(other.Limits) && Cpus == other.Cpus && Nodes == other.Nodes
         && Squash == other.Squash && AnonymousUid == other.AnonymousUid && AnonymousGid == other.AnonymousGid
         && UserMap.SequenceEqual(other.UserMap) && GroupMap.SequenceEqual(other.GroupMap)
         && OnLinkDown == other.OnLinkDown && LinkDownFor == other.LinkDownFor && Grace == other.Grace && PidFiles.SequenceEqual(other.PidFiles);
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(Path, Peers.Count, Arguments.Count, OnLinkDown);
-
-    /// <summary>The processors of a list such as <c>0-3,8</c>; null where it is none.</summary>
-    public static IReadOnlyList<int>? ParseCpus(string text)
-    {
-        ArgumentNullException.ThrowIfNull(text);
-        var found = new SortedSet<int>();
-        foreach (string part in text.Split(','))
-        {
-            string[] ends = part.Split('-');
-            if (ends.Length > 2 || !int.TryParse(ends[0], System.Globalization.NumberStyles.None, null, out int first)
-                || !int.TryParse(ends[^1], System.Globalization.NumberStyles.None, null, out int last) || last < first || last >= 4096)
-            {
-                return null;
-            }
-
-            found.UnionWith(Enumerable.Range(first, last - first + 1));
-        }
-
-        return [.. found];
-    }
 
     internal static ProgramConfiguration Read(ObjectReader reader, IReadOnlyCollection<string> peers)
     {
@@ -107,7 +90,8 @@ public sealed record ProgramConfiguration(
             directories.Count == 0 && !reader.Has("directories") ? ["/**"] : directories,
             reader.Has("capabilities") ? reader.Strings("capabilities", Capability, "a name such as CAP_NET_ADMIN") : null,
             ReadLimits(reader.Object("limits")),
-            reader.OptionalString("cpus", text => ParseCpus(text) is null ? $"\"{text}\" is no list of processors" : null, "a list of processors, such as 0-3,8"),
+            reader.OptionalString("cpus", text => ListProblem(text, NumberList.MaxProcessors, "processors"), $"a list of processors below {NumberList.MaxProcessors}, such as 0-3,8"),
+            reader.OptionalString("nodes", text => ListProblem(text, NumberList.MaxNodes, "NUMA nodes"), $"a list of NUMA nodes below {NumberList.MaxNodes}, such as 0 or 0-1"),
             reader.Choice("squash", SquashMode.Root, ("root", SquashMode.Root), ("all", SquashMode.All), ("none", SquashMode.None)),
             (uint)reader.Integer("anonymousUid", Nobody, 0, Checks.MaxId),
             (uint)reader.Integer("anonymousGid", Nobody, 0, Checks.MaxId),
@@ -151,6 +135,11 @@ public sealed record ProgramConfiguration(
             writer.WriteString("cpus", Cpus);
         }
 
+        if (Nodes is not null)
+        {
+            writer.WriteString("nodes", Nodes);
+        }
+
         writer.WriteString("squash", Squash switch { SquashMode.All => "all", SquashMode.None => "none", _ => "root" });
         writer.WriteNumber("anonymousUid", AnonymousUid);
         writer.WriteNumber("anonymousGid", AnonymousGid);
@@ -181,6 +170,9 @@ public sealed record ProgramConfiguration(
 
         return limits;
     }
+
+    private static string? ListProblem(string text, int end, string what) =>
+        text.Length == 0 ? $"is empty, and a program needs some {what}" : NumberList.TryParse(text, end) is null ? $"\"{text}\" is no list of {what}" : null;
 
     private static (string? Value, string? Problem) Pattern(string text) =>
         text.Length > MaxPatternSize ? (null, $"\"{text[..32]}...\" is longer than {MaxPatternSize}") : (text, null);

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Text;
 
 namespace Dpu.Hosting.Logging;
@@ -12,7 +11,10 @@ internal sealed class LogWriter : IDisposable
     // At 200 bytes a line about 1 MiB; an outage of the journal longer than that many lines loses the newest.
     private const int Capacity = 4096;
 
-    private readonly BlockingCollection<string> _lines = new(Capacity);
+    // With Monitor.Wait, which sleeps at once: a collection that blocks spins after each line, on a processor that who is served waits for.
+    private readonly object _lock = new();
+    private readonly Queue<string> _lines = new();
+    private bool _isOver;
     private readonly Stream _output;
     private readonly Func<long, string> _droppedLine;
     private readonly Thread _thread;
@@ -30,33 +32,35 @@ internal sealed class LogWriter : IDisposable
 
     public void Write(string line)
     {
-        try
+        lock (_lock)
         {
-            if (!_lines.TryAdd(line))
+            // After the end of logging it is an entry of a thread that ends last.
+            if (_isOver || _lines.Count == Capacity)
             {
-                Interlocked.Increment(ref _dropped);
+                _ = Interlocked.Increment(ref _dropped);
+                return;
             }
-        }
-        catch (InvalidOperationException)
-        {
-            // Expected: an entry after the end of logging, from a thread that ends last.
-            Interlocked.Increment(ref _dropped);
+
+            _lines.Enqueue(line);
+            Monitor.Pulse(_lock);
         }
     }
 
     /// <summary>Writes what waits, for at most two seconds.</summary>
     public void Dispose()
     {
-        _lines.CompleteAdding();
-        if (_thread.Join(TimeSpan.FromSeconds(2)))
+        lock (_lock)
         {
-            _lines.Dispose();
+            _isOver = true;
+            Monitor.Pulse(_lock);
         }
+
+        _ = _thread.Join(TimeSpan.FromSeconds(2));
     }
 
     private void Run()
     {
-        foreach (string line in _lines.GetConsumingEnumerable())
+        while (Next() is { } line)
         {
             Put(line);
             long dropped = Interlocked.Exchange(ref _dropped, 0);
@@ -64,6 +68,20 @@ internal sealed class LogWriter : IDisposable
             {
                 Put(_droppedLine(dropped));
             }
+        }
+    }
+
+    // Null when all before the end have been given.
+    private string? Next()
+    {
+        lock (_lock)
+        {
+            while (_lines.Count == 0 && !_isOver)
+            {
+                _ = Monitor.Wait(_lock);
+            }
+
+            return _lines.TryDequeue(out string? line) ? line : null;
         }
     }
 

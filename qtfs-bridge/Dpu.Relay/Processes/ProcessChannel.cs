@@ -45,6 +45,10 @@ public sealed unsafe partial class ProcessChannel : ILoopSource, IDisposable
     private bool _left;
     private SafeHandle? _watched;
     private IRelayLink? _link;
+    private ExecConnection? _connection;
+
+    // The last frame was Forget: this end says nothing more of the process on that connection.
+    private bool _hasParted;
     private bool _linkReadable;
     private bool _linkWritable;
     private RelayBuffer _out;
@@ -89,13 +93,13 @@ public sealed unsafe partial class ProcessChannel : ILoopSource, IDisposable
     });
 
     /// <summary>Goes on with a connection of service <c>exec</c>, after what is said first; an older one ends. It is the channel's own from now on.</summary>
-    public void Connect(LinkConnection connection)
+    public void Connect(ExecConnection connection)
     {
-        IRelayLink link = RelayHub.LinkOf(connection);
-        Connect(link);
+        ArgumentNullException.ThrowIfNull(connection);
+        Connect(connection.Polled, connection);
     }
 
-    internal void Connect(IRelayLink link) => _loop.Post(() =>
+    internal void Connect(IRelayLink link, ExecConnection? connection = null) => _loop.Post(() =>
     {
         if (_left)
         {
@@ -105,7 +109,7 @@ public sealed unsafe partial class ProcessChannel : ILoopSource, IDisposable
 
         DropLink();
         _ = LibC.SetNonBlocking(link.Descriptor);
-        _link = link;
+        (_link, _connection) = (link, connection);
         (_linkReadable, _linkWritable) = (true, true);
         foreach (ProcessStream stream in _streams)
         {
@@ -146,6 +150,7 @@ public sealed unsafe partial class ProcessChannel : ILoopSource, IDisposable
             return;
         }
 
+        _hasParted = kind == ProcessFrameKind.Forget;
         ProcessFrame.Write(_out.Room(ProcessFrame.HeaderSize), kind, content.Length);
         _out.Filled(ProcessFrame.HeaderSize);
         _out.Add(content);
@@ -154,22 +159,6 @@ public sealed unsafe partial class ProcessChannel : ILoopSource, IDisposable
 
     /// <summary>Ends it: the connection, and the local ends of all streams.</summary>
     public void Dispose() => End(() => { });
-
-    /// <summary>As <see cref="Dispose"/>, and then does something, on the loop's thread: by then nothing of the channel uses the process's memory.</summary>
-    public void End(Action after) => _loop.Post(() =>
-    {
-        if (!_left && _entered)
-        {
-            _loop.Remove(this, _slot);
-        }
-        else if (!_left)
-        {
-            // It has not begun.
-            ((ILoopSource)this).Leave();
-        }
-
-        after();
-    });
 
     /// <inheritdoc/>
     void ILoopSource.Enter(RelayLoop loop, uint slot)
@@ -275,7 +264,7 @@ public sealed unsafe partial class ProcessChannel : ILoopSource, IDisposable
             _link.Dispose();
         }
 
-        _link = null;
+        (_link, _connection, _hasParted) = (null, null, false);
         _out.Free();
         _in.Free();
         _dataLeft = 0;
@@ -443,6 +432,7 @@ public sealed unsafe partial class ProcessChannel : ILoopSource, IDisposable
             data = copied;
         }
 
+        _hasParted = false;
         _out.Filled(header.Length + data);
         return true;
     }

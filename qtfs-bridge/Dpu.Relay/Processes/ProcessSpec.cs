@@ -43,6 +43,9 @@ public sealed class ProcessSpec
     private const int RecordHeader = 8;
     private const int DescriptorSize = 12;
 
+    // 4,096 processors.
+    private const int MostMask = 512;
+
     /// <summary>A path, or of <c>rexec</c> a name.</summary>
     public string Program { get; set; } = "";
 
@@ -96,6 +99,12 @@ public sealed class ProcessSpec
 
     /// <summary>On the link: the controlling terminal; null for none.</summary>
     public ProcessTerminal? Terminal { get; set; }
+
+    /// <summary>To dpu-launch: a mask of the processors on which it may run, in words of 8 bytes; null for all.</summary>
+    public byte[]? Processors { get; set; }
+
+    /// <summary>To dpu-launch: a mask of the NUMA nodes of which it may have memory, in words of 8 bytes; null for any.</summary>
+    public byte[]? Nodes { get; set; }
 
     /// <summary>To dpu-launch: numbers of descriptors by which it enters cgroups.</summary>
     public IList<int> Cgroups { get; init; } = [];
@@ -198,6 +207,16 @@ public sealed class ProcessSpec
         foreach (int cgroup in Cgroups)
         {
             Put(into, Kind.Cgroup, Numbers((uint)cgroup));
+        }
+
+        if (Processors is not null)
+        {
+            Put(into, Kind.Processors, Processors);
+        }
+
+        if (Nodes is not null)
+        {
+            Put(into, Kind.Nodes, Nodes);
         }
 
         if (Descriptors.Count > 0)
@@ -326,6 +345,9 @@ public sealed class ProcessSpec
             case Kind.Cgroup when length == 4:
                 Cgroups.Add((int)Number(bytes, 0));
                 return Cgroups.Count <= 16;
+            case Kind.Processors or Kind.Nodes when length % 8 == 0 && length is > 0 and <= MostMask:
+                _ = kind == Kind.Processors ? Processors = bytes.ToArray() : Nodes = bytes.ToArray();
+                return true;
             case Kind.Descriptors when length % DescriptorSize == 0 && length <= DescriptorSize * MostDescriptors:
                 for (int i = 0; i < length / DescriptorSize; i++)
                 {
@@ -337,7 +359,7 @@ public sealed class ProcessSpec
             case Kind.Passed:
                 Passed = bytes.ToArray();
                 return true;
-            case Kind.Identity or Kind.Groups or Kind.Umask or Kind.Limits or Kind.Capabilities or Kind.Signals or Kind.OutOfMemory or Kind.Scheduling or Kind.Session or Kind.Flags or Kind.OwnTerminal or Kind.Controlling or Kind.Cgroup or Kind.Descriptors:
+            case Kind.Identity or Kind.Groups or Kind.Umask or Kind.Limits or Kind.Capabilities or Kind.Signals or Kind.OutOfMemory or Kind.Scheduling or Kind.Session or Kind.Flags or Kind.OwnTerminal or Kind.Controlling or Kind.Cgroup or Kind.Processors or Kind.Nodes or Kind.Descriptors:
                 return false;
             default:
                 // A later version's.
@@ -413,6 +435,8 @@ public sealed class ProcessSpec
         OwnTerminal = process.PROCESS_OWN_TERMINAL,
         Cgroup = process.PROCESS_CGROUP,
         Controlling = process.PROCESS_TERMINAL,
+        Processors = process.PROCESS_PROCESSORS,
+        Nodes = process.PROCESS_NODES,
 
         // On the link alone.
         Descriptors = 64,

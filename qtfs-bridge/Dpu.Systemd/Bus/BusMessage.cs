@@ -11,7 +11,7 @@ internal readonly unsafe struct BusMessage(nint message)
     // For logs.
     private const int MaxError = 512;
 
-    /// <summary>Adds a string, path, bool, uint or ulong.</summary>
+    /// <summary>Adds a string, path, bool, byte, uint or ulong, or some of them.</summary>
     public void Write(object value)
     {
         switch (value)
@@ -34,6 +34,12 @@ internal readonly unsafe struct BusMessage(nint message)
                 break;
             case ulong wide:
                 Check(LibSystemd.sd_bus_message_append_basic(message, (byte)'t', &wide));
+                break;
+            case byte small:
+                Check(LibSystemd.sd_bus_message_append_basic(message, (byte)'y', &small));
+                break;
+            case byte[] bytes:
+                WriteArray("y", Array.ConvertAll(bytes, one => (object)one), Write);
                 break;
             case uint[] numbers:
                 WriteArray("u", Array.ConvertAll(numbers, one => (object)one), Write);
@@ -98,6 +104,7 @@ internal readonly unsafe struct BusMessage(nint message)
         int => "i",
         uint => "u",
         ulong => "t",
+        byte[] => "ay",
         uint[] => "au",
         string[] => "as",
         _ => throw new NotSupportedException($"a {value.GetType()} has no type of D-Bus here"),

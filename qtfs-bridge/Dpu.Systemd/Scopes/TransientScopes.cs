@@ -59,7 +59,9 @@ public sealed class TransientScopes(TransientScopeOptions options, TimeProvider 
     /// <param name="unit">The scope's name.</param>
     /// <param name="process">The process, which must not end meanwhile, as seen by systemd.</param>
     /// <param name="description">For people.</param>
-    public ScopeResult Start(string unit, int process, string description)
+    /// <param name="processors">A mask of the processors of all in it, least significant byte first; null for all.</param>
+    /// <param name="nodes">Likewise of the NUMA nodes of its memory.</param>
+    public ScopeResult Start(string unit, int process, string description, byte[]? processors = null, byte[]? nodes = null)
     {
         long since = time.GetTimestamp();
         (bool asked, bool mayCome) = (false, false);
@@ -87,7 +89,7 @@ public sealed class TransientScopes(TransientScopeOptions options, TimeProvider 
             {
                 ISystemdManager manager = Manager(left);
                 (asked, mayCome) = (true, true);
-                problem = Ask(manager, unit, process, description, options.Limit - time.GetElapsedTime(since));
+                problem = Ask(manager, unit, Properties(process, description, processors, nodes), options.Limit - time.GetElapsedTime(since));
                 mayCome = false;
                 break;
             }
@@ -174,14 +176,14 @@ public sealed class TransientScopes(TransientScopeOptions options, TimeProvider 
     private static TimeSpan Max(TimeSpan a, TimeSpan b) => a > b ? a : b;
 
     // Empty where it did.
-    private string Ask(ISystemdManager manager, string unit, int process, string description, TimeSpan limit)
+    private string Ask(ISystemdManager manager, string unit, (string Name, object Value)[] properties, TimeSpan limit)
     {
         long since = time.GetTimestamp();
         var over = new TaskCompletionSource<string>(TaskCreationOptions.RunContinuationsAsynchronously);
         _jobs[unit] = over;
         try
         {
-            ObjectPath job = manager.StartTransientUnitAsync(unit, "fail", Properties(process, description), []).WaitAsync(limit, time).GetAwaiter().GetResult();
+            ObjectPath job = manager.StartTransientUnitAsync(unit, "fail", properties, []).WaitAsync(limit, time).GetAwaiter().GetResult();
             TimeSpan left = Max(TimeSpan.FromMilliseconds(1), limit - time.GetElapsedTime(since));
             string result = over.Task.WaitAsync(left, time).GetAwaiter().GetResult();
             return result == Done ? "" : $"systemd's job {job} ended with '{result}'";
@@ -192,7 +194,7 @@ public sealed class TransientScopes(TransientScopeOptions options, TimeProvider 
         }
     }
 
-    private (string Name, object Value)[] Properties(int process, string description) =>
+    private (string Name, object Value)[] Properties(int process, string description, byte[]? processors, byte[]? nodes) =>
     [
         ("Description", description),
         ("Slice", options.Slice),
@@ -203,6 +205,10 @@ public sealed class TransientScopes(TransientScopeOptions options, TimeProvider 
         // A process is not limited by being in a scope; its slice may be.
         ("TasksMax", ulong.MaxValue),
         ("CollectMode", "inactive-or-failed"),
+
+        // As systemd.resource-control(5) has them, of version 244; without the controller cpuset of v2 it accepts both and does nothing.
+        .. processors is null ? [] : ((string, object)[])[("AllowedCPUs", processors)],
+        .. nodes is null ? [] : ((string, object)[])[("AllowedMemoryNodes", nodes)],
         ("PIDs", new[] { (uint)process }),
     ];
 

@@ -19,10 +19,12 @@ internal sealed class ExecBenchmark : IBenchmark
     [
         new(OnUnix, ExecWorks.Start, Unix, Ssh, 0.25),
         new(OnUnix, ExecWorks.Above, Unix, null, 5, 2),
+        new(OnUnix, ExecWorks.Lone, Unix, null, 5, 2),
         new(OnUnix, ExecWorks.Output, Unix, Ssh, 3),
         new(OnUnix, ExecWorks.NearMemory, Unix, null, 2048),
         new(Encrypted, ExecWorks.Start, Tls, Ssh, 0.25),
         new(Encrypted, ExecWorks.Above, Tls, null, 5, 2),
+        new(Encrypted, ExecWorks.Lone, Tls, null, 5, 2),
         new(Encrypted, ExecWorks.Output, Tls, Ssh, 1),
     ];
 
@@ -38,7 +40,7 @@ internal sealed class ExecBenchmark : IBenchmark
         ExecTarget[] chosen = [.. all.Where(target => options.Targets.Count == 0 || options.Targets.Contains(target.Name))];
         string[] remote = [.. chosen.Select(target => target.Name).Where(name => name != Local)];
         Work<ExecTarget>[] works = [.. ExecWorks.All.Where(work => options.Works.Count == 0 || options.Works.Contains(work.Name))
-            .Select(work => work.Name is ExecWorks.Above or ExecWorks.NearMemory or ExecWorks.FarMemory ? work with { Only = remote }
+            .Select(work => work.Name is ExecWorks.Above or ExecWorks.Lone or ExecWorks.NearMemory or ExecWorks.FarMemory ? work with { Only = remote }
                 : work.Name is ExecWorks.Parallel or ExecWorks.OnOther or ExecWorks.Passing ? work with { Only = [Local, Unix, Tls] }
                 : work.Name == ExecWorks.OnStandIn ? work with { Only = [Unix, Tls] } : work)];
         if (chosen.Length == 0 || works.Length == 0)

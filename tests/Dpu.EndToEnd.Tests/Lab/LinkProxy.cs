@@ -14,6 +14,7 @@ internal sealed class LinkProxy : IDisposable
     private readonly ConcurrentBag<Socket> _sockets = [];
     private readonly Lock _lock = new();
     private volatile bool _closed;
+    private int _accepted;
     private Random? _random;
     private int _most;
     private long _left;
@@ -44,6 +45,9 @@ internal sealed class LinkProxy : IDisposable
 
     /// <summary>How often it has cut by itself.</summary>
     public int Cuts { get; private set; }
+
+    /// <summary>How many connections have come.</summary>
+    public int Accepted => Volatile.Read(ref _accepted);
 
     /// <summary>Starts agent and runtime with a proxy between, and a mount of all that is exported.</summary>
     public static LinkProxy Up(Pair pair, out string target, string cache = ThreeMounts.None, Action<JsonObject>? configure = null)
@@ -142,6 +146,7 @@ internal sealed class LinkProxy : IDisposable
                     continue;
                 }
 
+                _ = Interlocked.Increment(ref _accepted);
                 _sockets.Add(near);
                 _sockets.Add(far);
                 if (_closed)

@@ -110,6 +110,13 @@ internal sealed class SystemdMachine : IDisposable
         StartServices(Runtime, Repository.Program("Dpu.Runtime", Runtime), pair.WriteRuntimeConfiguration(configuration));
     }
 
+    /// <summary>Adds a unit, by its name and its text.</summary>
+    public void Add(string unit, string text)
+    {
+        _folder.WriteFile("units/" + unit, text);
+        _ = CheckCtl("daemon-reload");
+    }
+
     /// <summary>Has a service's process killed, and waits until systemd has started the next one.</summary>
     public void KillService(string name)
     {

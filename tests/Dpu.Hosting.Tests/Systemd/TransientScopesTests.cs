@@ -30,6 +30,14 @@ public sealed class TransientScopesTests
             Assert.Contains(property, call);
         }
 
+        // Processor 9, and nodes 0 and 1.
+        Assert.DoesNotContain("Allowed", call);
+        Assert.IsNotNull(lab.Scopes.Start("dpu-2.scope", lab.Process.Id, "bound", [0, 2, 0, 0, 0, 0, 0, 0], [3, 0, 0, 0, 0, 0, 0, 0]).Folder);
+        call = lab.Systemd.Calls("StartTransientUnit");
+        Assert.Contains("\"AllowedCPUs\" ay 8 0 2 0 0 0 0 0 0", call);
+        Assert.Contains("\"AllowedMemoryNodes\" ay 8 3 0 0 0 0 0 0 0", call);
+        Assert.IsNotNull(lab.Start("dpu-1.scope").Folder);
+
         Assert.IsNull(lab.Scopes.Kill("dpu-1.scope", 9));
         Assert.Contains("\"dpu-1.scope\" s \"all\" i 9", lab.Systemd.Calls("KillUnit"));
         Assert.IsTrue(lab.Process.WaitForExit(s_limit));

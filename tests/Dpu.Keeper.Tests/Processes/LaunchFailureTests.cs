@@ -31,6 +31,8 @@ public sealed class LaunchFailureTests
         // As the user who it is to be, not as root.
         Fails(client, Records.Of("/bin/true").Text(process.PROCESS_DIRECTORY, secret).Numbers(process.PROCESS_IDENTITY, 65534, 65534), errno.EACCES, process.PROCESS_DIRECTORY, "as user 65534: Permission denied");
         Fails(client, Records.Of("/bin/true").Numbers(process.PROCESS_SCHEDULING, 77, 0, 0), errno.EINVAL, process.PROCESS_SCHEDULING, "policy 77");
+        Fails(client, Records.Of("/bin/true").Wide(process.PROCESS_PROCESSORS, 0, 0, 1ul << 63), errno.EINVAL, process.PROCESS_PROCESSORS, "cannot run on the processors");
+        Fails(client, Records.Of("/bin/true").Wide(process.PROCESS_NODES, 1ul << 63), errno.EINVAL, process.PROCESS_NODES, "cannot have memory of the NUMA nodes");
         Fails(client, Records.Of("/bin/true").Wide(process.PROCESS_LIMITS, 99, 1, 1), errno.EINVAL, process.PROCESS_LIMITS, "limit 99");
         Fails(client, Records.Of("/bin/true").Wide(process.PROCESS_LIMITS, 7, 9, 8), errno.EINVAL, process.PROCESS_LIMITS, "limit 7");
         Fails(client, Records.Of("/bin/true").Numbers(process.PROCESS_CGROUP, 2), errno.EBADF, process.PROCESS_CGROUP, "descriptor 2", File.OpenHandle("/dev/null"));

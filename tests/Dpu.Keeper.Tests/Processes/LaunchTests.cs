@@ -115,6 +115,21 @@ public sealed unsafe class LaunchTests
 
     [TestMethod]
     [TestCategory("root")]
+    public void ProcessorsAndNodes_AreThoseTold_BeforeTheProgramBegins()
+    {
+        using KeeperProcess keeper = new("--launcher", Program);
+        using KeeperClient client = new(keeper.Socket);
+        Dictionary<string, string> status = Status(client, new Records().Wide(process.PROCESS_PROCESSORS, 1ul << 1, 0));
+        Assert.AreEqual("1", status["Cpus_allowed_list"]);
+        Assert.AreEqual(File.ReadAllText("/sys/devices/system/cpu/online").Trim(), Status(client, new Records())["Cpus_allowed_list"]);
+
+        // Of numa_maps(5): the policy of all of its memory, that of its own file too.
+        Assert.AreEqual("bind:0", Run(client, Records.Shell("cut -d' ' -f2 /proc/self/numa_maps | sort -u").Wide(process.PROCESS_NODES, 1ul)).TrimEnd());
+        Assert.AreEqual("default", Run(client, Records.Shell("cut -d' ' -f2 /proc/self/numa_maps | sort -u")).TrimEnd());
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
     public void Terminal_OfANewSession_IsTheControllingOne()
     {
         using KeeperProcess keeper = new("--launcher", Program);

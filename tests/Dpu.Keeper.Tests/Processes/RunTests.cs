@@ -107,6 +107,47 @@ public sealed unsafe class RunTests
 
     [TestMethod]
     [TestCategory("root")]
+    public void Cgroup_OfV2_IsWhereAProcessBegins_AndOneThatIsGoneIsSaid()
+    {
+        using Shells shells = new();
+        Assert.IsTrue(shells.Client.Status().Bears);
+        string root = File.ReadLines("/proc/self/mountinfo").Select(line => line.Split(' ')).First(parts => parts[Array.IndexOf(parts, "-") + 1] == "cgroup2")[4];
+        string folder = Directory.CreateDirectory(Path.Combine(root, $"dpu-test-{Environment.ProcessId}")).FullName;
+        using SafeFileHandle cgroup = Open(folder);
+        KeptProcess process;
+        using (Kept kept = shells.Run("p", "a note"u8, cgroup: cgroup))
+        {
+            process = kept.Entry.Process!;
+            Assert.AreEqual("a note", Encoding.UTF8.GetString(kept.Entry.Note.Span));
+        }
+
+        // It has done nothing yet but wait for a line.
+        Assert.AreEqual($"{process.Number}\n", File.ReadAllText(Path.Combine(folder, "cgroup.procs")));
+        Assert.HasCount(1, shells.Client.List(), "it has the directory's place");
+        shells.End("p");
+        Directory.Delete(folder);
+        CollectionAssert.Contains((int[])[errno.ENODEV, errno.ENOENT], Assert.ThrowsExactly<KeeperException>(() => shells.Run("q", cgroup: cgroup)).Error);
+        Assert.IsNull(shells.Client.Get("q"), "nothing is left of what was refused");
+
+        // What is held under the name otherwise stays, and nothing runs.
+        shells.Client.Put("q", null);
+        Assert.AreEqual(errno.EBUSY, Assert.ThrowsExactly<KeeperException>(() => shells.Run("q")).Error);
+        using SafeFileHandle file = File.OpenHandle("/dev/null");
+        Assert.AreEqual(errno.EBADF, Assert.ThrowsExactly<KeeperException>(() => shells.Run("r", cgroup: file)).Error);
+
+        static SafeFileHandle Open(string folder)
+        {
+            fixed (byte* path = Encoding.UTF8.GetBytes(folder + "\0"))
+            {
+                int descriptor = LibC.openat(fcntl.AT_FDCWD, path, fcntl.O_PATH | fcntl.O_DIRECTORY | fcntl.O_CLOEXEC, 0);
+                Assert.IsGreaterThanOrEqualTo(0, descriptor);
+                return new SafeFileHandle(descriptor, ownsHandle: true);
+            }
+        }
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
     public void Number_ThatIsWanted_IsItsOwnAlsoAfterItHasExecuted_AndATakenOneIsRefused()
     {
         using Shells shells = new();
@@ -324,10 +365,10 @@ public sealed unsafe class RunTests
 
         public KeeperClient Client { get; }
 
-        public Kept Run(string name, ReadOnlySpan<byte> note = default, int number = 0)
+        public Kept Run(string name, ReadOnlySpan<byte> note = default, int number = 0, SafeFileHandle? cgroup = null)
         {
             using SafeFileHandle theirs = Next();
-            return Client.Run(name, note, number, theirs);
+            return Client.Run(name, note, number, theirs, cgroup);
         }
 
         public (int Process, SafeFileHandle Pidfd) RunAs(Keeping keeping, string name)

@@ -35,6 +35,8 @@ public sealed class ProcessSpecTests
         CollectionAssert.AreEqual(spec.Terminal?.ToBytes(), read.Terminal?.ToBytes());
         Assert.AreEqual(spec.Flags, read.Flags);
         CollectionAssert.AreEqual(spec.Cgroups.ToArray(), read.Cgroups.ToArray());
+        CollectionAssert.AreEqual(spec.Processors, read.Processors);
+        CollectionAssert.AreEqual(spec.Nodes, read.Nodes);
         CollectionAssert.AreEqual(spec.Descriptors.ToArray(), read.Descriptors.ToArray());
         CollectionAssert.AreEqual(spec.Passed, read.Passed);
         CollectionAssert.AreEqual(bytes, read.ToBytes());
@@ -93,6 +95,10 @@ public sealed class ProcessSpecTests
     [DataRow(13, 16, false, DisplayName = "session")]
     [DataRow(15, 8, false, DisplayName = "flags")]
     [DataRow(32, 8, false, DisplayName = "cgroup")]
+    [DataRow(34, 512, true, DisplayName = "processors, the most")]
+    [DataRow(34, 520, false, DisplayName = "processors, too many")]
+    [DataRow(35, 0, false, DisplayName = "no nodes")]
+    [DataRow(35, 12, false, DisplayName = "nodes, broken")]
     [DataRow(64, 13, false, DisplayName = "descriptors")]
     [DataRow(999, 13, true, DisplayName = "a later version's")]
     public void RecordOfASize_IsReadOrRefused(int kind, int size, bool expected)
@@ -224,6 +230,8 @@ public sealed class ProcessSpecTests
             Terminal = Maybe() ? new ProcessTerminal(Relay.Terminals.TerminalSettings.Read([.. Enumerable.Range(0, Relay.Terminals.TerminalSettings.Size).Select(_ => (byte)random.Next(256))])!, Maybe(), [.. Several(4)]) : null,
             Flags = Number(),
             Cgroups = [.. Several(5).Select(_ => (int)Number())],
+            Processors = Maybe() ? new byte[8 * random.Next(1, 65)] : null,
+            Nodes = Maybe() ? new byte[8 * random.Next(1, 17)] : null,
             Descriptors = [.. Several(9).Select(number => new ProcessDescriptor(number, (ProcessDescriptorWay)random.Next(4), random.Next()))],
             Passed = Text(),
         };

@@ -38,7 +38,7 @@ internal sealed class ProcessCgroup(string folder, bool isTwo) : IProcessGroup
         reason = "no cgroup hierarchy is mounted";
         foreach ((string root, bool isTwo) in Roots().SelectMany(root => Enumerable.Repeat(root, Tries)))
         {
-            string folder = Path.Combine(root, Parent, token.ToString("N", CultureInfo.InvariantCulture));
+            string folder = FolderOf(root, token.ToString("N", CultureInfo.InvariantCulture));
             try
             {
                 _ = Directory.CreateDirectory(folder);
@@ -58,10 +58,18 @@ internal sealed class ProcessCgroup(string folder, bool isTwo) : IProcessGroup
     public static ProcessCgroup? Find(string folder) =>
         folder.Length > 0 && Directory.Exists(folder) ? new ProcessCgroup(folder, File.Exists(Path.Combine(folder, "cgroup.kill")) || File.Exists(Path.Combine(folder, "cgroup.type"))) : null;
 
+    /// <summary>The directory of a group of the agent's own.</summary>
+    /// <param name="root">Where its hierarchy is mounted.</param>
+    /// <param name="name">Its name.</param>
+    public static string FolderOf(string root, string name) => Path.Combine(root, Parent, name);
+
+    /// <summary>Where the v1 hierarchy of a controller is mounted; null where it is not.</summary>
+    public static string? RootOf(string controller) => Hierarchies().Where(one => !one.IsTwo && one.Options.Contains(controller)).Select(one => one.Root).FirstOrDefault();
+
     /// <summary>Removes those that an agent has left which did not come back, if nothing is in them: a process enters its own within two minutes.</summary>
     public static void Sweep(DateTimeOffset now)
     {
-        foreach ((string root, bool isTwo) in Roots())
+        foreach ((string root, bool isTwo) in Cpuset.Root is { } cpusets ? Roots().Append((cpusets, false)) : Roots())
         {
             string parent = Path.Combine(root, Parent);
             foreach (string folder in Directory.Exists(parent) ? Directory.GetDirectories(parent) : [])
@@ -85,6 +93,22 @@ internal sealed class ProcessCgroup(string folder, bool isTwo) : IProcessGroup
         {
             // Expected where somebody has removed it meanwhile.
             return null;
+        }
+    }
+
+    /// <summary>Its directory, in which a process can begin (CLONE_INTO_CGROUP); null where it is of v1.</summary>
+    public unsafe SafeFileHandle? TryOpenFolder()
+    {
+        if (!isTwo)
+        {
+            return null;
+        }
+
+        fixed (byte* path = System.Text.Encoding.UTF8.GetBytes(folder + "\0"))
+        {
+            // SAFETY: a NUL-terminated copy.
+            int descriptor = LibC.Result(LibC.openat(fcntl.AT_FDCWD, path, fcntl.O_PATH | fcntl.O_DIRECTORY | fcntl.O_CLOEXEC, 0));
+            return descriptor < 0 ? null : new SafeFileHandle(descriptor, ownsHandle: true);
         }
     }
 
@@ -166,32 +190,31 @@ internal sealed class ProcessCgroup(string folder, bool isTwo) : IProcessGroup
 
     private static IEnumerable<(string Root, bool IsTwo)> Roots()
     {
-        List<(string Root, string[] Options)> ones = [];
-        foreach (string line in File.ReadLines("/proc/self/mountinfo"))
+        (string Root, bool IsTwo, string[] Options)[] all = [.. Hierarchies()];
+        foreach ((string root, _, _) in all.Where(one => one.IsTwo))
         {
-            string[] parts = line.Split(' ');
-            int separator = Array.IndexOf(parts, "-");
-            if (separator < 5 || separator + 3 >= parts.Length)
-            {
-                continue;
-            }
-
-            string root = parts[4];
-            if (parts[separator + 1] == "cgroup2")
-            {
-                yield return (root, true);
-            }
-            else if (parts[separator + 1] == "cgroup")
-            {
-                ones.Add((root, parts[separator + 3].Split(',')));
-            }
+            yield return (root, true);
         }
 
         foreach (string kind in s_harmless)
         {
-            foreach ((string root, string[] options) in ones.Where(one => one.Options.Contains(kind)))
+            foreach ((string root, _, _) in all.Where(one => !one.IsTwo && one.Options.Contains(kind)))
             {
                 yield return (root, false);
+            }
+        }
+    }
+
+    // proc(5): 36 35 98:0 ROOT PLACE OPTIONS TAGS - TYPE SOURCE SUPER-OPTIONS.
+    private static IEnumerable<(string Root, bool IsTwo, string[] Options)> Hierarchies()
+    {
+        foreach (string line in File.ReadLines("/proc/self/mountinfo"))
+        {
+            string[] parts = line.Split(' ');
+            int separator = Array.IndexOf(parts, "-");
+            if (separator >= 5 && separator + 3 < parts.Length && parts[separator + 1] is "cgroup" or "cgroup2")
+            {
+                yield return (parts[4], parts[separator + 1] == "cgroup2", parts[separator + 3].Split(','));
             }
         }
     }

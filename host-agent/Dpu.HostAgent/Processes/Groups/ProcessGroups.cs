@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Globalization;
 using Dpu.Hosting.Configuration;
+using Dpu.Hosting.Machine;
 using Dpu.Systemd.Scopes;
 using Microsoft.Win32.SafeHandles;
 
@@ -58,23 +59,63 @@ public sealed class ProcessGroups : IDisposable
     /// <summary>What a scope is called.</summary>
     internal static string UnitOf(Guid token) => $"dpu-{token.ToString("N", CultureInfo.InvariantCulture)}.scope";
 
-    /// <summary>Makes the group of a process that waits to be told what to become.</summary>
+    /// <summary>Makes the group of a process that is to be made, as far as that can be made before it.</summary>
     /// <param name="token">The process's name.</param>
-    /// <param name="process">Its number.</param>
-    /// <param name="command">For people.</param>
-    /// <param name="door">What the process itself must write "0" into to be in the group; null where it is in it.</param>
-    /// <returns>Null where there is none.</returns>
-    internal IProcessGroup? Make(Guid token, int process, string command, out SafeFileHandle? door)
+    /// <param name="place">What it is to be bound to; null for nothing.</param>
+    internal GroupInMaking Prepare(Guid token, Placement? place)
     {
-        door = null;
-        string unit = UnitOf(token);
+        var making = new GroupInMaking(token, place);
+        if (!_wanted)
+        {
+            making.MakeOwn();
+        }
+
+        return making;
+    }
+
+    /// <summary>Makes the rest of it, while the process waits to be told what to become.</summary>
+    /// <param name="making">What there is of it.</param>
+    /// <param name="process">Its number.</param>
+    /// <param name="isIn">Whether it has begun in <see cref="GroupInMaking.Birthplace"/>.</param>
+    /// <param name="command">For people.</param>
+    /// <param name="doors">What the process itself must write "0" into, each, to be in the group; the caller's.</param>
+    /// <returns>Null where there is none.</returns>
+    internal IProcessGroup? Make(GroupInMaking making, int process, bool isIn, string command, out IReadOnlyList<SafeFileHandle> doors)
+    {
+        List<SafeFileHandle> found = [];
+        IProcessGroup? group = Make(making, process, isIn, command, found);
+        if (making.Place is { } place)
+        {
+            if (!making.Holds && making.TryBeside(found) is { } cpuset)
+            {
+                group = group is null ? cpuset : new BoundGroup(group, cpuset);
+            }
+
+            if (making.Holds)
+            {
+                Log.Bound(_logger, process, place, group!.Name);
+            }
+            else
+            {
+                Log.NotHeld(_logger, process, place, making.Problem);
+            }
+        }
+
+        doors = found;
+        return group;
+    }
+
+    private IProcessGroup? Make(GroupInMaking making, int process, bool isIn, string command, List<SafeFileHandle> doors)
+    {
+        string unit = UnitOf(making.Token);
         ScopeResult scope = default;
         if (_wanted)
         {
             string description = $"DPU process: {command}";
-            scope = _scopes.Start(unit, process, description.Length > MaxDescription ? description[..MaxDescription] : description);
+            scope = _scopes.Start(unit, process, description.Length > MaxDescription ? description[..MaxDescription] : description, making.Processors, making.Nodes);
             if (scope.Folder is { } folder)
             {
+                making.IsInScope(folder);
                 return new ScopeGroup(_scopes, unit, folder, null);
             }
 
@@ -82,25 +123,32 @@ public sealed class ProcessGroups : IDisposable
             {
                 Log.NoScope(_logger, process, scope.Problem);
             }
+
+            making.MakeOwn();
         }
 
-        ProcessCgroup? own = ProcessCgroup.TryMake(token, out string problem);
-        door = own?.TryOpen();
-        if (door is null)
+        if (!isIn && making.Own?.TryOpen() is { } door)
         {
-            Log.NoCgroup(_logger, process, problem);
+            doors.Add(door);
+        }
+        else if (!isIn)
+        {
+            Log.NoCgroup(_logger, process, making.Problem);
         }
 
-        return scope.MayCome ? new ScopeGroup(_scopes, unit, "", own) : own;
+        return scope.MayCome ? new ScopeGroup(_scopes, unit, "", making.Own) : making.Own;
     }
 
     /// <summary>The group that an earlier life of the agent has made; null where it is gone.</summary>
     /// <param name="folder">Of the process's note.</param>
     /// <param name="unit">Of the process's note.</param>
-    internal IProcessGroup? Find(string folder, string unit) =>
-        unit.Length == 0 ? ProcessCgroup.Find(folder)
-        : Path.GetFileName(folder) == unit ? new ScopeGroup(_scopes, unit, folder, null)
-        : new ScopeGroup(_scopes, unit, "", ProcessCgroup.Find(folder));
+    internal IProcessGroup? Find(string folder, string unit)
+    {
+        IProcessGroup? group = unit.Length == 0 ? ProcessCgroup.Find(folder)
+            : Path.GetFileName(folder) == unit ? new ScopeGroup(_scopes, unit, folder, null)
+            : new ScopeGroup(_scopes, unit, "", ProcessCgroup.Find(folder));
+        return group is not null && Cpuset.Find(folder.Length > 0 ? folder : unit) is { } cpuset ? new BoundGroup(group, cpuset) : group;
+    }
 
     /// <summary>Kills all that is in a group, on a thread of its own.</summary>
     internal void Kill(IProcessGroup group, int process) => _ = Task.Factory.StartNew(
