@@ -22,7 +22,7 @@ public sealed class SystemdTests
     {
         using var pair = new Pair();
         using var machine = new SystemdMachine(CgroupKind.Two);
-        string mount = Up(pair, machine);
+        string mount = machine.Up(pair);
         string keeper = machine.MainProcess(SystemdMachine.Keeper);
         using RunningProgram worker = Start(machine, mount);
         Progress(pair);
@@ -44,7 +44,7 @@ public sealed class SystemdTests
 
         machine.KillService(SystemdMachine.Keeper);
         Progress(pair);
-        Eventually.True(() => Ctl(pair, machine, "upgrade", "status").ExitCode == 0, Pair.Limit, "that the next keeper has all");
+        Eventually.True(() => machine.Ctl(pair, "upgrade", "status").ExitCode == 0, Pair.Limit, "that the next keeper has all");
         machine.KillService(SystemdMachine.Runtime);
         Progress(pair);
         End(pair, worker);
@@ -90,7 +90,7 @@ public sealed class SystemdTests
         pair.AgentConfiguration["programs"] = new JsonArray(ExecPair.Rule("/bin/sh"), ExecPair.Rule("/usr/bin/id"));
         using var machine = new SystemdMachine(CgroupKind.Two);
         string views = Directory.CreateDirectory($"{pair.Folder}/views.d").FullName;
-        string mount = Up(pair, machine, configuration =>
+        string mount = machine.Up(pair, configuration =>
         {
             configuration["viewsFolder"] = views;
             configuration["viewSocket"] = "/run/dpu/view.sock";
@@ -114,31 +114,14 @@ public sealed class SystemdTests
 
         // A view whose program is the host's.
         File.WriteAllText($"{views}/one.json", new JsonObject { ["mounts"] = new JsonArray(ViewLab.Part("/srv", "mount", mount)) }.ToJsonString());
-        Assert.AreEqual(0, Ctl(pair, machine, "view", "create", "one").ExitCode, Ctl(pair, machine, "view", "create", "one").Error);
+        Assert.AreEqual(0, machine.Ctl(pair, "view", "create", "one").ExitCode, machine.Ctl(pair, "view", "create", "one").Error);
         Assert.AreEqual("/srv/of-host", machine.Check($"{ViewLab.Program} --socket /run/dpu/view.sock one -- ls /srv/of-host"));
         machine.KillService(SystemdMachine.Runtime);
         ProgramResult after = machine.Run(ViewLab.Program, "--socket", "/run/dpu/view.sock", "one", "--", "ls", "/srv/of-host");
         Assert.AreEqual("/srv/of-host", after.Output.TrimEnd(), after.Error + machine.LogOf(SystemdMachine.Runtime));
-        Assert.AreEqual(0, Ctl(pair, machine, "view", "delete", "--force", "one").ExitCode);
+        Assert.AreEqual(0, machine.Ctl(pair, "view", "delete", "--force", "one").ExitCode);
         machine.Check($"umount {mount}");
     }
-
-    // The agent here, the runtime there; the mount.
-    private static string Up(Pair pair, SystemdMachine machine, Action<JsonObject>? change = null)
-    {
-        pair.StartAgent();
-        JsonObject configuration = pair.RuntimeConfiguration();
-        JsonObject mount = pair.Mount("data", "data");
-        configuration["mounts"]!.AsArray().Add(mount);
-        change?.Invoke(configuration);
-        machine.StartRuntime(pair, configuration);
-        string target = (string)mount["target"]!;
-        Eventually.True(() => machine.Run("mountpoint", "-q", target).ExitCode == 0, Pair.Limit, "the mount: " + machine.LogOf(SystemdMachine.Runtime));
-        return target;
-    }
-
-    private static ProgramResult Ctl(Pair pair, SystemdMachine machine, params string[] arguments) =>
-        machine.Run(Repository.Program("Dpu.Ctl", "dpuctl"), ["--socket", $"{pair.Folder}/dpu1.sock", .. arguments]);
 
     private static RunningProgram Start(SystemdMachine machine, string mount) => machine.Start(string.Format(CultureInfo.InvariantCulture, Worker, mount));
 

@@ -33,7 +33,11 @@ public sealed class ViewServiceTests
 
         using RunningProgram hosts = RunningProgram.Start("dbus-daemon", ["--nofork", "--nopidfile", "--print-address=1", "--config-file=" + Written(pair, "host.conf", $"{bus}/of-host")]);
         hosts.WaitForLine(line => line.StartsWith("unix:", StringComparison.Ordinal), Pair.Limit);
-        string mount = Up(pair, machine);
+        string mount = machine.Up(pair, configuration =>
+        {
+            configuration["viewsFolder"] = Directory.CreateDirectory($"{pair.Folder}/views.d").FullName;
+            configuration["viewSocket"] = "/run/dpu/view.sock";
+        });
 
         // Its /run is its own, with the host's folder, and the manager's socket, in it.
         File.WriteAllText($"{pair.Folder}/views.d/bus.json", new JsonObject
@@ -72,7 +76,7 @@ public sealed class ViewServiceTests
         _ = machine.CheckCtl("stop", "in-view.service");
         Assert.AreEqual("inactive success", $"{machine.Show("in-view.service", "ActiveState")} {machine.Show("in-view.service", "Result")}");
         guest.Kill();
-        Assert.AreEqual(0, Ctl(pair, machine, "view", "delete", "--force", "bus").ExitCode);
+        Assert.AreEqual(0, machine.Ctl(pair, "view", "delete", "--force", "bus").ExitCode);
         machine.Check($"umount {mount}");
     }
 
@@ -81,21 +85,4 @@ public sealed class ViewServiceTests
         File.WriteAllText($"{pair.Folder}/{name}", Configuration.Replace("ADDRESS", address, StringComparison.Ordinal));
         return $"{pair.Folder}/{name}";
     }
-
-    private static string Up(Pair pair, SystemdMachine machine)
-    {
-        pair.StartAgent();
-        JsonObject configuration = pair.RuntimeConfiguration();
-        JsonObject mount = pair.Mount("data", "data");
-        configuration["mounts"]!.AsArray().Add(mount);
-        configuration["viewsFolder"] = Directory.CreateDirectory($"{pair.Folder}/views.d").FullName;
-        configuration["viewSocket"] = "/run/dpu/view.sock";
-        machine.StartRuntime(pair, configuration);
-        string target = (string)mount["target"]!;
-        Eventually.True(() => machine.Run("mountpoint", "-q", target).ExitCode == 0, Pair.Limit, "the mount: " + machine.LogOf(SystemdMachine.Runtime));
-        return target;
-    }
-
-    private static ProgramResult Ctl(Pair pair, SystemdMachine machine, params string[] arguments) =>
-        machine.Run(Repository.Program("Dpu.Ctl", "dpuctl"), ["--socket", $"{pair.Folder}/dpu1.sock", .. arguments]);
 }

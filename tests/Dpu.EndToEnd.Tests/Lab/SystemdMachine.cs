@@ -149,6 +149,23 @@ internal sealed class SystemdMachine : IDisposable
         return ExternalProgram.Run("nsenter", ["--target", _init, "--mount", "--pid", "--wdns=/", program, .. arguments], Pair.Limit);
     }
 
+    /// <summary>The agent here, the runtime there; the mount.</summary>
+    public string Up(Pair pair, Action<JsonObject>? change = null)
+    {
+        pair.StartAgent();
+        JsonObject configuration = pair.RuntimeConfiguration();
+        JsonObject mount = pair.Mount("data", "data");
+        configuration["mounts"]!.AsArray().Add(mount);
+        change?.Invoke(configuration);
+        StartRuntime(pair, configuration);
+        string target = (string)mount["target"]!;
+        Eventually.True(() => Run("mountpoint", "-q", target).ExitCode == 0, Pair.Limit, "the mount: " + LogOf(Runtime));
+        return target;
+    }
+
+    /// <summary>Runs dpuctl there, for the runtime.</summary>
+    public ProgramResult Ctl(Pair pair, params string[] arguments) => Run(Repository.Program("Dpu.Ctl", "dpuctl"), ["--socket", $"{pair.Folder}/dpu1.sock", .. arguments]);
+
     /// <summary>Starts a shell program there.</summary>
     public RunningProgram Start(string program) => RunningProgram.Start("nsenter", ["--target", _init, "--mount", "--pid", "--wdns=/", "bash", "-c", program]);
 
