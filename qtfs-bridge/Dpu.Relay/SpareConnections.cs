@@ -15,9 +15,6 @@ public sealed class SpareConnections : IDisposable
     /// <summary>How long one stays that nobody needs; the host waits for longer (<see cref="RelayService.SpareLimit"/>).</summary>
     public static readonly TimeSpan IdleLimit = TimeSpan.FromSeconds(30);
 
-    /// <summary>After so long both ends prove again who they are.</summary>
-    public static readonly TimeSpan AgeLimit = TimeSpan.FromMinutes(10);
-
     private readonly Lock _lock = new();
 
     // The last one that was left is the first one that is taken, so that what is not needed ages.
@@ -43,7 +40,7 @@ public sealed class SpareConnections : IDisposable
     }
 
     /// <summary>One that works as far as can be seen, the caller's; null where there is none.</summary>
-    /// <param name="isCurrent">Whether another one would be dialled in the same way now.</param>
+    /// <param name="isCurrent">Whether it is as good as one dialled now; see <see cref="LinkDialer.IsCurrent"/>.</param>
     public LinkConnection? Take(Func<LinkConnection, bool> isCurrent)
     {
         ArgumentNullException.ThrowIfNull(isCurrent);
@@ -61,7 +58,7 @@ public sealed class SpareConnections : IDisposable
                 _waiting.RemoveAt(_waiting.Count - 1);
             }
 
-            if (IsQuiet(spare.Connection) && spare.Connection.Age < AgeLimit && isCurrent(spare.Connection))
+            if (IsQuiet(spare.Connection) && isCurrent(spare.Connection))
             {
                 return spare.Connection;
             }
@@ -77,7 +74,7 @@ public sealed class SpareConnections : IDisposable
         lock (_lock)
         {
             // A host that says something now does not keep to the protocol.
-            if (!_disposed && _waiting.Count < Most && spare.Behind.Length == 0 && spare.Connection.Age < AgeLimit)
+            if (!_disposed && _waiting.Count < Most && spare.Behind.Length == 0 && spare.Connection.Age < LinkDialer.ProofLimit)
             {
                 _waiting.Add((spare, _time.GetTimestamp()));
                 _timer ??= _time.CreateTimer(_ => Prune(), null, IdleLimit / 2, IdleLimit / 2);

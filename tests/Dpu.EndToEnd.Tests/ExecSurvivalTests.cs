@@ -1,4 +1,5 @@
 using System.Globalization;
+using Dpu.Link;
 
 namespace Dpu.EndToEnd.Tests;
 
@@ -152,6 +153,19 @@ public sealed class ExecSurvivalTests
 
         // One that is not back yet may be missed; without that it would be twenty.
         Assert.IsLessThan(8, pair.Proxy.Accepted - before);
+
+        if (kind == LinkKind.Tls)
+        {
+            // What was proved with other certificates than those of now begins nothing more.
+            pair.Pair.Authority.Issue(LinkRole.Dpu, "dpu1", TimeSpan.FromMinutes(30), rotate: true);
+            Eventually.True(() => pair.Pair.Runtime.Log.Contains("CredentialsReloaded", StringComparison.Ordinal), Pair.Limit, "the new certificate to be read");
+            before = pair.Proxy.Accepted;
+            Assert.AreEqual(All, pair.Check(one));
+            Assert.IsGreaterThan(before, pair.Proxy.Accepted, "a connection with the new certificate");
+            before = pair.Proxy.Accepted;
+            Assert.AreEqual(All, pair.Check(one));
+            Assert.IsLessThan(4, pair.Proxy.Accepted - before, "those are used again as well");
+        }
 
         // What is refused, and what is killed, ends no other one's.
         Assert.AreEqual(127, pair.Rexec("/bin/sh -c 'exit 127'").Code);

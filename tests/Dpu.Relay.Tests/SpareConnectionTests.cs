@@ -163,7 +163,7 @@ public sealed class SpareConnectionTests : IDisposable
         Assert.IsInstanceOfType<IOException>(Ask(taken, Asked(0)).Failure);
 
         LinkConnection old = Open(Asked(0));
-        _time.Advance(SpareConnections.AgeLimit);
+        _time.Advance(LinkDialer.ProofLimit);
         Assert.AreEqual("HELLO", Talk(old, "hello"));
         Eventually.True(() => _host.Count + _dpu.Count == 0, Limit, "the relay's end");
         Eventually.True(() => _service.SpareCount == 0, Limit, "the host to see the end");

@@ -120,7 +120,10 @@ public sealed class HostLink : IHostConnector, IAsyncDisposable
     public SpareConnections Spares { get; }
 
     /// <summary>One of <see cref="Spares"/> that is as good as one dialled now; null where there is none.</summary>
-    public LinkConnection? TakeSpare() => Spares.Take(_dialer.IsCurrent);
+    public LinkConnection? TakeSpare() => Spares.Take(IsCurrent);
+
+    /// <summary>Whether a connection that has been used is as good as one dialled now.</summary>
+    public bool IsCurrent(LinkConnection connection) => _dialer.IsCurrent(connection);
 
     /// <summary>As <see cref="DialRelay"/>, of service exec.</summary>
     /// <exception cref="LinkException">The host is not reachable or refused.</exception>

@@ -42,7 +42,7 @@ internal sealed class SpareConnections(Action<Action> run, TimeProvider time) : 
                 {
                     Spare spare = _waiting[i];
                     _waiting.RemoveAt(i);
-                    if (IsUsable(spare))
+                    if (IsUsable(spare) && link.IsCurrent(spare.Connection.Link))
                     {
                         taken = spare;
                     }

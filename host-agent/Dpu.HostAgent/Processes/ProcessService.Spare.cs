@@ -58,12 +58,9 @@ public sealed partial class ProcessService
     private void ServeNext(ExecConnection connection)
     {
         bool isProcesss = false;
-        _ = Interlocked.Increment(ref _waiting);
         try
         {
-            Guid? token = AwaitName(connection);
-            _ = Interlocked.Decrement(ref _waiting);
-            isProcesss = token is { } name && Serve(connection, name);
+            isProcesss = AwaitNext(connection) is { } name && Serve(connection, name);
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException)
         {
@@ -80,6 +77,19 @@ public sealed partial class ProcessService
             {
                 connection.Dispose();
             }
+        }
+    }
+
+    private Guid? AwaitNext(ExecConnection connection)
+    {
+        _ = Interlocked.Increment(ref _waiting);
+        try
+        {
+            return AwaitName(connection);
+        }
+        finally
+        {
+            _ = Interlocked.Decrement(ref _waiting);
         }
     }
 

@@ -12,6 +12,9 @@ namespace Dpu.Link;
 /// </summary>
 public sealed class LinkDialer
 {
+    /// <summary>How long a connection is as good as one dialled now: after that both ends prove again who they are.</summary>
+    public static readonly TimeSpan ProofLimit = TimeSpan.FromMinutes(10);
+
     private readonly LinkCredentials? _credentials;
     private readonly LinkDialerOptions _options;
 
@@ -76,12 +79,12 @@ public sealed class LinkDialer
         }
     }
 
-    /// <summary>Whether a connection was dialled with the certificates of now, which are still valid: another one would prove no more.</summary>
+    /// <summary>Whether a connection was dialled lately, with the certificates of now, which are still valid: another one would prove no more.</summary>
     public bool IsCurrent(LinkConnection connection)
     {
         ArgumentNullException.ThrowIfNull(connection);
-        return connection.Endpoint.Transport == LinkTransport.Unix
-            || (_credentials is not null && connection.Trust == _credentials.Current && _credentials.JudgeOwn() is null);
+        return connection.Age < ProofLimit
+            && (connection.Endpoint.Transport == LinkTransport.Unix || (_credentials is not null && connection.Trust == _credentials.Current && _credentials.JudgeOwn() is null));
     }
 
     // What the listener would refuse without being able to say why, we see ourselves beforehand.
