@@ -66,7 +66,7 @@ public sealed class FifoEndTests
 
         using RunningProgram again = Shell.StartPython("f = os.open('fifo', os.O_RDONLY); say(os.read(f, 10))", reading);
         _ = Shell.Check("echo again > fifo", writing);
-        CollectionAssert.AreEqual(new[] { "b'again\\n'" }, Shell.End(again));
+        CollectionAssert.AreEqual(new[] { "b'again\\n'" }, Shell.End(again), $"{pair.Runtime.Log}\n{pair.Agent.Log}");
     }
 
     [TestMethod]
