@@ -38,7 +38,7 @@ public sealed partial class ProcessTable : IDisposable
     private readonly ConcurrentQueue<ProcessInfo> _ended = new();
     private readonly ConcurrentDictionary<uint, int> _waiting = new();
     private readonly AutoResetEvent _wanted = new(false);
-    private readonly SpareConnections _spares;
+    private readonly SpareExecConnections _spares;
     private readonly RelaySet _passedRelays = new();
     private readonly Thread _redial;
     private BoundStubSocket? _listener;
@@ -53,7 +53,7 @@ public sealed partial class ProcessTable : IDisposable
         Keeping keeping, HostLinks hosts, RelayHub hub, Dpu.Qtfs.Mount.Sockets.ISocketRelays relays, MountedFiles files, IServiceProvider services, TimeProvider time, ILogger<ProcessTable> logger)
     {
         (_keeping, _hosts, Hub, _relays, _files, Time, Logger) = (keeping, hosts, hub, (SocketRelays)relays, files, time, logger);
-        _spares = new SpareConnections(_workers.Run, time);
+        _spares = new SpareExecConnections(_workers.Run, time);
         _mounts = services.GetRequiredService<MountManager>;
         _redial = new Thread(RedialAll, 256 * 1024) { IsBackground = true, Name = "process redial" };
     }

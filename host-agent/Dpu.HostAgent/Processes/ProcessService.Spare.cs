@@ -57,10 +57,10 @@ public sealed partial class ProcessService
 
     private void ServeNext(ExecConnection connection)
     {
-        bool isProcesss = false;
+        bool isTaken = false;
         try
         {
-            isProcesss = AwaitNext(connection) is { } name && Serve(connection, name);
+            isTaken = AwaitNext(connection) is { } name && Serve(connection, name);
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException)
         {
@@ -73,7 +73,7 @@ public sealed partial class ProcessService
         }
         finally
         {
-            if (!isProcesss)
+            if (!isTaken)
             {
                 connection.Dispose();
             }

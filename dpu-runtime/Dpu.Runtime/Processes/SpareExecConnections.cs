@@ -11,7 +11,7 @@ namespace Dpu.Runtime.Processes;
 /// </summary>
 /// <param name="run">Has something done on a thread that may wait.</param>
 /// <param name="time">The clock.</param>
-internal sealed class SpareConnections(Action<Action> run, TimeProvider time) : IDisposable
+internal sealed class SpareExecConnections(Action<Action> run, TimeProvider time) : IDisposable
 {
     // Two starts in a row, and the next ones while these are replaced. Each holds a thread of the host.
     private const int Most = 2;
