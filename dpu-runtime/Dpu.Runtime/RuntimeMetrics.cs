@@ -26,6 +26,7 @@ public sealed class RuntimeMetrics : IHistogramSource, IDisposable
         _meter.CreateObservableCounter("dpu.socket.resumed", () => relays.ResumedCount, "{connection}", "Connections of the link with which such connections went on.");
         _meter.CreateObservableCounter("dpu.socket.reused", () => relays.Reused, "{relay}", "Such connections begun on a connection of the link that another one had left.");
         _meter.CreateObservableGauge("dpu.socket.kept", () => relays.KeptBytes, "By", "Bytes that such connections keep until the host has said to have them.");
+        _meter.CreateObservableCounter("dpu.socket.polled", () => relays.Polled.TotalSeconds, "s", "How long threads have looked for what such connections expect, instead of sleeping (busyPoll).");
         _meter.CreateObservableCounter("dpu.socket.sent", () => relays.Sent, "By", "Bytes of programs here sent to sockets of hosts.");
         _meter.CreateObservableCounter("dpu.socket.received", () => relays.Received, "By", "Bytes from sockets of hosts received by programs here.");
         _meter.CreateObservableCounter("dpu.socket.dropped_descriptors", () => relays.DroppedDescriptors, "{descriptor}", "Descriptors that programs passed and that did not cross.");

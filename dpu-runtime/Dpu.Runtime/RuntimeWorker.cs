@@ -4,6 +4,7 @@ using Dpu.Hosting.Lifetime;
 using Dpu.Linux;
 using Dpu.Qtfs.Mount;
 using Dpu.Runtime.Control;
+using Dpu.Relay;
 using Dpu.Runtime.Forwards;
 using Dpu.Runtime.Hosts;
 using Dpu.Runtime.Mounts;
@@ -18,6 +19,7 @@ namespace Dpu.Runtime;
 /// <param name="services">Gives the configuration's keeper, which needs this part itself.</param>
 /// <param name="hosts">The links.</param>
 /// <param name="mounts">The mounts.</param>
+/// <param name="relays">What moves the bytes of sockets and processes.</param>
 /// <param name="forwards">The forwards of sockets.</param>
 /// <param name="processes">The processes of hosts.</param>
 /// <param name="views">The views.</param>
@@ -28,6 +30,7 @@ public sealed class RuntimeWorker(
     IServiceProvider services,
     HostLinks hosts,
     MountManager mounts,
+    RelayHub relays,
     ForwardTable forwards,
     ProcessTable processes,
     ViewTable views,
@@ -86,6 +89,12 @@ public sealed class RuntimeWorker(
         {
             mounts.SlowRequest = configuration.SlowRequest;
             applied.Add($"slowRequest is {DurationText.Format(configuration.SlowRequest)}");
+        }
+
+        if (relays.BusyPoll != configuration.BusyPoll)
+        {
+            relays.BusyPoll = configuration.BusyPoll;
+            applied.Add($"busyPoll is {DurationText.Format(configuration.BusyPoll)}");
         }
 
         // What goes is unmounted while its host's link still stands: it may have dirty pages.

@@ -28,6 +28,7 @@ public sealed class HostAgentMetrics : IHistogramSource, IDisposable
         _meter.CreateObservableCounter("dpu.agent.socket.reused", () => relays.Reused, "{relay}", "Such connections begun on a connection of the link that another one had left.");
         _meter.CreateObservableCounter("dpu.agent.socket.resumed", () => relays.ResumedCount, "{connection}", "Connections of the link with which such connections went on.");
         _meter.CreateObservableGauge("dpu.agent.socket.kept", () => relays.KeptBytes, "By", "Bytes that such connections keep until the DPU has said to have them.");
+        _meter.CreateObservableCounter("dpu.agent.socket.polled", () => relays.Polled.TotalSeconds, "s", "How long threads have looked for what such connections expect, instead of sleeping (busyPoll).");
         _meter.CreateObservableCounter("dpu.agent.socket.refused", () => exports.SocketsRefused, "{relay}", "Such connections that policy has refused.");
         _meter.CreateObservableGauge("dpu.agent.made_mounts", () => exports.MadeMounts, "{mount}", "Mounts of this host that DPUs have had made, and that are there.");
         _meter.CreateObservableCounter("dpu.agent.mount.changed", () => exports.MountChanges, "{change}", "Changes of this host's mounts that DPUs have asked for and that were made.");

@@ -23,6 +23,7 @@ public sealed partial class RelayHub : IDisposable
     private readonly Lock _lock = new();
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
+    private readonly LoopPolling _polling = new();
     private RelayLoop[]? _loops;
     private long _lastId;
     private long _lastListener;
@@ -45,6 +46,19 @@ public sealed partial class RelayHub : IDisposable
         Terminals = new TerminalTable(time);
         Counters = new CounterWatch(time, logger);
     }
+
+    /// <summary>
+    /// How long a thread of relays looks for the next message of a conversation before it sleeps, at most: that takes a processor meanwhile, and spares the
+    /// time of waking it. Zero at first, for never; changes take effect at once.
+    /// </summary>
+    public TimeSpan BusyPoll
+    {
+        get => _polling.Limit;
+        set => _polling.Limit = value;
+    }
+
+    /// <summary>How long these threads have looked so.</summary>
+    public TimeSpan Polled => _polling.Total;
 
     /// <summary>Relays begun.</summary>
     public long Opened => Interlocked.Read(ref _lastId);
@@ -266,7 +280,7 @@ public sealed partial class RelayHub : IDisposable
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            _loops ??= [.. Enumerable.Range(0, Math.Clamp(Environment.ProcessorCount, 1, MaxLoops)).Select(i => new RelayLoop($"relay{i}", e => Log.LoopBug(_logger, e)))];
+            _loops ??= [.. Enumerable.Range(0, Math.Clamp(Environment.ProcessorCount, 1, MaxLoops)).Select(i => new RelayLoop($"relay{i}", e => Log.LoopBug(_logger, e), _polling))];
             return _loops[(int)(number % _loops.Length)];
         }
     }

@@ -129,18 +129,18 @@ public sealed class ObservabilityTests
 
     [TestMethod]
     [TestCategory("root")]
-    public void SlowRequest_Reloaded_HoldsForMountsThatStand()
+    public void SlowRequestAndBusyPoll_Reloaded_HoldForMountsThatStand()
     {
         using var pair = new Pair();
         string mount = pair.Up();
         string file = Path.Combine(pair.Folder, "dpu1.json");
         JsonObject configuration = JsonNode.Parse(File.ReadAllText(file))!.AsObject();
-        configuration["slowRequest"] = "1us";
+        (configuration["slowRequest"], configuration["busyPoll"]) = ("1us", "0s");
         File.WriteAllText(file, configuration.ToJsonString());
         Assert.DoesNotContain("SlowRequest", pair.Runtime.Log);
 
         JsonNode applied = JsonNode.Parse(pair.Runtime.Ctl("reload", "--json").EnsureSuccess().Output)!["applied"]!;
-        Assert.AreEqual("slowRequest is 1us", applied.AsArray().Single()!.GetValue<string>(), "and the mount was left alone");
+        Assert.AreEqual("slowRequest is 1us, busyPoll is 0s", string.Join(", ", applied.AsArray().Select(one => one!.GetValue<string>())), "and the mount was left alone");
         _ = Directory.GetFiles(mount);
         Eventually.True(() => pair.Runtime.Log.Contains("[2120 SlowRequest]", StringComparison.Ordinal), Pair.Limit, "a request that takes longer than that");
     }

@@ -7,6 +7,7 @@ using Dpu.Hosting.Lifetime;
 using Dpu.Keeper;
 using Dpu.Proto.V1;
 using Dpu.Qtfs.Export;
+using Dpu.Relay;
 using Dpu.Qtfs.Export.Fifos;
 using Dpu.Qtfs.Export.Mounting;
 
@@ -16,8 +17,9 @@ namespace Dpu.HostAgent.Policy;
 /// <param name="exports">The service.</param>
 /// <param name="forwards">What is outside of exports.</param>
 /// <param name="programs">What may be run.</param>
+/// <param name="relays">What moves the bytes of sockets.</param>
 /// <param name="mounts">Holds what is known of mounts that were made for DPUs.</param>
-public sealed class ExportPolicy(ExportService exports, HostForwards forwards, ProgramPolicy programs, [FromKeyedServices(PeerMountsService.KeptAs)] Keeping mounts) : IReloadable<HostAgentConfiguration>
+public sealed class ExportPolicy(ExportService exports, HostForwards forwards, ProgramPolicy programs, RelayHub relays, [FromKeyedServices(PeerMountsService.KeptAs)] Keeping mounts) : IReloadable<HostAgentConfiguration>
 {
     /// <summary>Puts a configuration into force.</summary>
     public void Apply(HostAgentConfiguration configuration)
@@ -25,6 +27,7 @@ public sealed class ExportPolicy(ExportService exports, HostForwards forwards, P
         Dictionary<string, ExportLimits> limits = configuration.Peers.ToDictionary(peer => peer.Name, peer => From(peer.Limits), StringComparer.Ordinal);
         ExportLimits otherwise = From(configuration.Limits);
         exports.Grace = configuration.SessionGrace;
+        relays.BusyPoll = configuration.BusyPoll;
         exports.Configure([.. configuration.Exports.Select(From)], name => limits.GetValueOrDefault(name, otherwise));
         forwards.Configure([.. configuration.Sockets.Select(From)]);
         programs.Configure([.. configuration.Programs.Select(program => new ProgramRule(
@@ -79,6 +82,11 @@ public sealed class ExportPolicy(ExportService exports, HostForwards forwards, P
         if (previous.SessionGrace != next.SessionGrace)
         {
             applied.Add("sessionGrace changed");
+        }
+
+        if (previous.BusyPoll != next.BusyPoll)
+        {
+            applied.Add($"busyPoll is {DurationText.Format(next.BusyPoll)}");
         }
 
         Apply(next);

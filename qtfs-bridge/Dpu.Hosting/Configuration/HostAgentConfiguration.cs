@@ -15,6 +15,7 @@ namespace Dpu.Hosting.Configuration;
 /// <param name="Control">The control interface.</param>
 /// <param name="Keeper">What holds what must outlive the daemon.</param>
 /// <param name="SessionGrace">How long a mount without any connection keeps its open files and locks for a DPU that comes back.</param>
+/// <param name="BusyPoll">As of <see cref="RuntimeConfiguration.BusyPoll"/>; zero where nothing is said, since a host's processors are for its tenants.</param>
 /// <param name="Metrics">The metrics endpoint; null for none.</param>
 /// <param name="Log">The log.</param>
 public sealed record HostAgentConfiguration(
@@ -29,6 +30,7 @@ public sealed record HostAgentConfiguration(
     ControlConfiguration Control,
     KeeperConfiguration Keeper,
     TimeSpan SessionGrace,
+    TimeSpan BusyPoll,
     MetricsConfiguration? Metrics,
     LogConfiguration Log) : IDaemonConfiguration<HostAgentConfiguration>
 {
@@ -83,10 +85,11 @@ public sealed record HostAgentConfiguration(
             reader.Object("control"), "/run/dpu/agent.sock", remote: false, tls is not null);
         KeeperConfiguration keeper = KeeperConfiguration.Read(reader.Object("keeper"));
         TimeSpan grace = reader.Duration("sessionGrace", DefaultSessionGrace, TimeSpan.Zero, TimeSpan.FromDays(1));
+        TimeSpan busyPoll = reader.Duration("busyPoll", TimeSpan.Zero, TimeSpan.Zero, RuntimeConfiguration.MostBusyPoll);
         MetricsConfiguration? metrics = MetricsConfiguration.Read(reader.Object("metrics"));
         LogConfiguration log = LogConfiguration.Read(reader.Object("log"));
         reader.End();
-        return new(listen, tls, peers, exports, sockets, programs, processes, limits, control, keeper, grace, metrics, log);
+        return new(listen, tls, peers, exports, sockets, programs, processes, limits, control, keeper, grace, busyPoll, metrics, log);
     }
 
     /// <inheritdoc/>
@@ -129,6 +132,7 @@ public sealed record HostAgentConfiguration(
         Control.WriteTo(writer, remote: false);
         Keeper.WriteTo(writer);
         writer.WriteString("sessionGrace", DurationText.Format(SessionGrace));
+        writer.WriteString("busyPoll", DurationText.Format(BusyPoll));
         Metrics?.WriteTo(writer);
         Log.WriteTo(writer);
         writer.WriteEndObject();

@@ -14,6 +14,7 @@ namespace Dpu.Hosting.Configuration;
 /// <param name="ViewSocket">Where dpu-run connects; null for nowhere, and no views. Views have their state in "views" beside it.</param>
 /// <param name="Reconcile">Flows that are kept in step.</param>
 /// <param name="SlowRequest">From when on a request of a mount is logged as slow; zero for never.</param>
+/// <param name="BusyPoll">How long a thread of relays looks for the next message of a conversation before it sleeps; zero for not at all.</param>
 /// <param name="Control">The control interface.</param>
 /// <param name="Keeper">What holds what must outlive the daemon.</param>
 /// <param name="Metrics">The metrics endpoint; null for none.</param>
@@ -29,6 +30,7 @@ public sealed record RuntimeConfiguration(
     string? ViewSocket,
     ReconcileConfiguration Reconcile,
     TimeSpan SlowRequest,
+    TimeSpan BusyPoll,
     ControlConfiguration Control,
     KeeperConfiguration Keeper,
     MetricsConfiguration? Metrics,
@@ -36,6 +38,14 @@ public sealed record RuntimeConfiguration(
 {
     /// <summary>From when on a request is slow where nothing is said: far above what a host's disk takes, below what people wait for.</summary>
     public static readonly TimeSpan DefaultSlowRequest = TimeSpan.FromSeconds(1);
+
+    /// <summary>
+    /// The longest <see cref="BusyPoll"/> that may be set: the processor that is spent should be worth a wake-up (5 to 20 µs; KVM looks for 200 µs at most).
+    /// </summary>
+    internal static readonly TimeSpan MostBusyPoll = TimeSpan.FromMilliseconds(1);
+
+    // What a host's answer takes through both daemons, measured with 'bench sockets'; a DPU's processors are there for this.
+    private static readonly TimeSpan s_busyPoll = TimeSpan.FromMicroseconds(200);
 
     /// <summary>Where stubs look for the runtime (dpu-stub(1)).</summary>
     public const string DefaultStubSocket = "/run/dpu/stub.sock";
@@ -78,13 +88,14 @@ public sealed record RuntimeConfiguration(
         string joins = reader.OptionalString("viewSocket", text => text == "none" ? null : Checks.AbsolutePath(text), "an absolute path, or \"none\"") ?? ViewConfiguration.DefaultSocket;
         ReconcileConfiguration reconcile = ReconcileConfiguration.Read(reader.Object("reconcile"));
         TimeSpan slowRequest = reader.Duration("slowRequest", DefaultSlowRequest, TimeSpan.Zero, TimeSpan.FromDays(1));
+        TimeSpan busyPoll = reader.Duration("busyPoll", s_busyPoll, TimeSpan.Zero, MostBusyPoll);
         ControlConfiguration control = ControlConfiguration.Read(
             reader.Object("control"), "/run/dpu/runtime.sock", remote: true, tls is not null);
         KeeperConfiguration keeper = KeeperConfiguration.Read(reader.Object("keeper"));
         MetricsConfiguration? metrics = MetricsConfiguration.Read(reader.Object("metrics"));
         LogConfiguration log = LogConfiguration.Read(reader.Object("log"));
         reader.End();
-        return new(name, tls, hosts, mounts, forwards, stubs == "none" ? null : stubs, views, joins == "none" ? null : joins, reconcile, slowRequest, control, keeper, metrics, log);
+        return new(name, tls, hosts, mounts, forwards, stubs == "none" ? null : stubs, views, joins == "none" ? null : joins, reconcile, slowRequest, busyPoll, control, keeper, metrics, log);
     }
 
     /// <inheritdoc/>
@@ -124,6 +135,7 @@ public sealed record RuntimeConfiguration(
         writer.WriteString("viewSocket", ViewSocket ?? "none");
         Reconcile.WriteTo(writer);
         writer.WriteString("slowRequest", DurationText.Format(SlowRequest));
+        writer.WriteString("busyPoll", DurationText.Format(BusyPoll));
         Control.WriteTo(writer, remote: true);
         Keeper.WriteTo(writer);
         Metrics?.WriteTo(writer);

@@ -190,6 +190,7 @@ internal sealed unsafe partial class Relay
             {
                 case >= 0:
                     Interlocked.Add(ref _received, sent);
+                    Moved(isFromHere: false, sent);
                     LetGo();
                     return sent;
                 case -errno.EINTR:

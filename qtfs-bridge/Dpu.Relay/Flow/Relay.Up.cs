@@ -113,6 +113,7 @@ internal sealed unsafe partial class Relay
             case > 0 when !cut:
             case 0 when _messages && (isMessage || Info.Kind == SocketKind.Datagram):
                 Interlocked.Add(ref _sent, read);
+                Moved(isFromHere: true, read);
 
                 // Less than there was room for is all (epoll(7)), but for descriptors, before and behind which reading stops, for
                 // files, which give what was written at once, and for the end.

@@ -20,6 +20,8 @@ internal sealed unsafe partial class Relay : ILoopSource
 
     // Turns of one direction before others have theirs.
     private const int Budget = 16;
+    // Programs that have taken so many turns are taken to go on so: each waits for the other.
+    private const int Conversation = 8;
     private const uint LocalSide = 0;
     private const uint LinkSide = 1;
     private const uint Events = epoll.EPOLLIN | epoll.EPOLLRDHUP | epoll.EPOLLET;
@@ -52,6 +54,9 @@ internal sealed unsafe partial class Relay : ILoopSource
     private int _left;
     private long _sent;
     private long _received;
+    private int _turns;
+    private bool _spokeLast;
+    private bool _moved;
     private bool _broken;
     private bool _isSecondLink;
     private byte[]? _behind;
@@ -195,6 +200,7 @@ internal sealed unsafe partial class Relay : ILoopSource
     public bool Work(byte* scratch)
     {
         bool wasFull = _toLink.Kept >= Window;
+        _moved = false;
         bool more = PumpUp(scratch);
         more |= !_state.IsOver && PumpDown(scratch);
         if (_held.Length > 0 && !_state.IsOver && !IsAway && _linkWritable)
@@ -203,6 +209,10 @@ internal sealed unsafe partial class Relay : ILoopSource
         }
 
         SettleUp();
+        if (_moved && _turns >= Conversation)
+        {
+            _loop!.Expect();
+        }
 
         // What has come may call for a frame, or make room for more.
         return !_state.IsOver && !IsAway
@@ -245,6 +255,14 @@ internal sealed unsafe partial class Relay : ILoopSource
         {
             Spare!(_linkOwner, _behind!);
         }
+    }
+
+    // Data have gone one way. What fills a chunk is no turn of a conversation, and nobody's answer is near.
+    private void Moved(bool isFromHere, int size)
+    {
+        _moved = true;
+        _turns = size >= Chunk ? 0 : _turns + (_spokeLast != isFromHere && _turns < Conversation ? 1 : 0);
+        _spokeLast = isFromHere;
     }
 
     private void Do(RelayStep step)

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Dpu.Linux;
 using Dpu.Relay.Wire;
@@ -35,7 +36,10 @@ internal sealed unsafe class RelayLoop : IDisposable
     private readonly List<(ILoopSource? Source, uint Generation)> _sources = [];
     private readonly Stack<int> _free = new();
     private readonly Action<Exception> _onBug;
+    private readonly LoopPolling _polling;
     private readonly Thread _thread;
+    private BusyPoll _poll;
+    private bool _expects;
     private List<(ILoopSource Source, uint Slot)> _busy = [];
     private List<(ILoopSource Source, uint Slot)> _next = [];
     private List<(ILoopSource Source, uint Slot)> _waiting = [];
@@ -46,9 +50,11 @@ internal sealed unsafe class RelayLoop : IDisposable
 
     /// <param name="name">The thread's name.</param>
     /// <param name="onBug">Told of what should not happen; the source at fault is ended.</param>
-    public RelayLoop(string name, Action<Exception> onBug)
+    /// <param name="polling">How long it may look for what is expected before it sleeps; null for not at all.</param>
+    public RelayLoop(string name, Action<Exception> onBug, LoopPolling? polling = null)
     {
         _onBug = onBug;
+        _polling = polling ?? new LoopPolling();
         _epoll = Opened(LibC.Result(LibC.epoll_create1(epoll.EPOLL_CLOEXEC)), "epoll_create1");
         _wake = Opened(LibC.Result(LibC.eventfd(0, eventfd_h.EFD_CLOEXEC | eventfd_h.EFD_NONBLOCK)), "eventfd");
         _ = LibC.EpollControl((int)_epoll.DangerousGetHandle(), epoll.EPOLL_CTL_ADD, (int)_wake.DangerousGetHandle(), epoll.EPOLLIN, WakeUp);
@@ -132,6 +138,9 @@ internal sealed unsafe class RelayLoop : IDisposable
     /// <summary>Has a source do what it can, on the loop's thread.</summary>
     public void Schedule(ILoopSource source, uint slot) => _busy.Add((source, slot));
 
+    /// <summary>Something is to come soon, as the next message of a conversation: on the loop's thread, for the next wait alone.</summary>
+    public void Expect() => _expects = true;
+
     /// <summary>Has <see cref="ILoopSource.Tick"/> called once after a while, on the loop's thread.</summary>
     public void TickLater(ILoopSource source, uint slot)
     {
@@ -169,7 +178,7 @@ internal sealed unsafe class RelayLoop : IDisposable
         {
             while (!_stopping)
             {
-                int count = LibC.EpollWait((int)_epoll.DangerousGetHandle(), events, MaxEvents, _busy.Count > 0 || !_commands.IsEmpty ? 0 : _waiting.Count > 0 ? TickInterval : -1);
+                int count = Wait(events);
                 for (int i = 0; i < count; i++)
                 {
                     Take(LibC.EpollEvent(events, i, out ulong data), data);
@@ -187,6 +196,54 @@ internal sealed unsafe class RelayLoop : IDisposable
             End();
         }
     }
+
+    private int Wait(byte* events)
+    {
+        int limit = _busy.Count > 0 || !_commands.IsEmpty ? 0 : _waiting.Count > 0 ? TickInterval : -1;
+        if (limit == 0 || !_expects)
+        {
+            return Look(events, limit);
+        }
+
+        _expects = false;
+        long most = _polling.Most;
+        return most > 0 ? WaitAwake(events, limit, most) : Look(events, limit);
+    }
+
+    // Between looks others have the processor, such as the program that is to answer.
+    private int WaitAwake(byte* events, int limit, long most)
+    {
+        long began = Stopwatch.GetTimestamp();
+        long window = _poll.WindowAt(began, most);
+        int count = 0;
+        for (long before = began, now; count == 0 && before - began < window; before = now)
+        {
+            count = Look(events, 0);
+            if (count != 0)
+            {
+                break;
+            }
+
+            _ = Thread.Yield();
+            now = Stopwatch.GetTimestamp();
+            if (now - before > most)
+            {
+                _poll.Crowded(now, most);
+                break;
+            }
+        }
+
+        if (window > 0)
+        {
+            _polling.Spent(Stopwatch.GetTimestamp() - began);
+        }
+
+        count = count == 0 ? Look(events, limit) : count;
+        _poll.Came(Stopwatch.GetTimestamp() - began, most);
+        return count;
+    }
+
+    private int Look(byte* events, int limit) => LibC.EpollWait((int)_epoll.DangerousGetHandle(), events, MaxEvents, limit);
 
     private void Take(uint events, ulong data)
     {

@@ -42,7 +42,7 @@ public sealed class ConfigurationLoaderTests
           "reconcile": { "history": "/h.db", "keep": "3d", "passes": 7, "pairs": [{ "name": "nic", "desired": "runtime", "actual": "tc:eth0:skip_sw", "interval": "30s", "onEvents": false,
             "apply": true, "expectOffload": true, "owner": "0x10/0xf0", "ports": ["1=eth0", "2=eth1"], "timeout": "9s", "maxDeletes": 5, "changesPerSecond": 6, "confirmAfter": "4s", "counterDelay": "7s" },
             { "name": "look", "desired": "/dump", "actual": "runtime" }] },
-          "slowRequest": "250ms",
+          "slowRequest": "250ms", "busyPoll": "30us",
           "control": { "socket": "/run/x.sock", "listen": ["tcp://127.0.0.1:7444"], "operators": ["alice"] }
         }
         """;
@@ -92,7 +92,7 @@ public sealed class ConfigurationLoaderTests
         Assert.AreEqual((true, "/run/view/proc"), (runtime.Mounts[1].OwnProcesses, runtime.Mounts[1].ProcessFolder));
         Assert.IsTrue(runtime.Mounts[0].IoUring);
         Assert.AreEqual("alice", runtime.Control.Operators.Single());
-        Assert.AreEqual(TimeSpan.FromMilliseconds(250), runtime.SlowRequest);
+        Assert.AreEqual((TimeSpan.FromMilliseconds(250), TimeSpan.FromMicroseconds(30)), (runtime.SlowRequest, runtime.BusyPoll));
         Assert.AreEqual(("/h.db", TimeSpan.FromDays(3), 7), (runtime.Reconcile.History, runtime.Reconcile.Keep, runtime.Reconcile.Passes));
         Assert.AreEqual(
             new ReconcilePairConfiguration("nic", "runtime", "tc:eth0:skip_sw", TimeSpan.FromSeconds(30), false, true, true, "0x10/0xf0", ["1=eth0", "2=eth1"], TimeSpan.FromSeconds(9), 5, 6, TimeSpan.FromSeconds(4), TimeSpan.FromSeconds(7)),
@@ -109,6 +109,16 @@ public sealed class ConfigurationLoaderTests
     [DataRow("{\"slowRequest\":\"2m\"}", 120.0)]
     public void SlowRequest_SaidOrNot_IsRead(string json, double seconds) =>
         Assert.AreEqual(TimeSpan.FromSeconds(seconds), Good<RuntimeConfiguration>(json).SlowRequest);
+
+    [TestMethod]
+    [TestCategory("unit")]
+    public void BusyPoll_SaidOrNot_IsRead()
+    {
+        Assert.AreEqual(TimeSpan.FromMicroseconds(200), Good<RuntimeConfiguration>("{}").BusyPoll, "a DPU's processors are there for it");
+        Assert.AreEqual(TimeSpan.Zero, Good<HostAgentConfiguration>("{\"listen\":[\"unix:///l\"]}").BusyPoll, "a host's are not");
+        Assert.AreEqual(TimeSpan.FromMilliseconds(1), Good<HostAgentConfiguration>("{\"listen\":[\"unix:///l\"],\"busyPoll\":\"1ms\"}").BusyPoll);
+        Assert.AreEqual("busyPoll", Load<RuntimeConfiguration>("{\"busyPoll\":\"2ms\"}").Errors.Single().Key);
+    }
 
     [TestMethod]
     [TestCategory("unit")]

@@ -270,6 +270,42 @@ public sealed class RelayPairTests : IDisposable
         return kind == SocketKind.Stream ? [Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(all.ToArray()))] : heard;
     }
 
+    [TestMethod]
+    [TestCategory("unit")]
+    [DataRow(true)]
+    [DataRow(false)]
+    public void Conversation_IsLookedForWherePermitted_AndOneWayTrafficIsNot(bool permitted)
+    {
+        _dpu.BusyPoll = permitted ? TimeSpan.FromSeconds(1) : TimeSpan.Zero;
+        (Socket a, Socket b) = Join(SocketKind.Stream);
+        using (a)
+        using (b)
+        {
+            byte[] chunk = new byte[1 << 16];
+            for (int i = 0; i < 64; i++)
+            {
+                _ = a.Send(chunk);
+                for (int got = 0; got < chunk.Length;)
+                {
+                    got += b.Receive(chunk);
+                }
+            }
+
+            Assert.AreEqual(TimeSpan.Zero, _dpu.Polled, "data one way are no conversation");
+            byte[] word = new byte[64];
+            for (int i = 0; i < 100; i++)
+            {
+                Assert.AreEqual(64, a.Send(word));
+                Assert.AreEqual(64, b.Receive(word));
+                Assert.AreEqual(64, b.Send(word));
+                Assert.AreEqual(64, a.Receive(word));
+            }
+        }
+
+        Eventually.True(() => _dpu.Count == 0, Limit, "the relay's end");
+        Assert.AreEqual(permitted, _dpu.Polled > TimeSpan.Zero);
+    }
+
     private (Socket Dpu, Socket Host) Join(SocketKind kind) => Join(kind, out _);
 
     private (Socket Dpu, Socket Host) Join(SocketKind kind, out Socket link)
