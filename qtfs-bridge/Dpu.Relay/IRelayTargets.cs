@@ -11,11 +11,12 @@ public interface IRelayTargets
     /// <summary>Whether the peer may reach what it asks for; OK with a <see cref="RelayResult"/>, or a refusal that says why. Must not block.</summary>
     HelloReply Admit(LinkPeer peer, Hello hello);
 
-    /// <summary>Connects, or waits for who connects; on a thread of the connection's own, which may wait and may change its identity.</summary>
+    /// <summary>Connects, or waits for who connects; on a thread whose identity may be another one meanwhile.</summary>
     /// <param name="connection">The connection of an admitted hello. Nothing comes on it before it is answered but its end.</param>
+    /// <param name="mayWait">False on a thread that others wait for.</param>
     /// <param name="target">The socket.</param>
-    /// <returns>0, or a negated errno. Without a target the connection ends when that is told.</returns>
-    int Connect(LinkConnection connection, out RelayTarget? target);
+    /// <returns>0, or a negated errno: EAGAIN where it would have to wait, or might, and may not. Otherwise, without a target, the connection ends when that is told.</returns>
+    int Connect(LinkConnection connection, bool mayWait, out RelayTarget? target);
 }
 
 /// <summary>A connected socket.</summary>

@@ -70,7 +70,7 @@ public sealed partial class RelayService
     {
         LinkConnection connection = spare.Connection;
         string peer = connection.Peer.Name;
-        var idle = new IdleLink(RelayHub.LinkOf(connection), spare.Behind, asked => ThreadsOf(peer).Run(() => Next(connection, asked)), left => Left(left, peer), reason => hub.Violated(connection, reason));
+        var idle = new IdleLink(RelayHub.LinkOf(connection), spare.Behind, asked => Next(connection, asked), left => Left(left, peer), reason => hub.Violated(connection, reason));
         bool waits;
         lock (_lock)
         {
@@ -125,32 +125,13 @@ public sealed partial class RelayService
         Array.ForEach(old, one => one.End());
     }
 
+    // On a loop's thread, which has many relays: what would wait for anything has a thread of its own.
     private void Next(LinkConnection spare, byte[] asked)
     {
-        bool admitted = false;
-        bool runs = false;
-        Hello hello = spare.Hello.Clone();
+        LinkConnection? next = null;
         try
         {
-            hello.Relay = RelayFrame.ReadNext(asked);
-            if (hello.Relay is null)
-            {
-                hub.Violated(spare, "what it asked for next is malformed");
-                return;
-            }
-
-            HelloReply reply = MayFollow(hello.Relay) ? Admit(spare.Peer, hello)
-                : new HelloReply { Status = HelloStatus.Malformed, Message = "what is asked for on a connection that another relay has left must be a socket of a mount or an address, and outlive the connection" };
-            admitted = reply.Status == HelloStatus.Ok;
-            if (!admitted)
-            {
-                Say(spare, 0, reply);
-                return;
-            }
-
-            HelloReply whole = spare.Reply.Clone();
-            whole.Relay = reply.Relay;
-            runs = Join(spare.Next(hello, whole), isNext: true);
+            next = TryAdmit(spare, asked);
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException)
         {
@@ -161,24 +142,73 @@ public sealed partial class RelayService
             // A bug: this connection ends, the others go on.
             hub.Failed(e);
         }
-        finally
+
+        if (next is null)
         {
-            if (admitted)
-            {
-                Begun(spare.Peer, hello);
-            }
+            RelayHub.LinkOf(spare).Dispose();
+            return;
+        }
 
-            if (admitted && !runs)
-            {
-                Uncount(spare.Peer.Name);
-            }
+        Join(next, mayWait: false);
+    }
 
-            if (!runs)
-            {
-                RelayHub.LinkOf(spare).Dispose();
-            }
+    // Null where it was refused.
+    private LinkConnection? TryAdmit(LinkConnection spare, byte[] asked)
+    {
+        Hello hello = spare.Hello.Clone();
+        hello.Relay = RelayFrame.ReadNext(asked);
+        if (hello.Relay is null)
+        {
+            hub.Violated(spare, "what it asked for next is malformed");
+            return null;
+        }
+
+        HelloReply reply = MayFollow(hello.Relay) ? Admit(spare.Peer, hello)
+            : new HelloReply { Status = HelloStatus.Malformed, Message = "what is asked for on a connection that another relay has left must be a socket of a mount or an address, and outlive the connection" };
+        if (reply.Status != HelloStatus.Ok)
+        {
+            Say(spare, 0, reply, mayWait: false);
+            return null;
+        }
+
+        HelloReply whole = spare.Reply.Clone();
+        whole.Relay = reply.Relay;
+        return spare.Next(hello, whole);
+    }
+
+    private void Join(LinkConnection next, bool mayWait)
+    {
+        bool runs = false;
+        bool waits = false;
+        try
+        {
+            runs = Join(next, mayWait, out waits);
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
+        {
+            // Expected: the link broke, or the agent is stopping.
+        }
+        catch (Exception e)
+        {
+            // A bug: this connection ends, the others go on.
+            hub.Failed(e);
+        }
+
+        if (waits)
+        {
+            ThreadsOf(next.Peer.Name).Run(() => Join(next, mayWait: true));
+            return;
+        }
+
+        Begun(next.Peer, next.Hello);
+        if (!runs)
+        {
+            Uncount(next.Peer.Name);
+            RelayHub.LinkOf(next).Dispose();
         }
     }
 
-    private static void Say(LinkConnection connection, int error, HelloReply reply) => WaitingLink.Write(RelayHub.LinkOf(connection), RelayFrame.Answer(error, reply), SayLimit);
+    // The connection is empty: one that does not take this at once takes nothing, and a loop does not wait for it.
+    private static void Say(LinkConnection connection, int error, HelloReply reply, bool mayWait) =>
+        WaitingLink.Write(RelayHub.LinkOf(connection), RelayFrame.Answer(error, reply), mayWait ? SayLimit : TimeSpan.Zero);
 }

@@ -90,7 +90,7 @@ public sealed partial class RelayService(RelayHub hub, IRelayTargets targets) : 
         bool runs = false;
         try
         {
-            runs = Join(connection, isNext: false);
+            runs = Join(connection, mayWait: true, out _);
         }
         finally
         {
@@ -128,16 +128,22 @@ public sealed partial class RelayService(RelayHub hub, IRelayTargets targets) : 
 
     private static Guid TokenOf(Hello hello) => new(hello.Relay.Resumed.Token.Span);
 
-    /// <summary>Whether it runs, and counts until its end.</summary>
-    private bool Join(LinkConnection connection, bool isNext)
+    /// <summary>Whether it runs, and counts until its end; or would have to wait: then nothing was done.</summary>
+    private bool Join(LinkConnection connection, bool mayWait, out bool waits)
     {
         RelayParameters asked = connection.Hello.Relay;
-        int error = targets.Connect(connection, out RelayTarget? target);
+        int error = targets.Connect(connection, mayWait, out RelayTarget? target);
+        waits = error == -Dpu.Linux.errno.EAGAIN && !mayWait;
+        if (waits)
+        {
+            return false;
+        }
+
         try
         {
-            if (isNext)
+            if (connection.IsNext)
             {
-                Say(connection, -error, connection.Reply);
+                Say(connection, -error, connection.Reply, mayWait);
             }
             else
             {

@@ -405,7 +405,7 @@ public sealed class SpareConnectionTests : IDisposable
             ? new HelloReply { Status = HelloStatus.NotPermitted, Message = "no rule names /refused" }
             : new HelloReply { Status = HelloStatus.Ok, Relay = new RelayResult { Path = hello.Relay.Address } };
 
-        public int Connect(LinkConnection connection, out RelayTarget? target)
+        public int Connect(LinkConnection connection, bool mayWait, out RelayTarget? target)
         {
             target = null;
             if (connection.Hello.Relay.Address == "/nobody")

@@ -63,8 +63,8 @@ public sealed class HostForwards : IDisposable
         return new HelloReply { Status = HelloStatus.Ok, Relay = new RelayResult { Path = address } };
     }
 
-    /// <summary>Connects as the caller, or waits for who connects. Blocks, and leaves the thread with the caller's identity.</summary>
-    public int Connect(LinkConnection connection, out RelayTarget? target)
+    /// <summary>Connects as the caller, or waits for who connects; as <see cref="IRelayTargets.Connect"/>.</summary>
+    public int Connect(LinkConnection connection, bool mayWait, out RelayTarget? target)
     {
         ArgumentNullException.ThrowIfNull(connection);
         target = null;
@@ -76,8 +76,14 @@ public sealed class HostForwards : IDisposable
             return -errno.EACCES;
         }
 
-        int error = listens ? Accept(connection, rule, out target) : Connect(asked, rule, out target);
-        if (error < 0)
+        // A path may lead to a file system that does not answer.
+        if (!mayWait && !(address.StartsWith('@') && !listens))
+        {
+            return -errno.EAGAIN;
+        }
+
+        int error = listens ? Accept(connection, rule, out target) : Connect(asked, rule, mayWait, out target);
+        if (error < 0 && (mayWait || error != -errno.EAGAIN))
         {
             Log.AddressFailed(_logger, connection.Peer.Name, address, asked.Uid, -error);
         }
@@ -94,18 +100,22 @@ public sealed class HostForwards : IDisposable
 
     private static HelloReply Refuse(HelloStatus status, string message) => new() { Status = status, Message = message };
 
-    private static int Connect(RelayParameters asked, ForwardRule rule, out RelayTarget? target)
+    private static int Connect(RelayParameters asked, ForwardRule rule, bool mayWait, out RelayTarget? target)
     {
         target = null;
         FuseWorkerThread.Enter();
-        var socket = new SafeFileHandle(sys_socket.socket(sys_socket.AF_UNIX, (int)asked.Type | sys_socket.SOCK_CLOEXEC, 0), ownsHandle: true);
+        var socket = new SafeFileHandle(sys_socket.socket(sys_socket.AF_UNIX, (int)asked.Type | sys_socket.SOCK_CLOEXEC | (mayWait ? 0 : sys_socket.SOCK_NONBLOCK), 0), ownsHandle: true);
         if (socket.IsInvalid)
         {
             socket.Dispose();
             return -errno.EMFILE;
         }
 
-        SetLimit(socket, ConnectLimit);
+        if (mayWait)
+        {
+            SetLimit(socket, ConnectLimit);
+        }
+
         if (asked.Type == UnixSocketType.Dgram)
         {
             // Who receives answers to its sender's address: with this option connect(2) gives the socket one (unix(7), autobind).
@@ -127,7 +137,11 @@ public sealed class HostForwards : IDisposable
             return error;
         }
 
-        SetLimit(socket, TimeSpan.Zero);
+        if (mayWait)
+        {
+            SetLimit(socket, TimeSpan.Zero);
+        }
+
         target = new RelayTarget(socket, new ucred { pid = Environment.ProcessId, uid = uid, gid = gid }, _ => true, _ => { });
         return 0;
     }

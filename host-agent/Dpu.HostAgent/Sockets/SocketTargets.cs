@@ -39,13 +39,18 @@ public sealed class SocketTargets(ExportService exports, HostForwards forwards, 
     }
 
     /// <inheritdoc/>
-    public int Connect(LinkConnection connection, out RelayTarget? target)
+    public int Connect(LinkConnection connection, bool mayWait, out RelayTarget? target)
     {
         ArgumentNullException.ThrowIfNull(connection);
         target = null;
         if (IsForward(connection.Hello))
         {
-            return forwards.Connect(connection, out target);
+            return forwards.Connect(connection, mayWait, out target);
+        }
+
+        if (!mayWait && connection.Hello.Relay.TargetCase != RelayParameters.TargetOneofCase.Node)
+        {
+            return -errno.EAGAIN;
         }
 
         if (exports.FilesOf(connection) is not { } files)
@@ -59,7 +64,7 @@ public sealed class SocketTargets(ExportService exports, HostForwards forwards, 
             return Join(connection, files, passing, out target);
         }
 
-        int error = exports.ConnectSocket(connection, out ServedSocket? socket);
+        int error = exports.ConnectSocket(connection, mayWait, out ServedSocket? socket);
         target = socket is null ? null : new RelayTarget(socket.Socket, socket.Speaker, socket.Join, socket.Leave) { Visitor = socket.Visitor, Passing = passing };
         return error;
     }

@@ -78,16 +78,20 @@ internal sealed unsafe class ExportBoundary
         // SAFETY: PathOf writes at most PATH_MAX bytes to each.
         byte* path = stackalloc byte[limits.PATH_MAX];
         byte* root = stackalloc byte[limits.PATH_MAX];
-        int length = PathOf(descriptor, path);
-        int rootLength = PathOf(_root, root);
-        var whole = new ReadOnlySpan<byte>(path, Math.Max(0, length));
-        if (length < 0 || rootLength < 0 || !IsBelow(whole, new ReadOnlySpan<byte>(root, rootLength)))
+        int length = 0;
+        for (int attempt = 0; attempt < Attempts && length >= 0; attempt++)
         {
-            return length < 0 ? length : -errno.ESTALE;
+            length = PathOf(descriptor, path);
+            int rootLength = PathOf(_root, root);
+            var whole = new ReadOnlySpan<byte>(path, Math.Max(0, length));
+            if (length >= 0 && rootLength >= 0 && IsBelow(whole, new ReadOnlySpan<byte>(root, rootLength)))
+            {
+                ReadOnlySpan<byte> relative = whole[rootLength..].TrimStart((byte)'/');
+                return relative.TryCopyTo(buffer) ? relative.Length : -errno.ENAMETOOLONG;
+            }
         }
 
-        ReadOnlySpan<byte> relative = whole[rootLength..].TrimStart((byte)'/');
-        return relative.TryCopyTo(buffer) ? relative.Length : -errno.ENAMETOOLONG;
+        return length < 0 ? length : -errno.ESTALE;
     }
 
     /// <summary>Whether a path is the root's or continues it after a '/'. Pure.</summary>

@@ -17,20 +17,28 @@ public sealed unsafe partial class PassthroughFileSystem
 
     /// <summary>Which file a socket's node is.</summary>
     /// <param name="node">The node.</param>
+    /// <param name="path">Room for its path from the exported directory.</param>
     /// <param name="device">Its device, major number in the high half.</param>
     /// <param name="inode">Its inode's number.</param>
-    /// <returns>0; <c>-ENOTSOCK</c> where it is no socket, or why it is not known.</returns>
-    public int FindSocket(ulong node, out ulong device, out ulong inode)
+    /// <returns>The path's length; <c>-ENOTSOCK</c> where it is no socket, or why it is not known.</returns>
+    public int FindSocket(ulong node, Span<byte> path, out ulong device, out ulong inode)
     {
         using NodePin file = _nodes.Pin(node);
         (device, inode) = (0, 0);
-        int error = !file.Valid ? file.Error : file.Type != stat.S_IFSOCK ? -errno.ENOTSOCK : _boundary.Check(file.Descriptor);
-        if (error == 0 && (error = StatusOf(file.Descriptor, out statx status)) == 0)
+        int length = !file.Valid ? file.Error : file.Type != stat.S_IFSOCK ? -errno.ENOTSOCK : _boundary.RelativePath(file.Descriptor, path);
+        if (length < 0)
         {
-            (device, inode) = (DeviceOf(status), status.stx_ino);
+            return length;
         }
 
-        return error;
+        int error = StatusOf(file.Descriptor, out statx status);
+        if (error < 0)
+        {
+            return error;
+        }
+
+        (device, inode) = (DeviceOf(status), status.stx_ino);
+        return length;
     }
 
     /// <summary>Makes a socket listen as the caller, whose user and group who connects sees (SO_PEERCRED).</summary>
@@ -138,16 +146,17 @@ public sealed unsafe partial class PassthroughFileSystem
     /// </summary>
     /// <param name="caller">Who connects.</param>
     /// <param name="node">The node.</param>
-    /// <param name="socket">A unix socket.</param>
+    /// <param name="socket">A unix socket; one that does not wait where <paramref name="mayWait"/> is false.</param>
+    /// <param name="mayWait">False where nothing may take time but this machine's memory: then only sockets of file systems that are there alone are connected to.</param>
     /// <param name="uid">The user of this machine that it was connected as.</param>
     /// <param name="gid">That one's group.</param>
-    /// <returns>0 or a negated errno. The thread keeps the identity.</returns>
+    /// <returns>0 or a negated errno; EAGAIN where it would, or might, have to wait and may not. The thread keeps the identity.</returns>
     [SkipLocalsInit]
-    public int ConnectSocket(in FuseCaller caller, ulong node, SafeHandle socket, out uint uid, out uint gid)
+    public int ConnectSocket(in FuseCaller caller, ulong node, SafeHandle socket, bool mayWait, out uint uid, out uint gid)
     {
         (uid, gid) = (IdentityPolicy.Nobody, IdentityPolicy.Nobody);
         using NodePin file = _nodes.Pin(node);
-        int error = !file.Valid ? file.Error : file.Type != stat.S_IFSOCK ? -errno.ECONNREFUSED : 0;
+        int error = !file.Valid ? file.Error : file.Type != stat.S_IFSOCK ? -errno.ECONNREFUSED : mayWait || IsInMemory(file.Descriptor) ? 0 : -errno.EAGAIN;
         if (error < 0 || (error = _identity.AssumeMapped(caller, out uid, out gid)) < 0)
         {
             return error;
@@ -166,5 +175,14 @@ public sealed unsafe partial class PassthroughFileSystem
         int length = (int)(number - address) + MemoryMarshal.CreateReadOnlySpanFromNullTerminated(number).Length + 1;
         int result = sys_socket.connect(socket, address, (uint)length);
         return result < 0 ? -Marshal.GetLastPInvokeError() : 0;
+    }
+
+    // Others may ask a disk or a server for permission and owner, and write when it was last used.
+    private static bool IsInMemory(int descriptor)
+    {
+        statfs state;
+
+        // SAFETY: the kernel fills the local.
+        return fstatfs(descriptor, &state) == 0 && state.f_type is magic.TMPFS_MAGIC or magic.RAMFS_MAGIC;
     }
 }

@@ -15,6 +15,13 @@ public sealed unsafe class UnixDiagnosis : IDisposable
     private const uint Connected = 1u << socket_states.TCP_ESTABLISHED;
     private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(2);
 
+    // Files whose sockets are asked for again and again; more than that are asked for as at first.
+    private const int MostKnown = 1024;
+
+    // By their files, the numbers of sockets that did receive. Whether they still do, and there, the kernel is asked each time: of one socket that takes a
+    // fraction of what it takes to look through all.
+    private readonly Dictionary<(ulong Device, ulong Inode), uint> _known = [];
+
     private readonly SafeFileHandle _socket;
     private readonly byte[] _buffer;
     private uint _sequence;
@@ -34,9 +41,28 @@ public sealed unsafe class UnixDiagnosis : IDisposable
     /// <param name="inode">Its inode number.</param>
     public BoundSocket Find(ulong device, ulong inode)
     {
+        if (_known.TryGetValue((device, inode), out uint number) && AskAgain(number, device, inode) is { Receives: true } again)
+        {
+            return again;
+        }
+
         // Listeners and datagram sockets first: connections that were accepted have their listener's file too, and may be many.
-        BoundSocket found = Ask(Waiting, device, inode);
-        return found.Type != 0 ? found : Ask(Connected, device, inode);
+        BoundSocket found = Ask(Waiting, device, inode, out number);
+        if (found.Receives)
+        {
+            if (_known.Count == MostKnown)
+            {
+                _known.Clear();
+            }
+
+            _known[(device, inode)] = number;
+        }
+        else
+        {
+            _ = _known.Remove((device, inode));
+        }
+
+        return found.Type != 0 ? found : Ask(Connected, device, inode, out _);
     }
 
     /// <summary>A socket of the namespace, whatever it is bound to.</summary>
@@ -44,9 +70,7 @@ public sealed unsafe class UnixDiagnosis : IDisposable
     /// <returns>Its type, and whether it listens; nothing where there is none.</returns>
     public BoundSocket FindSocket(uint number)
     {
-        var question = new unix_diag_req { sdiag_family = sys_socket.AF_UNIX, udiag_states = uint.MaxValue, udiag_ino = number };
-        (question.udiag_cookie[0], question.udiag_cookie[1]) = (uint.MaxValue, uint.MaxValue);
-        return Ask(question, 0) && Receive(out int received) ? UnixDiagnosisReply.ReadSocket(_buffer.AsSpan(0, received), _sequence, number) : default;
+        return Ask(QuestionOf(number, 0), 0) && Receive(out int received) ? UnixDiagnosisReply.ReadSocket(_buffer.AsSpan(0, received), _sequence, number) : default;
     }
 
     /// <summary>As <see cref="TryOpen"/>, for another network namespace.</summary>
@@ -81,16 +105,35 @@ public sealed unsafe class UnixDiagnosis : IDisposable
         }
     }
 
-    private BoundSocket Ask(uint states, ulong device, ulong inode)
+    private static unix_diag_req QuestionOf(uint number, uint show)
+    {
+        var question = new unix_diag_req { sdiag_family = sys_socket.AF_UNIX, udiag_states = uint.MaxValue, udiag_ino = number, udiag_show = show };
+        (question.udiag_cookie[0], question.udiag_cookie[1]) = (uint.MaxValue, uint.MaxValue);
+        return question;
+    }
+
+    private BoundSocket AskAgain(uint number, ulong device, ulong inode)
     {
         BoundSocket found = default;
+        if (Ask(QuestionOf(number, linux_unix_diag.UDIAG_SHOW_VFS), 0) && Receive(out int received))
+        {
+            _ = UnixDiagnosisReply.Read(_buffer.AsSpan(0, received), _sequence, device, inode, ref found, ref number);
+        }
+
+        return found;
+    }
+
+    private BoundSocket Ask(uint states, ulong device, ulong inode, out uint number)
+    {
+        BoundSocket found = default;
+        number = 0;
         if (!Ask(new unix_diag_req { sdiag_family = sys_socket.AF_UNIX, udiag_states = states, udiag_show = linux_unix_diag.UDIAG_SHOW_VFS }, linux_netlink.NLM_F_DUMP))
         {
             return found;
         }
 
         // The rest is read all the same, or the next question would find it.
-        while (Receive(out int received) && UnixDiagnosisReply.Read(_buffer.AsSpan(0, received), _sequence, device, inode, ref found))
+        while (Receive(out int received) && UnixDiagnosisReply.Read(_buffer.AsSpan(0, received), _sequence, device, inode, ref found, ref number))
         {
             // Another piece.
         }
@@ -116,18 +159,22 @@ public sealed unsafe class UnixDiagnosis : IDisposable
 
     private bool Receive(out int received)
     {
-        received = 0;
-        if (!poll.WaitReadable(_socket, AnswerLimit))
+        // The kernel answers as it is asked, as a rule.
+        received = ReceiveNow();
+        if (received == -errno.EAGAIN && poll.WaitReadable(_socket, AnswerLimit))
         {
-            return false;
-        }
-
-        fixed (byte* buffer = _buffer)
-        {
-            // SAFETY: pinned for the call, with its length.
-            received = (int)LibC.Result(sys_socket.recv((int)_socket.DangerousGetHandle(), buffer, (nuint)_buffer.Length, 0));
+            received = ReceiveNow();
         }
 
         return received > 0;
+    }
+
+    private int ReceiveNow()
+    {
+        fixed (byte* buffer = _buffer)
+        {
+            // SAFETY: pinned for the call, with its length.
+            return (int)LibC.Result(sys_socket.recv((int)_socket.DangerousGetHandle(), buffer, (nuint)_buffer.Length, msg_flags.MSG_DONTWAIT));
+        }
     }
 }

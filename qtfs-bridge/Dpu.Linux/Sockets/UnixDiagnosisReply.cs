@@ -13,8 +13,9 @@ internal static class UnixDiagnosisReply
     /// <param name="device">The file's device, major number in the high half.</param>
     /// <param name="inode">The file's inode number, of which the kernel tells the low half.</param>
     /// <param name="found">Gets what is bound to it; of several, what receives.</param>
+    /// <param name="number">Gets that socket's number.</param>
     /// <returns>Whether more pieces follow.</returns>
-    public static bool Read(ReadOnlySpan<byte> bytes, uint sequence, ulong device, ulong inode, ref BoundSocket found)
+    public static bool Read(ReadOnlySpan<byte> bytes, uint sequence, ulong device, ulong inode, ref BoundSocket found, ref uint number)
     {
         int head = Marshal.SizeOf<nlmsghdr>();
         while (bytes.Length >= head)
@@ -32,7 +33,7 @@ internal static class UnixDiagnosisReply
                     return false;
                 }
 
-                Take(bytes[head..(int)header.nlmsg_len], device, inode, ref found);
+                Take(bytes[head..(int)header.nlmsg_len], device, inode, ref found, ref number);
             }
 
             bytes = bytes[Math.Min(((int)header.nlmsg_len + Align) & ~Align, bytes.Length)..];
@@ -59,7 +60,7 @@ internal static class UnixDiagnosisReply
         return socket.udiag_ino == number ? new BoundSocket(socket.udiag_type, socket.udiag_state == socket_states.TCP_LISTEN || socket.udiag_type == sys_socket.SOCK_DGRAM) : default;
     }
 
-    private static void Take(ReadOnlySpan<byte> body, ulong device, ulong inode, ref BoundSocket found)
+    private static void Take(ReadOnlySpan<byte> body, ulong device, ulong inode, ref BoundSocket found, ref uint number)
     {
         int size = Marshal.SizeOf<unix_diag_msg>();
         if (body.Length < size)
@@ -83,7 +84,7 @@ internal static class UnixDiagnosisReply
                 bool receives = socket.udiag_state == socket_states.TCP_LISTEN || socket.udiag_type == sys_socket.SOCK_DGRAM;
                 if (file.udiag_vfs_ino == (uint)inode && IsDevice(file.udiag_vfs_dev, device) && !found.Receives)
                 {
-                    found = new BoundSocket(socket.udiag_type, receives);
+                    (found, number) = (new BoundSocket(socket.udiag_type, receives), socket.udiag_ino);
                 }
             }
 

@@ -71,13 +71,13 @@ public sealed partial class ExportService
     }
 
     /// <summary>
-    /// Connects to the socket that an admitted hello names, as its caller, or waits for a program that connects to it. Blocks, and leaves the
-    /// thread with the caller's identity.
+    /// Connects to the socket that an admitted hello names, as its caller, or waits for a program that connects to it.
     /// </summary>
     /// <param name="connection">The connection of the hello.</param>
+    /// <param name="mayWait">Whether it may block; only connecting to a node need not.</param>
     /// <param name="socket">The connected socket.</param>
-    /// <returns>0 or a negated errno.</returns>
-    public int ConnectSocket(LinkConnection connection, out ServedSocket? socket)
+    /// <returns>0 or a negated errno: EAGAIN where it would, or might, block and may not.</returns>
+    public int ConnectSocket(LinkConnection connection, bool mayWait, out ServedSocket? socket)
     {
         ArgumentNullException.ThrowIfNull(connection);
         socket = null;
@@ -91,9 +91,9 @@ public sealed partial class ExportService
         {
             RelayParameters.TargetOneofCase.Offered => Accept(mount, hello.Relay, connection.Socket.SafeHandle, out socket),
             RelayParameters.TargetOneofCase.Fifo => AwaitFifo(mount, hello.Relay, connection.Socket.SafeHandle, out socket),
-            _ => Connect(mount, hello.Relay, out socket),
+            _ => Connect(mount, hello.Relay, mayWait, out socket),
         };
-        if (error < 0)
+        if (error < 0 && (mayWait || error != -errno.EAGAIN))
         {
             Log.SocketFailed(_logger, peer.Name, hello.Relay.Uid, hello.Relay.Pid, mount.Export.Name, -error);
         }
@@ -101,25 +101,29 @@ public sealed partial class ExportService
         return error;
     }
 
-    private static int Connect(ExportedMount mount, RelayParameters asked, out ServedSocket? served)
+    private static int Connect(ExportedMount mount, RelayParameters asked, bool mayWait, out ServedSocket? served)
     {
-        int error = Connect(mount, asked, out SafeFileHandle? socket, out ucred speaker);
+        int error = Connect(mount, asked, mayWait, out SafeFileHandle? socket, out ucred speaker);
         served = error < 0 ? null : new ServedSocket(socket!, speaker, mount.TryJoin, mount.Leave);
         return error;
     }
 
-    private static int Connect(ExportedMount mount, RelayParameters asked, out SafeFileHandle? connected, out ucred speaker)
+    private static int Connect(ExportedMount mount, RelayParameters asked, bool mayWait, out SafeFileHandle? connected, out ucred speaker)
     {
         (connected, speaker) = (null, default);
         FuseWorkerThread.Enter();
-        int descriptor = sys_socket.socket(sys_socket.AF_UNIX, (int)asked.Type | sys_socket.SOCK_CLOEXEC, 0);
+        int descriptor = sys_socket.socket(sys_socket.AF_UNIX, (int)asked.Type | sys_socket.SOCK_CLOEXEC | (mayWait ? 0 : sys_socket.SOCK_NONBLOCK), 0);
         if (descriptor < 0)
         {
             return -Marshal.GetLastPInvokeError();
         }
 
         var socket = new SafeFileHandle(descriptor, ownsHandle: true);
-        SetSendLimit(socket, ConnectLimit);
+        if (mayWait)
+        {
+            SetSendLimit(socket, ConnectLimit);
+        }
+
         if (asked.Type == UnixSocketType.Dgram)
         {
             GiveAddress(socket);
@@ -132,7 +136,7 @@ public sealed partial class ExportService
         }
 
         var caller = new FuseCaller { Uid = asked.Uid, Gid = asked.Gid, SupplementaryGroups = groups };
-        int error = mount.Files.ConnectSocket(caller, asked.Node.Node, socket, out uint uid, out uint gid);
+        int error = mount.Files.ConnectSocket(caller, asked.Node.Node, socket, mayWait, out uint uid, out uint gid);
         _ = FuseWorkerThread.Leave();
         if (error < 0)
         {
@@ -140,7 +144,11 @@ public sealed partial class ExportService
             return error;
         }
 
-        SetSendLimit(socket, TimeSpan.Zero);
+        if (mayWait)
+        {
+            SetSendLimit(socket, TimeSpan.Zero);
+        }
+
         speaker = new ucred { pid = Environment.ProcessId, uid = uid, gid = gid };
         connected = socket;
         return 0;
@@ -192,18 +200,21 @@ public sealed partial class ExportService
     private uint TellSocket(ExportedMount mount, ulong node)
     {
         // Its own program is on the DPU, and is connected to there.
-        if (mount.Export.Connectable.IsEmpty || mount.Bound?.Find(node) is not null || mount.Files.FindSocket(node, out ulong device, out ulong inode) < 0)
+        if (mount.Export.Connectable.IsEmpty || mount.Bound?.Find(node) is not null)
         {
             return 0;
         }
 
-        BoundSocket bound = _sockets.Find(device, inode);
-        if (bound.Type == 0 || PathOf(mount, node) is not { } path)
+        Span<byte> room = stackalloc byte[limits.PATH_MAX];
+        int length = mount.Files.FindSocket(node, room, out ulong device, out ulong inode);
+        BoundSocket bound = length > 0 ? _sockets.Find(device, inode) : default;
+        if (bound.Type == 0)
         {
             return 0;
         }
 
-        if (mount.Export.Connectable.Match(Encoding.UTF8.GetBytes(path)))
+        ReadOnlySpan<byte> path = room[..length];
+        if (mount.Export.Connectable.Match(path))
         {
             return bound.ToWire();
         }
@@ -211,7 +222,7 @@ public sealed partial class ExportService
         long told = Interlocked.Read(ref _lastTold);
         if ((told == 0 || _time.GetElapsedTime(told) >= TellInterval) && Interlocked.CompareExchange(ref _lastTold, _time.GetTimestamp(), told) == told)
         {
-            Log.SocketNotGiven(_logger, mount.Session.Peer, path, mount.Export.Name);
+            Log.SocketNotGiven(_logger, mount.Session.Peer, Encoding.UTF8.GetString(path), mount.Export.Name);
         }
 
         return 0;

@@ -19,8 +19,9 @@ public sealed class UnixDiagnosisTests
         Prop.ForAll(answers.ToArbitrary(), (byte[] bytes) =>
         {
             BoundSocket found = default;
-            _ = UnixDiagnosisReply.Read(bytes, 0, 0, 0, ref found);
-            _ = UnixDiagnosisReply.Read(bytes, 1, 1, 1, ref found);
+            uint number = 0;
+            _ = UnixDiagnosisReply.Read(bytes, 0, 0, 0, ref found, ref number);
+            _ = UnixDiagnosisReply.Read(bytes, 1, 1, 1, ref found, ref number);
             return UnixDiagnosisReply.ReadSocket(bytes, uint.MaxValue, 1) == default;
         }).QuickCheckThrowOnFailure();
     }
@@ -38,13 +39,21 @@ public sealed class UnixDiagnosisTests
             Assert.AreEqual(new BoundSocket(sys_socket.SOCK_STREAM, false), Find(path));
             socket.Listen();
             Assert.AreEqual(new BoundSocket(sys_socket.SOCK_STREAM, true), Find(path));
+            Assert.AreEqual(new BoundSocket(sys_socket.SOCK_STREAM, true), Find(path), "asked for again");
             File.Move(path, path += "2");
             Assert.AreEqual(new BoundSocket(sys_socket.SOCK_STREAM, true), Find(path), "by its file, not by its name");
             File.Copy("/dev/null", folder["other"]);
             Assert.AreEqual(default, Find(folder["other"]));
         }
 
-        Assert.AreEqual(default, File.Exists(path) ? Find(path) : default);
+        Assert.IsTrue(File.Exists(path), "closed, it leaves its file");
+        Assert.AreEqual(default, Find(path), "and nothing is bound to that");
+        using (var next = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified))
+        {
+            File.Delete(path);
+            next.Bind(new UnixDomainSocketEndPoint(path));
+            Assert.AreEqual(new BoundSocket(sys_socket.SOCK_DGRAM, true), Find(path), "another one in its place, be it of the same inode");
+        }
 
         unsafe BoundSocket Find(string file)
         {

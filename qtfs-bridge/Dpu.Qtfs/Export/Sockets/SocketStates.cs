@@ -1,4 +1,6 @@
+using System.Collections.Concurrent;
 using Dpu.Linux.Sockets;
+
 namespace Dpu.Qtfs.Export.Sockets;
 
 /// <summary>
@@ -15,23 +17,24 @@ internal sealed class SocketStates(TimeProvider time) : IDisposable
 
     private readonly Lock _lock = new();
     private readonly Dictionary<string, UnixDiagnosis> _namespaces = new(StringComparer.Ordinal);
-    private UnixDiagnosis? _own;
+
+    // As many as threads have asked at a time: what is asked for most is here.
+    private readonly ConcurrentBag<UnixDiagnosis> _own = [];
     private long _searched;
-    private bool _disposed;
+    private volatile bool _disposed;
 
     /// <summary>What is bound to a file.</summary>
     public BoundSocket Find(ulong device, ulong inode)
     {
+        BoundSocket found = FindHere(device, inode);
+        if (found.Type != 0)
+        {
+            return found;
+        }
+
         lock (_lock)
         {
-            if (_disposed)
-            {
-                return default;
-            }
-
-            _own ??= UnixDiagnosis.TryOpen();
-            BoundSocket found = _own?.Find(device, inode) ?? default;
-            return found.Type != 0 ? found : FindElsewhere(device, inode);
+            return _disposed ? default : FindElsewhere(device, inode);
         }
     }
 
@@ -40,13 +43,38 @@ internal sealed class SocketStates(TimeProvider time) : IDisposable
         lock (_lock)
         {
             _disposed = true;
-            _own?.Dispose();
+            CloseOwn();
             foreach (UnixDiagnosis other in _namespaces.Values)
             {
                 other.Dispose();
             }
 
             _namespaces.Clear();
+        }
+    }
+
+    private BoundSocket FindHere(ulong device, ulong inode)
+    {
+        if (_disposed || ((_own.TryTake(out UnixDiagnosis? own) ? own : UnixDiagnosis.TryOpen()) is not { } asked))
+        {
+            return default;
+        }
+
+        BoundSocket found = asked.Find(device, inode);
+        _own.Add(asked);
+        if (_disposed)
+        {
+            CloseOwn();
+        }
+
+        return found;
+    }
+
+    private void CloseOwn()
+    {
+        while (_own.TryTake(out UnixDiagnosis? own))
+        {
+            own.Dispose();
         }
     }
 
