@@ -37,22 +37,31 @@ public sealed class SocketCutTests
         JsonObject export = Pair.Export("data", pair.ExportRoot);
         export["sockets"] = new JsonObject { ["connect"] = new JsonArray("*.sock"), ["bind"] = new JsonArray("*.sock") };
         pair.AgentConfiguration["exports"] = new JsonArray(export);
+        pair.AgentConfiguration["sockets"] = new JsonArray(
+            new JsonObject { ["peers"] = new JsonArray("dpu1"), ["connect"] = new JsonArray($"{pair.ExportRoot}/*.sock"), ["listen"] = new JsonArray($"{pair.Folder}/*.sock"), ["squash"] = "none" });
         using LinkProxy proxy = LinkProxy.Up(pair, out string mount);
 
-        // One is the host's, which programs of the DPU reach; the other the DPU's, which programs of the host reach.
+        // One is the host's, which programs of the DPU reach; the other the DPU's, which programs of the host reach. Each also by a forward.
         using RunningProgram hostServer = Shell.StartPythonServer(Server("host.sock"), pair.ExportRoot);
         using RunningProgram dpuServer = Shell.StartPythonServer(Server("dpu.sock"), mount);
+        using RunningProgram reverseServer = Shell.StartPythonServer(Server("served.sock"), pair.Folder);
+        pair.Runtime.Ctl("socket", "forward", $"{pair.Folder}/there.sock", $"{pair.ExportRoot}/host.sock").EnsureSuccess();
+        pair.Runtime.Ctl("socket", "forward", "--reverse", $"{pair.Folder}/served.sock", $"{pair.Folder}/here.sock").EnsureSuccess();
+        Eventually.True(() => File.Exists($"{pair.Folder}/here.sock"), Pair.Limit, "the host's end of a forward");
+        RunningProgram[] servers = [hostServer, dpuServer, reverseServer];
         RunningProgram[] clients =
         [
             Shell.StartPython(Client("host.sock", 1), mount), Shell.StartPython(Client("host.sock", 2), mount), Shell.StartPython(Client("dpu.sock", 3), pair.ExportRoot),
+            Shell.StartPython(Client("there.sock", 4), pair.Folder), Shell.StartPython(Client("here.sock", 5), pair.Folder),
         ];
         try
         {
-            Eventually.True(() => clients.All(client => client.Output.Contains("connected", StringComparison.Ordinal)), Pair.Limit, "the connections: " + clients[0].Error + clients[2].Error);
+            Eventually.True(() => clients.All(client => client.Output.Contains("connected", StringComparison.Ordinal)), Pair.Limit, "the connections: " + string.Concat(clients.Select(client => client.Error)));
             proxy.CutAtRandom(seed, most: 3_000_000);
-            Eventually.True(() => clients.All(client => client.HasExited) && Sums(hostServer).Length + Sums(dpuServer).Length == 3, TimeSpan.FromSeconds(60), $"the ends of all (seed {seed})");
+            bool ended = Eventually.Within(() => clients.All(client => client.HasExited) && servers.Sum(server => Sums(server).Length) == clients.Length, TimeSpan.FromSeconds(60));
+            Assert.IsTrue(ended, $"the ends of all (seed {seed}, {proxy.Cuts} cuts): {Told(clients)}{Told(servers)}{pair.Runtime.Ctl("socket", "list").Output}{pair.Runtime.Log}{pair.Agent.Log}");
             proxy.CutAtRandom(seed, most: 0);
-            string[] far = [.. Sums(hostServer).Concat(Sums(dpuServer)).Order(StringComparer.Ordinal)];
+            string[] far = [.. servers.SelectMany(Sums).Order(StringComparer.Ordinal)];
             string[] near = [.. clients.SelectMany(Sums).Select(sum => string.Join(' ', sum.Split(' ').Reverse())).Order(StringComparer.Ordinal)];
             CollectionAssert.AreEqual(near, far, $"what each has said the other has heard (seed {seed}, {proxy.Cuts} cuts)");
             Assert.IsGreaterThan(3, proxy.Cuts, "hardly any cut");
@@ -116,6 +125,8 @@ public sealed class SocketCutTests
 
     private static string[] Sums(RunningProgram program) =>
         [.. program.Output.Split('\n').Where(line => line.StartsWith("sum ", StringComparison.Ordinal)).Select(line => line["sum ".Length..])];
+
+    private static string Told(RunningProgram[] programs) => string.Join("; ", programs.Select(program => $"{program.HasExited} {program.Output}{program.Error}")) + "\n";
 
     private static JsonArray Sockets(Pair pair) => JsonNode.Parse(pair.Runtime.Ctl("socket", "list", "--json").EnsureSuccess().Output)!["sockets"]!.AsArray();
 }

@@ -6,6 +6,10 @@ namespace Dpu.EndToEnd.Tests;
 [TestClass]
 public sealed class SocketReuseTests
 {
+    // Where the export lies: sockets in memory are connected to by the thread that moves the bytes, others by one that may wait.
+    private const string Memory = "/dev/shm";
+    private const string Disk = "/var/tmp";
+
     // Answers each with the user that it sees, and what was said.
     private const string Server =
         """
@@ -35,13 +39,16 @@ public sealed class SocketReuseTests
 
     [TestMethod]
     [TestCategory("root")]
-    [DataRow(LinkKind.Unix)]
-    [DataRow(LinkKind.Tls)]
-    public void ConnectionsOfSeveralUsers_OneAfterAnother_TakeOneConnectionOfTheLink_EachAsItsUser(LinkKind kind)
+    [DataRow(LinkKind.Unix, Memory)]
+    [DataRow(LinkKind.Unix, Disk)]
+    [DataRow(LinkKind.Tls, Memory)]
+    public void ConnectionsOfSeveralUsers_OneAfterAnother_TakeOneConnectionOfTheLink_EachAsItsUser(LinkKind kind, string store)
     {
         using var pair = new Pair(kind);
-        string mount = Up(pair);
-        using RunningProgram server = Shell.StartPythonServer(Server, pair.ExportRoot);
+        using var folder = new ExportFolder(store);
+        Allow(pair, folder);
+        string mount = pair.Up();
+        using RunningProgram server = Shell.StartPythonServer(Server, folder.Path);
         int before = Connections(pair);
         string[] lines = Shell.Python(
             Ask + """
@@ -62,14 +69,15 @@ public sealed class SocketReuseTests
 
     [TestMethod]
     [TestCategory("root")]
-    [DataRow(LinkKind.Unix)]
-    [DataRow(LinkKind.Tls)]
-    public void LinkCutBetweenConnections_TheNextProgramsSeeNothingOfIt(LinkKind kind)
+    [DataRow(LinkKind.Unix, Memory)]
+    [DataRow(LinkKind.Tls, Disk)]
+    public void LinkCutBetweenConnections_TheNextProgramsSeeNothingOfIt(LinkKind kind, string store)
     {
         using var pair = new Pair(kind);
-        Allow(pair);
+        using var folder = new ExportFolder(store);
+        Allow(pair, folder);
         using LinkProxy proxy = LinkProxy.Up(pair, out string mount);
-        using RunningProgram server = Shell.StartPythonServer(Server, pair.ExportRoot);
+        using RunningProgram server = Shell.StartPythonServer(Server, folder.Path);
         using RunningProgram client = Shell.StartPython(
             Ask + $$"""
             for r in range(1, 9):
@@ -93,15 +101,100 @@ public sealed class SocketReuseTests
         CollectionAssert.AreEqual(Enumerable.Range(0, 40).Select(i => $"0 {i % 5}").ToArray(), Shell.End(client));
     }
 
-    private static string Up(Pair pair)
+    [TestMethod]
+    [TestCategory("root")]
+    public void ListenerWhoseQueueIsFull_HoldsUpItsOwnProgramsAlone()
     {
-        Allow(pair);
-        return pair.Up();
+        using var pair = new Pair();
+        using var folder = new ExportFolder(Memory);
+        Allow(pair, folder);
+        string mount = pair.Up();
+        using RunningProgram server = Shell.StartPythonServer(Server, folder.Path);
+        using RunningProgram busy = Shell.StartPythonServer(
+            $$"""
+            s = socket.socket(socket.AF_UNIX); s.bind('busy.sock'); s.listen(0); say('ready')
+            wait('{{pair.Folder}}/accept')
+            for i in range(8):
+                c, _ = s.accept(); c.sendall(b'at last'); c.close()
+            """,
+            folder.Path);
+
+        // Eight at a time leave eight connections of the link, which the eight that wait take.
+        using RunningProgram clients = Shell.StartPython(
+            Ask + $$"""
+            import threading
+            def together(work):
+                threads = [threading.Thread(target=work) for i in range(8)]
+                for t in threads: t.start()
+                return threads
+            for t in together(lambda: ask(b'x')): t.join()
+            def await_busy():
+                s = socket.socket(socket.AF_UNIX); s.settimeout(60); s.connect('busy.sock'); say(s.recv(100))
+            waiting = together(await_busy)
+            for i in range(20): ask(b'y')
+            say('others')
+            for t in waiting: t.join()
+            """,
+            mount);
+        Eventually.True(() => Lines(clients).Contains("others") || clients.HasExited, Pair.Limit, "the connections with the other socket: " + clients.Error);
+        Assert.HasCount(1, Lines(clients), "and the others wait");
+        File.WriteAllText(Path.Combine(pair.Folder, "accept"), "");
+        CollectionAssert.AreEqual(new[] { "others" }.Concat(Enumerable.Repeat("b'at last'", 8)).ToArray(), Shell.End(clients));
     }
 
-    private static void Allow(Pair pair)
+    [TestMethod]
+    [TestCategory("root")]
+    [DataRow("agent")]
+    [DataRow("runtime")]
+    public void DaemonReplaced_BesideConnectionsThatWait_TheNextProgramSeesNothingOfIt(string daemon)
     {
-        JsonObject export = Pair.Export("data", pair.ExportRoot);
+        using var pair = new Pair(keeper: true);
+        using var folder = new ExportFolder(Memory);
+        Allow(pair, folder);
+        string mount = pair.Up();
+        using RunningProgram server = Shell.StartPythonServer(Server, folder.Path);
+        foreach (bool killed in new[] { true, false })
+        {
+            CollectionAssert.AreEqual(new[] { "0 a", "0 b" }, Shell.Python(Ask + "say(ask(b'a')); say(ask(b'b'))", mount));
+            Daemon old = daemon == "agent" ? pair.Agent : pair.Runtime;
+            if (killed)
+            {
+                old.Kill();
+            }
+            else
+            {
+                old.Stop();
+            }
+
+            _ = daemon == "agent" ? pair.RestartAgent() : pair.RestartRuntime();
+        }
+
+        CollectionAssert.AreEqual(new[] { "0 c" }, Shell.Python(Ask + "say(ask(b'c'))", mount));
+    }
+
+    [TestMethod]
+    [TestCategory("root")]
+    public void RuleTakenAway_BesideConnectionsThatWait_HoldsForTheNextProgram()
+    {
+        using var pair = new Pair();
+        using var folder = new ExportFolder(Memory);
+        Allow(pair, folder);
+        string mount = pair.Up();
+        using RunningProgram server = Shell.StartPythonServer(Server, folder.Path);
+        CollectionAssert.AreEqual(new[] { "0 a" }, Shell.Python(Ask + "say(ask(b'a'))", mount));
+        pair.AgentConfiguration["exports"]![0]!["sockets"]!["connect"] = new JsonArray("other.sock");
+        _ = pair.WriteAgentConfiguration();
+        pair.Agent.Ctl("reload").EnsureSuccess();
+        CollectionAssert.AreEqual(new[] { "refused" }, Shell.Python("say('refused' if socket.socket(socket.AF_UNIX).connect_ex('a.sock') == errno.ECONNREFUSED else 'connected')", mount));
+        pair.AgentConfiguration["exports"]![0]!["sockets"]!["connect"] = new JsonArray("a.sock");
+        _ = pair.WriteAgentConfiguration();
+        pair.Agent.Ctl("reload").EnsureSuccess();
+        CollectionAssert.AreEqual(new[] { "0 b" }, Shell.Python(Ask + "say(ask(b'b'))", mount));
+    }
+
+    private static void Allow(Pair pair, ExportFolder folder)
+    {
+        JsonObject export = Pair.Export("data", folder.Path);
         export["sockets"] = new JsonObject { ["connect"] = new JsonArray("*.sock") };
         pair.AgentConfiguration["exports"] = new JsonArray(export);
 
@@ -114,4 +207,22 @@ public sealed class SocketReuseTests
     private static int Connections(Pair pair) => pair.Agent.Log.Split("for relay opened").Length;
 
     private static JsonArray Listed(Pair pair) => JsonNode.Parse(pair.Runtime.Ctl("socket", "list", "--json").EnsureSuccess().Output)!["sockets"]!.AsArray();
+
+    /// <summary>A folder of a file system of the one kind or the other.</summary>
+    private sealed class ExportFolder : IDisposable
+    {
+        public ExportFolder(string store)
+        {
+            string kind = new DriveInfo(store).DriveFormat;
+            Assert.AreEqual(store == Memory, kind == "tmpfs", $"{store} is {kind}");
+            Path = System.IO.Path.Combine(store, System.IO.Path.GetRandomFileName());
+
+            // Unprivileged users shall get as far as the sockets.
+            Directory.CreateDirectory(Path, (UnixFileMode)0x1ed);
+        }
+
+        public string Path { get; }
+
+        public void Dispose() => Directory.Delete(Path, recursive: true);
+    }
 }
