@@ -14,6 +14,8 @@ internal sealed class LinkStream : Stream, IWholeReads
     private readonly int _descriptor;
     private readonly TimeProvider _time;
     private readonly long _made;
+    private readonly bool _isUnix;
+    private int _receiveLimit = -1;
     private long _deadline;
     private bool _hasDeadline;
     private bool _asynchronous;
@@ -28,6 +30,7 @@ internal sealed class LinkStream : Stream, IWholeReads
         _descriptor = (int)socket.Handle;
         _time = time;
         _made = time.GetTimestamp();
+        _isUnix = socket.AddressFamily == AddressFamily.Unix;
     }
 
     /// <summary>For how long there is this one.</summary>
@@ -70,6 +73,7 @@ internal sealed class LinkStream : Stream, IWholeReads
     /// <summary>Limits for every single read and write; zero or infinite means none.</summary>
     internal void SetTimeouts(TimeSpan receive, TimeSpan send)
     {
+        _receiveLimit = receive > TimeSpan.Zero ? (int)Math.Min(Math.Ceiling(receive.TotalMilliseconds), int.MaxValue) : -1;
         NativeSocket.SetTimeout(_socket.SafeHandle, Dpu.Linux.sys_socket.SO_RCVTIMEO, receive);
         NativeSocket.SetTimeout(_socket.SafeHandle, Dpu.Linux.sys_socket.SO_SNDTIMEO, send);
     }
@@ -143,7 +147,8 @@ internal sealed class LinkStream : Stream, IWholeReads
                 try
                 {
                     _socket.SafeHandle.DangerousAddRef(ref held);
-                    read = LibC.Result(sys_socket.recv(_descriptor, pointer, (nuint)buffer.Length, flags));
+                    read = flags == 0 && _isUnix && !_hasDeadline ? AwaitReadable() : 0;
+                    read = read < 0 ? read : LibC.Result(sys_socket.recv(_descriptor, pointer, (nuint)buffer.Length, flags));
                 }
                 finally
                 {
@@ -170,6 +175,17 @@ internal sealed class LinkStream : Stream, IWholeReads
         {
             throw Failed(e);
         }
+    }
+
+    // Who waits in recv(2) of a unix socket is woken as well when the other end has read what was sent, for nothing (unix_write_space, unix_stream_data_wait of
+    // the kernel): with each request and each answer, and whoever reads pays for it. poll(2) is woken for what it asks for.
+    private unsafe int AwaitReadable()
+    {
+        var wanted = new pollfd { fd = _descriptor, events = poll.POLLIN };
+
+        // SAFETY: one pollfd, which lives on this stack during the call.
+        int ready = LibC.Result(LibC.poll(&wanted, 1, _receiveLimit));
+        return ready == 0 ? -errno.EAGAIN : Math.Min(ready, 0);
     }
 
     private unsafe int Send(ReadOnlySpan<byte> buffer)
