@@ -45,12 +45,13 @@ public sealed class FifoEndsTests
         _ends.AwaitTurn(first);
         _ends.AwaitTurn(other);
         using ManualResetEventSlim turn = new();
-        var thread = new Thread(() =>
+        void Await()
         {
             _ends.AwaitTurn(second);
             turn.Set();
-        }) { IsBackground = true };
-        thread.Start();
+        }
+
+        new Thread(Await) { IsBackground = true }.Start();
         _ends.GiveBack(other);
         Assert.IsFalse(turn.IsSet, "the first has not written all");
         _ends.GiveBack(first);
