@@ -45,19 +45,24 @@ public sealed class PolledTls : IDisposable
     public unsafe int Receive(byte* into, int size)
     {
         int done = 0;
-        _transport.Refresh();
-        while (done < size && (_plainEnd > _plainStart || Read()))
+        do
         {
-            int some = Math.Min(size - done, _plainEnd - _plainStart);
-            _plain.AsSpan(_plainStart, some).CopyTo(new Span<byte>(into + done, some));
-            done += some;
-            _plainStart += some;
-            if (_plainStart == _plainEnd)
+            _transport.Refresh();
+            while (done < size && (_plainEnd > _plainStart || Read()))
             {
-                LetGo();
+                int some = Math.Min(size - done, _plainEnd - _plainStart);
+                _plain.AsSpan(_plainStart, some).CopyTo(new Span<byte>(into + done, some));
+                done += some;
+                _plainStart += some;
+                if (_plainStart == _plainEnd)
+                {
+                    LetGo();
+                }
             }
         }
+        while (done == 0 && _error == 0 && !_ended && _transport.IsDrained);
 
+        // Of a record that has come in part there is nothing to say yet; what has come behind it is asked for, since the end may be there, which is told but once.
         return done > 0 || _ended ? done : _error != 0 ? _error : -errno.EAGAIN;
     }
 

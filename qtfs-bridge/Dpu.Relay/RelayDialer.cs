@@ -98,17 +98,36 @@ public static class RelayDialer
         return 0;
     }
 
+    /// <summary>
+    /// Nobody waits any more for who connects at the host: a wait there ends, and so does at once what has just begun, of which nothing may be known here yet.
+    /// </summary>
+    /// <param name="connection">A connection on which another thread is in <see cref="AwaitAccepted"/>, which returns, and disposes of it afterwards.</param>
+    public static void Withdraw(LinkConnection connection)
+    {
+        ArgumentNullException.ThrowIfNull(connection);
+        try
+        {
+            WriteReset(connection);
+        }
+        catch (IOException)
+        {
+            // Expected: the link broke as well.
+        }
+        finally
+        {
+            connection.Abort();
+        }
+    }
+
     /// <summary>Ends a relay that was accepted and cannot be joined here: the host's program sees a reset at once, and nothing waits for it to be resumed.</summary>
     /// <param name="connection">Its connection, after <see cref="AwaitAccepted"/>; disposed.</param>
     public static void Refuse(LinkConnection connection)
     {
         ArgumentNullException.ThrowIfNull(connection);
-        Span<byte> frame = stackalloc byte[RelayFrame.HeaderSize];
-        RelayFrame.Write(frame, RelayFrameKind.Reset, 0);
         try
         {
             connection.SetTimeouts(Limit, Limit);
-            connection.Stream.Write(frame);
+            WriteReset(connection);
         }
         catch (IOException)
         {
@@ -118,5 +137,12 @@ public static class RelayDialer
         {
             connection.Dispose();
         }
+    }
+
+    private static void WriteReset(LinkConnection connection)
+    {
+        Span<byte> frame = stackalloc byte[RelayFrame.HeaderSize];
+        RelayFrame.Write(frame, RelayFrameKind.Reset, 0);
+        connection.Stream.Write(frame);
     }
 }

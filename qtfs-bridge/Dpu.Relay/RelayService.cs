@@ -33,9 +33,11 @@ public sealed partial class RelayService(RelayHub hub, IRelayTargets targets) : 
 
         if (Resumes(hello))
         {
+            // Looked at first: what begins is found before it counts as begun.
+            bool begins = _beginning.ContainsKey((peer.Name, TokenOf(hello)));
             return hub.FindLasting(TokenOf(hello), peer.Name) is { } relay
                 ? new HelloReply { Status = HelloStatus.Ok, Relay = ResultOf(relay) }
-                : _beginning.ContainsKey((peer.Name, TokenOf(hello)))
+                : begins
                 ? new HelloReply { Status = HelloStatus.Unavailable, Message = "the connection with the socket is being made" }
                 : new HelloReply { Status = HelloStatus.NotPermitted, Message = "no such connection of a socket waits here: it has ended, or the agent has restarted" };
         }

@@ -2,7 +2,7 @@ using System.Text.Json.Nodes;
 
 namespace Dpu.EndToEnd.Tests;
 
-/// <summary>FIFOs of a mount when a daemon is killed, the link is cut or the mount goes.</summary>
+/// <summary>FIFOs of a mount when a daemon is killed or the mount goes.</summary>
 [TestClass]
 public sealed class FifoEndTests
 {
@@ -28,7 +28,7 @@ public sealed class FifoEndTests
         JsonObject export = Pair.Export("data", pair.ExportRoot);
         export["fifos"] = new JsonArray(new JsonObject { ["match"] = "fifo" });
         pair.AgentConfiguration["exports"] = new JsonArray(export);
-        string mount = pair.Up();
+        string mount = pair.Up(changeRuntime: runtime => runtime["hosts"]![0]!["resumeWithin"] = "1s");
         (string reading, string writing) = toDpu ? (mount, pair.ExportRoot) : (pair.ExportRoot, mount);
         _ = Shell.Check("mkfifo fifo", pair.ExportRoot);
         using RunningProgram reader = Shell.StartPython(Reader, reading);
@@ -84,28 +84,6 @@ public sealed class FifoEndTests
         CollectionAssert.AreEqual(new[] { "hello" }, Shell.End(reader));
         Shell.Unmount(mount);
         Pair.WaitUnmounted(mount);
-    }
-
-    [TestMethod]
-    [TestCategory("root")]
-    public void LinkCut_BothSeeTheEnd_AndOneThatWaitedWaitsOn()
-    {
-        using var pair = new Pair();
-        JsonObject export = Pair.Export("data", pair.ExportRoot);
-        export["fifos"] = new JsonArray(new JsonObject { ["match"] = "fifo*" });
-        pair.AgentConfiguration["exports"] = new JsonArray(export);
-        using LinkProxy proxy = LinkProxy.Up(pair, out string mount);
-        _ = Shell.Check("mkfifo fifo fifo2", pair.ExportRoot);
-        using RunningProgram waits = Shell.StartPython("say('ready'); f = os.open('fifo2', os.O_RDONLY); say(os.read(f, 10))", mount);
-        using RunningProgram reader = Shell.StartPython(Reader, mount);
-        using RunningProgram writer = Shell.StartPython(Writer, pair.ExportRoot);
-        Eventually.True(() => reader.Output.Contains("hello", StringComparison.Ordinal) || reader.HasExited, Pair.Limit, "the data: " + reader.Error);
-        proxy.Cut();
-        CollectionAssert.AreEqual(new[] { "ready", "b'hello'", "b''" }, Shell.End(reader));
-        CollectionAssert.AreEqual(new[] { "ready", "True", "write EPIPE" }, Shell.End(writer));
-        Assert.IsFalse(waits.HasExited);
-        _ = Shell.Check("echo again > fifo2", pair.ExportRoot);
-        CollectionAssert.AreEqual(new[] { "ready", "b'again\\n'" }, Shell.End(waits));
     }
 
     [TestMethod]

@@ -71,6 +71,26 @@ public sealed unsafe class PolledTlsTests
     }
 
     [TestMethod, TestCategory("unit")]
+    public void EndInTheMiddleOfARecord_IsTheEnd_ThoughEpollTellsOfBothAtOnce()
+    {
+        // What it says to be a record of 4096 bytes, cut where a link may be.
+        byte[] part = [23, 3, 3, 16, 0, .. new byte[100]];
+        using var lab = new LinkLab();
+        (LinkListener listener, LinkDialer dialer) = lab.Pair(new OneService(connection =>
+        {
+            _ = connection.Socket.Send(part);
+            connection.Abort();
+        }));
+        LinkConnection connection = dialer.Dial(listener.Bound[0], "host1", "one", LinkLab.Session);
+        using PolledTls polled = connection.Poll();
+        byte[] got = new byte[100];
+        Wait(connection, poll.POLLRDHUP, polled);
+        polled.Tell();
+        int took = Receive(polled, got, 0, got.Length);
+        Assert.IsTrue(took is 0 or -errno.ECONNRESET, $"{took}: nobody would ask again");
+    }
+
+    [TestMethod, TestCategory("unit")]
     public void Peer_ThatReadsNothing_FillsIt_AndGetsAllWhenItIsEnded()
     {
         using var goOn = new ManualResetEventSlim();

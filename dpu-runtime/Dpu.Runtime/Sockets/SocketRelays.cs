@@ -60,7 +60,7 @@ public sealed class SocketRelays(RelayHub hub, HostLinks hosts, ILogger<SocketRe
     public IOfferedSocket Offer(OfferedHere socket) => new OfferedSocket(this, hub, hosts, socket);
 
     /// <inheritdoc/>
-    public IAskedFifo Ask(RemoteFifo fifo) => new AskedFifo(hub, hosts, logger, fifo);
+    public IAskedFifo Ask(RemoteFifo fifo) => new AskedFifo(this, hub, hosts, fifo);
 
     /// <inheritdoc/>
     public void Dispose()

@@ -7,7 +7,7 @@ namespace Dpu.Hosting.Configuration;
 /// <param name="Name">Its certificate's name, and how mounts name it.</param>
 /// <param name="Endpoint">Where its agent listens.</param>
 /// <param name="Uid">The uid the agent must have on a unix endpoint; null means root.</param>
-/// <param name="ResumeWithin">How long connections of sockets outlive a cut of the link; zero: not at all. Null for <see cref="DefaultResumeWithin"/>.</param>
+/// <param name="ResumeWithin">How long connections of sockets, and what FIFOs carry, outlive a cut of the link; zero: not at all. Null for <see cref="DefaultResumeWithin"/>.</param>
 public sealed record HostConfiguration(string Name, LinkEndpoint? Endpoint, uint? Uid, TimeSpan? ResumeWithin = null)
 {
     /// <summary>Interfaces here that programs get which the host's programs pass an interface of that name to.</summary>

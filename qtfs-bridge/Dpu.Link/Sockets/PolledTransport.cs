@@ -25,6 +25,9 @@ internal sealed unsafe class PolledTransport(Socket socket) : IValueTaskSource<i
     /// <summary>Bytes that the socket has not taken.</summary>
     public ReadOnlyMemory<byte> Rest => _rest.AsMemory(_restStart, _restEnd - _restStart);
 
+    /// <summary>Whether bytes have come since, fewer than there was room for: what is behind them is not asked for.</summary>
+    public bool IsDrained => _drained;
+
     /// <summary>There may be something to read again: until now a read that got less than it had room for was the last one (epoll(7)).</summary>
     public void Refresh() => _drained = false;
 

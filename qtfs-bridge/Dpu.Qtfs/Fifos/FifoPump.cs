@@ -22,6 +22,7 @@ internal sealed unsafe class FifoPump : IDisposable
     private readonly byte? _first;
     private readonly TimeSpan _patience;
     private volatile bool _stopped;
+    private volatile bool _unneeded;
 
     private FifoPump(SafeFileHandle fifo, SafeFileHandle socket, bool reads, byte? first, TimeSpan patience) =>
         (_fifo, _socket, _reads, _first, _patience) = (fifo, socket, reads, first, patience);
@@ -30,7 +31,7 @@ internal sealed unsafe class FifoPump : IDisposable
     /// <param name="fifo">The FIFO, non-blocking, owned from now on whatever comes.</param>
     /// <param name="reads">Whether it is read, else it is written.</param>
     /// <param name="first">A byte that was read from it already.</param>
-    /// <param name="patience">How long a FIFO that is read may have no writer at first.</param>
+    /// <param name="patience">How long a FIFO that is read may have no writer at first; infinite until <see cref="EndUnused"/>, zero where it has had one.</param>
     /// <param name="relayEnd">The socket for the relay.</param>
     /// <returns>Null where this process has no descriptors left.</returns>
     public static FifoPump? TryMake(SafeFileHandle fifo, bool reads, byte? first, TimeSpan patience, out SafeFileHandle? relayEnd)
@@ -90,6 +91,9 @@ internal sealed unsafe class FifoPump : IDisposable
         }
     }
 
+    /// <summary>Has <see cref="Run"/> return soon where no writer has come yet, of which nothing can be lost then; from any thread.</summary>
+    public void EndUnused() => _unneeded = true;
+
     /// <summary>Looks into a FIFO that is open for reading; <paramref name="first"/> gets a byte where there is one.</summary>
     /// <returns>Whether it has a writer, or had one.</returns>
     public static bool HasWriter(SafeFileHandle fifo, out byte? first)
@@ -116,7 +120,7 @@ internal sealed unsafe class FifoPump : IDisposable
         }
 
         long began = Stopwatch.GetTimestamp();
-        bool awaits = _patience > TimeSpan.Zero;
+        bool awaits = _patience != TimeSpan.Zero;
         int descriptor = (int)_fifo.DangerousGetHandle();
         while (!_stopped)
         {
@@ -128,13 +132,14 @@ internal sealed unsafe class FifoPump : IDisposable
 
             if (awaits && events == 0)
             {
+                bool unneeded = _unneeded;
                 awaits = !HasWriter(_fifo, out byte? early);
                 if (early is { } one && !Send(&one, 1))
                 {
                     return;
                 }
 
-                if (awaits && Stopwatch.GetElapsedTime(began) > _patience)
+                if (awaits && (unneeded || (_patience > TimeSpan.Zero && Stopwatch.GetElapsedTime(began) > _patience)))
                 {
                     return;
                 }

@@ -61,41 +61,49 @@ internal sealed unsafe class FifoPartner(PassthroughFileSystem files, FifoEnds e
     }
 
     // Of one that was taken, which is given back when it is over.
-    private int Start(SafeFileHandle fifo, FifoDirection direction, byte? first, out SafeFileHandle? socket)
+    private int Start(SafeFileHandle fifo, FifoEnd end, byte? first, out SafeFileHandle? socket)
     {
-        if (FifoPump.TryMake(fifo, direction == FifoDirection.ToDpu, first, NoPatience, out socket) is not { } pump)
+        if (FifoPump.TryMake(fifo, end.Direction == FifoDirection.ToDpu, first, NoPatience, out socket) is not { } pump)
         {
-            ends.GiveBack(asked.Fifo.Node, direction);
+            ends.GiveBack(end);
             return -errno.EMFILE;
         }
 
         void Run()
         {
+            // What the program's predecessor has written may be on its way still: the link was away, or nobody reads.
+            ends.AwaitTurn(end);
             pump.Run();
-            ends.GiveBack(asked.Fifo.Node, direction);
+            ends.GiveBack(end);
         }
 
         new Thread(Run, 256 * 1024) { IsBackground = true, Name = "fifo" }.Start();
         return 0;
     }
 
-    // Until this process has it open for no other way.
-    private int Take(SafeHandle peer, FifoDirection direction)
+    // When this process has it open no more, but to write where that is wanted again.
+    private FifoEnd? Take(SafeHandle peer, FifoDirection direction, out int error)
     {
-        for (int look = 0; !ends.TryTake(asked.Fifo.Node, direction); look++)
+        for (int look = 0; ; look++)
         {
+            if (ends.TryTake(asked.Fifo.Node, direction) is { } end)
+            {
+                error = 0;
+                return end;
+            }
+
             if (asked.Fifo.AtOnce && look == MostLooksAtOnce)
             {
-                return -errno.ENXIO;
+                error = -errno.ENXIO;
+                return null;
             }
 
             if (IsOver(peer, LookMilliseconds))
             {
-                return -errno.EPIPE;
+                error = -errno.EPIPE;
+                return null;
             }
         }
-
-        return 0;
     }
 
     private int Open(int access, out SafeFileHandle? fifo)
@@ -114,8 +122,7 @@ internal sealed unsafe class FifoPartner(PassthroughFileSystem files, FifoEnds e
         socket = null;
         while (true)
         {
-            int error = Take(peer, FifoDirection.ToHost);
-            if (error < 0)
+            if (Take(peer, FifoDirection.ToHost, out int error) is not { } end)
             {
                 return error;
             }
@@ -123,10 +130,10 @@ internal sealed unsafe class FifoPartner(PassthroughFileSystem files, FifoEnds e
             error = Open(fcntl.O_WRONLY, out SafeFileHandle? fifo);
             if (fifo is not null)
             {
-                return Start(fifo, FifoDirection.ToHost, null, out socket);
+                return Start(fifo, end, null, out socket);
             }
 
-            ends.GiveBack(asked.Fifo.Node, FifoDirection.ToHost);
+            ends.GiveBack(end);
             if (error != -errno.ENXIO || asked.Fifo.AtOnce)
             {
                 return error;
@@ -142,8 +149,7 @@ internal sealed unsafe class FifoPartner(PassthroughFileSystem files, FifoEnds e
     private int AwaitWriter(SafeHandle peer, out SafeFileHandle? socket)
     {
         socket = null;
-        int error = Take(peer, FifoDirection.ToDpu);
-        if (error < 0)
+        if (Take(peer, FifoDirection.ToDpu, out int error) is not { } end)
         {
             return error;
         }
@@ -152,29 +158,34 @@ internal sealed unsafe class FifoPartner(PassthroughFileSystem files, FifoEnds e
         byte? first = null;
         if (fifo is not null && (error = AwaitWriter(peer, fifo, out first)) == 0)
         {
-            return Start(fifo, FifoDirection.ToDpu, first, out socket);
+            return Start(fifo, end, first, out socket);
         }
 
         fifo?.Dispose();
-        ends.GiveBack(asked.Fifo.Node, FifoDirection.ToDpu);
+        ends.GiveBack(end);
         return error;
     }
 
     private int AwaitWriter(SafeHandle peer, SafeFileHandle fifo, out byte? first)
     {
         pollfd* waits = stackalloc pollfd[2];
+        bool last = false;
         while (!FifoPump.HasWriter(fifo, out first))
         {
+            if (last)
+            {
+                return asked.Fifo.AtOnce ? -errno.ENXIO : -errno.EPIPE;
+            }
+
             // Data and the end of a writer end the wait at once, that one has opened it the next look.
             waits[0] = new pollfd { fd = (int)peer.DangerousGetHandle(), events = poll.POLLIN | poll.POLLRDHUP };
             waits[1] = new pollfd { fd = (int)fifo.DangerousGetHandle(), events = poll.POLLIN };
 
             // SAFETY: two on this stack.
             _ = LibC.poll(waits, 2, LookMilliseconds);
-            if (waits[0].revents != 0 || asked.Fifo.AtOnce)
-            {
-                return asked.Fifo.AtOnce ? -errno.ENXIO : -errno.EPIPE;
-            }
+
+            // Who has come since is this one's, also where the link has broken meanwhile: the peer asks for what was begun.
+            last = waits[0].revents != 0 || asked.Fifo.AtOnce;
         }
 
         return 0;
@@ -190,8 +201,7 @@ internal sealed unsafe class FifoPartner(PassthroughFileSystem files, FifoEnds e
             return 0;
         }
 
-        int error = Take(peer, FifoDirection.Unspecified);
-        if (error < 0)
+        if (Take(peer, FifoDirection.Unspecified, out int error) is not { } end)
         {
             return error;
         }
@@ -203,7 +213,7 @@ internal sealed unsafe class FifoPartner(PassthroughFileSystem files, FifoEnds e
         }
         finally
         {
-            ends.GiveBack(asked.Fifo.Node, FifoDirection.Unspecified);
+            ends.GiveBack(end);
         }
     }
 
@@ -218,7 +228,7 @@ internal sealed unsafe class FifoPartner(PassthroughFileSystem files, FifoEnds e
         }
 
         bool told = false;
-        while (true)
+        for (bool last = false; ; last = IsOver(peer, LookForHoldersMilliseconds))
         {
             _ = FuseWorkerThread.Leave();
             List<FifoHolder> holders = FifoHolder.Find(device, inode);
@@ -239,7 +249,8 @@ internal sealed unsafe class FifoPartner(PassthroughFileSystem files, FifoEnds e
                 tellOpenForBoth();
             }
 
-            if (IsOver(peer, LookForHoldersMilliseconds))
+            // As of a writer that is awaited.
+            if (last)
             {
                 return -errno.EPIPE;
             }

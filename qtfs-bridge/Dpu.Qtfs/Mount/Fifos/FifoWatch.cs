@@ -227,10 +227,9 @@ internal sealed class FifoWatch
 
         if (way is not null)
         {
-            // What is relayed ends by what the programs do.
-            if (!wanted && !way.Relays && !way.AtOnce)
+            if (!wanted && !way.AtOnce)
             {
-                way.Cancel();
+                way.LetGo();
             }
 
             return true;
@@ -246,5 +245,5 @@ internal sealed class FifoWatch
     }
 
     private FifoWay Begin(FifoDirection direction, FifoProgram program, bool atOnce) => new(
-        this, atOnce, _owner.Relays.Ask(new RemoteFifo(_owner.Mount.Options.Host, _owner.Mount.Options.Target, () => _owner.Mount.Id, Node, direction, atOnce, program)));
+        Open, Look, atOnce, _owner.Relays.Ask(new RemoteFifo(_owner.Mount.Options.Host, _owner.Mount.Options.Target, () => _owner.Mount.Id, Node, direction, atOnce, program)));
 }

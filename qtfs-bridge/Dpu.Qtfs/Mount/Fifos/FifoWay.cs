@@ -6,23 +6,39 @@ using Microsoft.Win32.SafeHandles;
 namespace Dpu.Qtfs.Mount.Fifos;
 
 /// <summary>One way of one FIFO, while it is asked for and while its bytes are relayed, on a thread of its own.</summary>
+/// <remarks>
+/// What the host has begun is dropped only where nothing of a program can be lost: its own programs see the end with it. As soon as this side's FIFO is open for
+/// reading a program here may have opened it, written all and closed it, before anybody has looked again.
+/// </remarks>
 internal sealed class FifoWay
 {
     // A program that does not wait for a reader is to open it in the next moment, and may be refused.
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
 
-    private readonly FifoWatch _watch;
+    private const int ReaderMilliseconds = 5;
+
+    private readonly Opens _open;
+    private readonly Action _look;
     private readonly IAskedFifo _fifo;
     private readonly bool _atOnce;
     private readonly Lock _lock = new();
+    private readonly ManualResetEventSlim _cancelled = new();
     private FifoPump? _pump;
     private bool _ended;
+    private bool _reads;
 
-    public FifoWay(FifoWatch watch, bool atOnce, IAskedFifo fifo)
+    /// <param name="open">Opens this side's FIFO.</param>
+    /// <param name="look">Called at its end.</param>
+    /// <param name="atOnce">Whether the host is not to wait.</param>
+    /// <param name="fifo">What is asked of the host.</param>
+    public FifoWay(Opens open, Action look, bool atOnce, IAskedFifo fifo)
     {
-        (_watch, _atOnce, _fifo) = (watch, atOnce, fifo);
+        (_open, _look, _atOnce, _fifo) = (open, look, atOnce, fifo);
         new Thread(Run, 256 * 1024) { IsBackground = true, Name = "fifo" }.Start();
     }
+
+    /// <summary>Opens a FIFO without waiting: 0 or a negated errno, ENXIO where it is to be written and nobody reads.</summary>
+    public delegate int Opens(int access, out SafeFileHandle? opened);
 
     /// <summary>Set when it is known whether it relays.</summary>
     public ManualResetEventSlim Settled { get; } = new();
@@ -48,6 +64,25 @@ internal sealed class FifoWay
             _pump?.Dispose();
         }
 
+        _cancelled.Set();
+        _fifo.Cancel();
+    }
+
+    /// <summary>No program here has the FIFO open that way, or is opening it: ends it unless one had, whose data are then on their way, or whose end ends it.</summary>
+    public void LetGo()
+    {
+        lock (_lock)
+        {
+            if (_reads || _pump is not null)
+            {
+                _pump?.EndUnused();
+                return;
+            }
+
+            _ended = true;
+        }
+
+        _cancelled.Set();
         _fifo.Cancel();
     }
 
@@ -62,7 +97,7 @@ internal sealed class FifoWay
             _fifo.Cancel();
             IsOver = true;
             Settled.Set();
-            _watch.Look();
+            _look();
         }
     }
 
@@ -75,13 +110,29 @@ internal sealed class FifoWay
         }
 
         bool reads = direction == FifoDirection.ToHost;
-        error = _watch.Open(reads ? fcntl.O_RDONLY : fcntl.O_WRONLY, out SafeFileHandle? fifo);
+        lock (_lock)
+        {
+            if (_ended)
+            {
+                return -errno.EIO;
+            }
+
+            _reads = reads;
+        }
+
+        // Who has looked it up may not be in open(2) yet, where its writer finds it.
+        SafeFileHandle? fifo;
+        while ((error = _open(reads ? fcntl.O_RDONLY : fcntl.O_WRONLY, out fifo)) == -errno.ENXIO && !reads && !_cancelled.Wait(ReaderMilliseconds))
+        {
+            // Nobody reads it here yet.
+        }
+
         if (fifo is null)
         {
             return error;
         }
 
-        if (FifoPump.TryMake(fifo, reads, null, _atOnce ? Patience : TimeSpan.Zero, out SafeFileHandle? socket) is not { } pump)
+        if (FifoPump.TryMake(fifo, reads, null, _atOnce ? Patience : Timeout.InfiniteTimeSpan, out SafeFileHandle? socket) is not { } pump)
         {
             return -errno.EMFILE;
         }
