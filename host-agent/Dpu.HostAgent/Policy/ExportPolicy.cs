@@ -7,9 +7,9 @@ using Dpu.Hosting.Lifetime;
 using Dpu.Keeper;
 using Dpu.Proto.V1;
 using Dpu.Qtfs.Export;
-using Dpu.Relay;
 using Dpu.Qtfs.Export.Fifos;
 using Dpu.Qtfs.Export.Mounting;
+using Dpu.Relay;
 
 namespace Dpu.HostAgent.Policy;
 
