@@ -129,20 +129,7 @@ public sealed partial class RelayService
     private void Next(LinkConnection spare, byte[] asked)
     {
         LinkConnection? next = null;
-        try
-        {
-            next = TryAdmit(spare, asked);
-        }
-        catch (Exception e) when (e is IOException or ObjectDisposedException)
-        {
-            // Expected: the link broke, or the agent is stopping.
-        }
-        catch (Exception e)
-        {
-            // A bug: this connection ends, the others go on.
-            hub.Failed(e);
-        }
-
+        Try(() => next = TryAdmit(spare, asked));
         if (next is null)
         {
             RelayHub.LinkOf(spare).Dispose();
@@ -150,6 +137,24 @@ public sealed partial class RelayService
         }
 
         Join(next, mayWait: false);
+    }
+
+    // What it throws ends one connection; the others, and the thread, go on.
+    private void Try(Action work)
+    {
+        try
+        {
+            work();
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
+        {
+            // Expected: the link broke, or the agent is stopping.
+        }
+        catch (Exception e)
+        {
+            // A bug.
+            hub.Failed(e);
+        }
     }
 
     // Null where it was refused.
@@ -180,20 +185,7 @@ public sealed partial class RelayService
     {
         bool runs = false;
         bool waits = false;
-        try
-        {
-            runs = Join(next, mayWait, out waits);
-        }
-        catch (Exception e) when (e is IOException or ObjectDisposedException)
-        {
-            // Expected: the link broke, or the agent is stopping.
-        }
-        catch (Exception e)
-        {
-            // A bug: this connection ends, the others go on.
-            hub.Failed(e);
-        }
-
+        Try(() => runs = Join(next, mayWait, out waits));
         if (waits)
         {
             ThreadsOf(next.Peer.Name).Run(() => Join(next, mayWait: true));

@@ -246,11 +246,14 @@ public sealed class ExecTests
         using RunningProgram stub = pair.Start("$REXEC /bin/sh -c 'trap \"\" USR1; while :; do sleep 1; done'");
         _ = pair.ProcessOf(stub);
         string[] logs = [];
+
+        // Which comes by another way, and could be the last of all.
+        Eventually.True(() => Logs().Any(line => line.Contains("its host says: begun", StringComparison.Ordinal)), Pair.Limit, "the host's word");
         Eventually.True(
             () =>
             {
                 _ = pair.Check($"for i in $(seq 100); do kill -USR1 {stub.Id}; done");
-                logs = pair.Pair.Runtime.Ctl("ps", "logs", stub.Id.ToString(CultureInfo.InvariantCulture)).EnsureSuccess().Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+                logs = Logs();
                 return logs.Any(line => line.Contains("events before this one are not kept", StringComparison.Ordinal));
             },
             Pair.Limit, "more events than are kept");
@@ -258,6 +261,8 @@ public sealed class ExecTests
         Assert.Contains("begun for stub", logs[0]);
         Assert.Contains("signal 10", logs[^1]);
         _ = pair.Check($"kill -KILL {stub.Id}");
+
+        string[] Logs() => pair.Pair.Runtime.Ctl("ps", "logs", stub.Id.ToString(CultureInfo.InvariantCulture)).EnsureSuccess().Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
     }
 
     [TestMethod]

@@ -128,18 +128,20 @@ public sealed class SocketReuseTests
                 for t in threads: t.start()
                 return threads
             for t in together(lambda: ask(b'x')): t.join()
+            heard = []
             def await_busy():
-                s = socket.socket(socket.AF_UNIX); s.settimeout(60); s.connect('busy.sock'); say(s.recv(100))
+                s = socket.socket(socket.AF_UNIX); s.settimeout(60); s.connect('busy.sock'); heard.append(s.recv(100))
             waiting = together(await_busy)
             for i in range(20): ask(b'y')
             say('others')
             for t in waiting: t.join()
+            say(heard.count(b'at last'))
             """,
             mount);
         Eventually.True(() => Lines(clients).Contains("others") || clients.HasExited, Pair.Limit, "the connections with the other socket: " + clients.Error);
         Assert.HasCount(1, Lines(clients), "and the others wait");
         File.WriteAllText(Path.Combine(pair.Folder, "accept"), "");
-        CollectionAssert.AreEqual(new[] { "others" }.Concat(Enumerable.Repeat("b'at last'", 8)).ToArray(), Shell.End(clients));
+        CollectionAssert.AreEqual(new[] { "others", "8" }, Shell.End(clients));
     }
 
     [TestMethod]

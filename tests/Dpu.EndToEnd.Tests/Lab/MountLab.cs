@@ -77,7 +77,7 @@ internal sealed class MountLab : IDisposable
         c = ctypes.CDLL(None, use_errno=True)
         RDONLY, NOSUID, NODEV, REMOUNT, BIND, MOVE, REC, SHARED, PRIVATE = 1, 2, 4, 32, 4096, 8192, 16384, 1 << 20, 1 << 18
         def b(text): return text.encode() if isinstance(text, str) else text
-        def say(*words): print(*words, flush=True)
+        def say(*words): print(' '.join(map(str, words)) + '\n', end='', flush=True)
         def result(done): return 'OK' if done == 0 else errno.errorcode[ctypes.get_errno()]
         def m(source, target, type=None, flags=0, data=None): return result(c.mount(b(source), b(target), b(type), ctypes.c_ulong(flags), b(data)))
         def u(target, flags=0): return result(c.umount2(b(target), flags))

@@ -32,7 +32,7 @@ internal static class Shell
             "-c",
             """
             import ctypes, errno, mmap, os, select, socket, stat, sys, time
-            def say(*words): print(*words, flush=True)
+            def say(*words): print(' '.join(map(str, words)) + '\n', end='', flush=True)
             def attempt(name, function):
                 try:
                     function(); say(name, 'OK')
