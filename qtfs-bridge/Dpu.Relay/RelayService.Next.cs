@@ -129,18 +129,18 @@ public sealed partial class RelayService
     private void Next(LinkConnection spare, byte[] asked)
     {
         LinkConnection? next = null;
-        Try(() => next = TryAdmit(spare, asked));
+        RunSafely(() => next = TryAdmit(spare, asked));
         if (next is null)
         {
             RelayHub.LinkOf(spare).Dispose();
             return;
         }
 
-        Join(next, mayWait: false);
+        JoinNext(next, mayWait: false);
     }
 
     // What it throws ends one connection; the others, and the thread, go on.
-    private void Try(Action work)
+    private void RunSafely(Action work)
     {
         try
         {
@@ -181,14 +181,14 @@ public sealed partial class RelayService
         return spare.Next(hello, whole);
     }
 
-    private void Join(LinkConnection next, bool mayWait)
+    private void JoinNext(LinkConnection next, bool mayWait)
     {
         bool runs = false;
         bool waits = false;
-        Try(() => runs = Join(next, mayWait, out waits));
+        RunSafely(() => runs = Join(next, mayWait, out waits));
         if (waits)
         {
-            ThreadsOf(next.Peer.Name).Run(() => Join(next, mayWait: true));
+            ThreadsOf(next.Peer.Name).Run(() => JoinNext(next, mayWait: true));
             return;
         }
 

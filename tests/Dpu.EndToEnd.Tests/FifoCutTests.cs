@@ -39,15 +39,6 @@ public sealed class FifoCutTests
 
         """;
 
-    // Holds it until a line comes, or its end.
-    private const string Reader = "say('ready'); f = os.open('fifo', os.O_RDONLY); say(os.read(f, 10)); say(os.read(f, 10))";
-    private const string Writer =
-        """
-        say('ready'); f = os.open('fifo', os.O_WRONLY); os.write(f, b'hello')
-        p = select.poll(); p.register(f, 0); say(p.poll(25000) != [])
-        attempt('write', lambda: os.write(f, b'x'))
-        """;
-
     [TestMethod]
     [TestCategory("root")]
     [DataRow(LinkKind.Unix)]
@@ -75,9 +66,7 @@ public sealed class FifoCutTests
         try
         {
             proxy.CutAtRandom(seed, most: 2_000_000);
-            Assert.IsTrue(
-                Eventually.Within(() => readers.Concat(writers).All(program => program.HasExited), TimeSpan.FromSeconds(60)),
-                $"the ends of all (seed {seed}, {proxy.Cuts} cuts): {string.Join(", ", readers.Concat(writers).Select(program => $"{program.HasExited} {program.Error}"))}\n{pair.Runtime.Log}\n{pair.Agent.Log}");
+            AwaitEnds([.. readers, .. writers], pair, $"seed {seed}, {proxy.Cuts} cuts");
             proxy.CutAtRandom(seed, most: 0);
             CollectionAssert.AreEqual(writers.SelectMany(Shell.End).ToArray(), readers.SelectMany(Shell.End).ToArray(), $"what each has written is what was read (seed {seed}, {proxy.Cuts} cuts)");
             Assert.IsGreaterThan(3, proxy.Cuts, "hardly any cut");
@@ -102,9 +91,7 @@ public sealed class FifoCutTests
         try
         {
             proxy.CutAtRandom(seed, most: 10_000);
-            Assert.IsTrue(
-                Eventually.Within(() => readers.Concat(writers).All(program => program.HasExited), TimeSpan.FromSeconds(60)),
-                $"the ends of all (seed {seed}, {proxy.Cuts} cuts): {string.Join(", ", readers.Concat(writers).Select(program => $"{program.HasExited} {program.Error}"))}\n{pair.Runtime.Log}\n{pair.Agent.Log}");
+            AwaitEnds([.. readers, .. writers], pair, $"seed {seed}, {proxy.Cuts} cuts");
             proxy.CutAtRandom(seed, most: 0);
             CollectionAssert.AreEqual(writers.SelectMany(Shell.End).ToArray(), readers.SelectMany(Shell.End).ToArray(), $"what was written is what was read (seed {seed}, {proxy.Cuts} cuts)\n{pair.Runtime.Log}\n{pair.Agent.Log}");
             Assert.IsGreaterThan(1, proxy.Cuts, "hardly any cut");
@@ -134,6 +121,10 @@ public sealed class FifoCutTests
             say(*range(n), 'end')
             """;
     }
+
+    private static void AwaitEnds(RunningProgram[] programs, Pair pair, string what) => Assert.IsTrue(
+        Eventually.Within(() => programs.All(program => program.HasExited), TimeSpan.FromSeconds(60)),
+        $"the ends of all ({what}): {string.Join(", ", programs.Select(program => $"{program.HasExited} {program.Error}"))}\n{pair.Runtime.Log}\n{pair.Agent.Log}");
 
     [TestMethod]
     [TestCategory("root")]
@@ -172,8 +163,8 @@ public sealed class FifoCutTests
         using var pair = new Pair();
         using LinkProxy proxy = Up(pair, within, out string mount);
         _ = Shell.Check("mkfifo fifo", pair.ExportRoot);
-        using RunningProgram reader = Shell.StartPython(Reader, mount);
-        using RunningProgram writer = Shell.StartPython(Writer, pair.ExportRoot);
+        using RunningProgram reader = Shell.StartPython(FifoPrograms.Reader, mount);
+        using RunningProgram writer = Shell.StartPython(FifoPrograms.Writer, pair.ExportRoot);
         AwaitHello(reader);
         proxy.CloseNow();
         if (within != "0s")
@@ -200,7 +191,7 @@ public sealed class FifoCutTests
         using RunningProgram waits = Shell.StartPython("say('ready'); f = os.open('waits', os.O_RDONLY); say(os.read(f, 10))", mount);
         using RunningProgram leaves = Shell.StartPython($"say('ready'); f = os.open('waits', os.O_RDONLY)", mount);
         using RunningProgram reader = Shell.StartPython($"f = os.open('fifo', os.O_RDONLY); say(os.read(f, 10)); wait('{pair.Folder}/go'); os.close(f); say('closed')", mount);
-        using RunningProgram writer = Shell.StartPython(Writer, pair.ExportRoot);
+        using RunningProgram writer = Shell.StartPython(FifoPrograms.Writer, pair.ExportRoot);
         using RunningProgram up = Shell.StartPython(
             $"f = os.open('up', os.O_WRONLY); os.write(f, b'first'); wait('{pair.Folder}/go'); os.write(f, b'second'); os.close(f); say('closed'); f = os.open('up', os.O_WRONLY); os.write(f, b'third')", mount);
         using RunningProgram heard = Shell.StartPython(
@@ -238,8 +229,8 @@ public sealed class FifoCutTests
         using var pair = new Pair();
         using LinkProxy proxy = Up(pair, "1m", out string mount);
         _ = Shell.Check("mkfifo fifo", pair.ExportRoot);
-        using RunningProgram reader = Shell.StartPython(lazily ? Reader : $"f = os.open('fifo', os.O_RDONLY); say(os.read(f, 10)); wait('{pair.Folder}/go')", mount);
-        using RunningProgram writer = Shell.StartPython(Writer, pair.ExportRoot);
+        using RunningProgram reader = Shell.StartPython(lazily ? FifoPrograms.Reader : $"f = os.open('fifo', os.O_RDONLY); say(os.read(f, 10)); wait('{pair.Folder}/go')", mount);
+        using RunningProgram writer = Shell.StartPython(FifoPrograms.Writer, pair.ExportRoot);
         AwaitHello(reader);
         proxy.CloseNow();
         Eventually.True(() => pair.Runtime.Log.Contains("is down", StringComparison.Ordinal), Pair.Limit, "the loss of the link");
@@ -268,8 +259,8 @@ public sealed class FifoCutTests
         using var pair = new Pair(keeper: true);
         using LinkProxy proxy = Up(pair, "5m", out string mount);
         _ = Shell.Check("mkfifo fifo", pair.ExportRoot);
-        using RunningProgram reader = Shell.StartPython(Reader, mount);
-        using RunningProgram writer = Shell.StartPython(Writer, pair.ExportRoot);
+        using RunningProgram reader = Shell.StartPython(FifoPrograms.Reader, mount);
+        using RunningProgram writer = Shell.StartPython(FifoPrograms.Writer, pair.ExportRoot);
         AwaitHello(reader);
         pair.Runtime.Kill();
         CollectionAssert.AreEqual(new[] { "ready", "b'hello'", "b''" }, Shell.End(reader));

@@ -6,15 +6,6 @@ namespace Dpu.EndToEnd.Tests;
 [TestClass]
 public sealed class FifoEndTests
 {
-    // Holds the FIFO until a line comes, or its end.
-    private const string Reader = "say('ready'); f = os.open('fifo', os.O_RDONLY); say(os.read(f, 10)); say(os.read(f, 10))";
-    private const string Writer =
-        """
-        say('ready'); f = os.open('fifo', os.O_WRONLY); os.write(f, b'hello')
-        p = select.poll(); p.register(f, 0); say(p.poll(25000) != [])
-        attempt('write', lambda: os.write(f, b'x'))
-        """;
-
     [TestMethod]
     [TestCategory("root")]
     [DataRow("runtime", true)]
@@ -31,8 +22,8 @@ public sealed class FifoEndTests
         string mount = pair.Up(changeRuntime: runtime => runtime["hosts"]![0]!["resumeWithin"] = "1s");
         (string reading, string writing) = toDpu ? (mount, pair.ExportRoot) : (pair.ExportRoot, mount);
         _ = Shell.Check("mkfifo fifo", pair.ExportRoot);
-        using RunningProgram reader = Shell.StartPython(Reader, reading);
-        using RunningProgram writer = Shell.StartPython(Writer, writing);
+        using RunningProgram reader = Shell.StartPython(FifoPrograms.Reader, reading);
+        using RunningProgram writer = Shell.StartPython(FifoPrograms.Writer, writing);
         Eventually.True(() => reader.Output.Contains("hello", StringComparison.Ordinal) || reader.HasExited, Pair.Limit, "the data: " + reader.Error);
         switch (what)
         {

@@ -76,8 +76,8 @@ public sealed class HostForwards : IDisposable
             return -errno.EACCES;
         }
 
-        // A path may lead to a file system that does not answer.
-        if (!mayWait && !(address.StartsWith('@') && !listens))
+        // Programs come when they do, and a path may lead to a file system that does not answer.
+        if (!mayWait && (listens || !address.StartsWith('@')))
         {
             return -errno.EAGAIN;
         }

@@ -2,21 +2,21 @@ using System.Diagnostics;
 
 namespace Dpu.Relay.Flow;
 
-/// <summary>What the loops of a daemon have in common of <see cref="BusyPoll"/>: how long they may look, and how long they have. Thread-safe.</summary>
+/// <summary>What the loops of a daemon have in common of <see cref="PollWindow"/>: how long they may look, and how long they have. Thread-safe.</summary>
 internal sealed class LoopPolling
 {
-    private long _most;
+    private long _limit;
     private long _spent;
 
     /// <summary>The longest time that a loop looks for what it expects before it sleeps; zero for never.</summary>
     public TimeSpan Limit
     {
-        get => Stopwatch.GetElapsedTime(0, Most);
-        set => Volatile.Write(ref _most, (long)(value.TotalSeconds * Stopwatch.Frequency));
+        get => new(Volatile.Read(ref _limit));
+        set => Volatile.Write(ref _limit, value.Ticks);
     }
 
     /// <summary><see cref="Limit"/> in ticks of <see cref="Stopwatch"/>.</summary>
-    public long Most => Volatile.Read(ref _most);
+    public long Most => Volatile.Read(ref _limit) * Stopwatch.Frequency / TimeSpan.TicksPerSecond;
 
     /// <summary>How long loops have looked, in vain or not.</summary>
     public TimeSpan Total => Stopwatch.GetElapsedTime(0, Interlocked.Read(ref _spent));

@@ -38,7 +38,7 @@ internal sealed unsafe class RelayLoop : IDisposable
     private readonly Action<Exception> _onBug;
     private readonly LoopPolling _polling;
     private readonly Thread _thread;
-    private BusyPoll _poll;
+    private PollWindow _window;
     private bool _expects;
     private List<(ILoopSource Source, uint Slot)> _busy = [];
     private List<(ILoopSource Source, uint Slot)> _next = [];
@@ -214,7 +214,7 @@ internal sealed unsafe class RelayLoop : IDisposable
     private int WaitAwake(byte* events, int limit, long most)
     {
         long began = Stopwatch.GetTimestamp();
-        long window = _poll.WindowAt(began, most);
+        long window = _window.LengthAt(began, most);
         int count = 0;
         for (long before = began, now; count == 0 && before - began < window; before = now)
         {
@@ -228,7 +228,7 @@ internal sealed unsafe class RelayLoop : IDisposable
             now = Stopwatch.GetTimestamp();
             if (now - before > most)
             {
-                _poll.Crowded(now, most);
+                _window.Crowded(now, most);
                 break;
             }
         }
@@ -239,7 +239,7 @@ internal sealed unsafe class RelayLoop : IDisposable
         }
 
         count = count == 0 ? Look(events, limit) : count;
-        _poll.Came(Stopwatch.GetTimestamp() - began, most);
+        _window.Came(Stopwatch.GetTimestamp() - began, most);
         return count;
     }
 

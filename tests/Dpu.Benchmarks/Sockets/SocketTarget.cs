@@ -10,7 +10,7 @@ internal abstract class SocketTarget(string name, string store) : IContender
 {
     private protected static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(30);
 
-    private readonly HashSet<string> warm = [];
+    private readonly HashSet<string> warmed = [];
     private RunningProgram? server;
 
     public string Name { get; } = name;
@@ -47,8 +47,8 @@ internal abstract class SocketTarget(string name, string store) : IContender
     /// <summary>The memory of the processes in between, in KiB: what is theirs alone, and their share of the rest.</summary>
     public double MemoryKiB() => Processes.Sum(ProportionalMemory.KiB);
 
-    /// <summary>Whether a work has not been run on it before: programs that compile as they run are to have done so.</summary>
-    public bool IsColdFor(string work) => warm.Add(work);
+    /// <summary>True once for each work, before its first run that counts: programs that compile as they run are to have done so.</summary>
+    public bool TryWarmUp(string work) => warmed.Add(work);
 
     public virtual void Abort() => server?.Kill();
 

@@ -15,6 +15,7 @@ internal static unsafe class SocketWorks
     public const string Memory = "memory of an idle connection";
 
     private const int Clients = 4;
+
     // Runs of each work on each target that do not count: two seconds.
     private const int WarmUps = 4;
     private static readonly TimeSpan Span = TimeSpan.FromSeconds(0.5);
@@ -29,7 +30,7 @@ internal static unsafe class SocketWorks
 
     private static double Warm(string work, SocketTarget target, Func<SocketTarget, double> measure)
     {
-        for (int i = 0, times = target.IsColdFor(work) ? WarmUps : 0; i < times; i++)
+        for (int i = 0, times = target.TryWarmUp(work) ? WarmUps : 0; i < times; i++)
         {
             _ = measure(target);
         }

@@ -38,12 +38,14 @@ public sealed class LinkStreamTests
     }
 
     [TestMethod, TestCategory("unit")]
-    public void ReadWhole_BeyondItsLimit_Fails_AndADisposedStreamToo()
+    public void Read_BeyondItsLimit_Fails_WholeOrNot_AndADisposedStreamToo()
     {
         using var pair = new Joined();
         pair.B.SetTimeouts(TimeSpan.FromMilliseconds(50), TimeSpan.Zero);
         pair.A.Write(new byte[3]);
         Assert.AreEqual(3, pair.B.Read(new byte[10]));
+        IOException alone = Assert.ThrowsExactly<IOException>(() => pair.B.Read(new byte[10]));
+        Assert.AreEqual(SocketError.WouldBlock, Assert.IsInstanceOfType<SocketException>(alone.InnerException).SocketErrorCode);
         IOException e = Assert.ThrowsExactly<IOException>(() => pair.B.ReadWhole(new byte[10]));
         Assert.AreEqual(SocketError.WouldBlock, Assert.IsInstanceOfType<SocketException>(e.InnerException).SocketErrorCode);
         pair.B.Dispose();

@@ -276,6 +276,8 @@ public sealed class RelayPairTests : IDisposable
     [DataRow(false)]
     public void Conversation_IsLookedForWherePermitted_AndOneWayTrafficIsNot(bool permitted)
     {
+        _dpu.BusyPoll = TimeSpan.FromMicroseconds(65);
+        Assert.AreEqual(TimeSpan.FromMicroseconds(65), _dpu.BusyPoll, "as it was set: a reload compares");
         _dpu.BusyPoll = permitted ? TimeSpan.FromSeconds(1) : TimeSpan.Zero;
         (Socket a, Socket b) = Join(SocketKind.Stream);
         using (a)

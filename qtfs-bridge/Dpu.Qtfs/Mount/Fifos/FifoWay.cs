@@ -22,7 +22,8 @@ internal sealed class FifoWay
     private readonly IAskedFifo _fifo;
     private readonly bool _atOnce;
     private readonly Lock _lock = new();
-    private readonly ManualResetEventSlim _cancelled = new();
+    // Its waits do not spin: they are for a program, which takes its time.
+    private readonly ManualResetEventSlim _cancelled = new(initialState: false, spinCount: 0);
     private FifoPump? _pump;
     private bool _ended;
     private bool _reads;

@@ -5,7 +5,7 @@ namespace Dpu.Relay.Flow;
 /// processors (virt/kvm/kvm_main.c, halt_poll_ns): the window grows while what is expected comes a little after it, and closes when it comes much
 /// later. Times are in ticks of one clock; used by one thread.
 /// </summary>
-internal struct BusyPoll
+internal struct PollWindow
 {
     /// <summary>The first window is this part of the longest.</summary>
     private const int Parts = 4;
@@ -17,14 +17,14 @@ internal struct BusyPoll
     private const int LeastPause = 20;
     private const int MostPause = 5_000;
 
-    private long _window;
+    private long _length;
     private long _pause;
     private long _pausedUntil;
 
     /// <summary>How long to look now, at most; 0 to sleep at once.</summary>
     /// <param name="now">The moment.</param>
     /// <param name="most">The longest window; 0 for never.</param>
-    public readonly long WindowAt(long now, long most) => now < _pausedUntil ? 0 : Math.Min(_window, most);
+    public readonly long LengthAt(long now, long most) => now < _pausedUntil ? 0 : Math.Min(_length, most);
 
     /// <summary>What was expected has come.</summary>
     /// <param name="after">How long after the wait began, asleep or not.</param>
@@ -33,11 +33,11 @@ internal struct BusyPoll
     {
         if (after > most)
         {
-            _window = 0;
+            _length = 0;
         }
-        else if (after > _window)
+        else if (after > _length)
         {
-            _window = Math.Min(most, Math.Max(most / Parts, 2 * _window));
+            _length = Math.Min(most, Math.Max(most / Parts, 2 * _length));
         }
     }
 
@@ -50,6 +50,6 @@ internal struct BusyPoll
     {
         bool again = _pause > 0 && now - _pausedUntil < _pause;
         _pause = again ? Math.Min(2 * _pause, MostPause * most) : LeastPause * most;
-        (_window, _pausedUntil) = (0, now + _pause);
+        (_length, _pausedUntil) = (0, now + _pause);
     }
 }

@@ -6,7 +6,7 @@ namespace Dpu.Relay.Tests.Flow;
 
 /// <summary>When a thread of relays looks for what it expects instead of sleeping.</summary>
 [TestClass]
-public sealed class BusyPollTests
+public sealed class PollWindowTests
 {
     private const long Most = 1000;
 
@@ -14,44 +14,44 @@ public sealed class BusyPollTests
     [TestCategory("unit")]
     public void AnswersThatComeSoon_OpenTheWindow_AndALateOneClosesIt()
     {
-        var poll = new BusyPoll();
-        Assert.AreEqual(0, poll.WindowAt(0, Most), "nothing is known yet");
-        poll.Came(300, Most);
-        Assert.AreEqual(250, poll.WindowAt(0, Most), "a quarter at first");
-        poll.Came(300, Most);
-        Assert.AreEqual(500, poll.WindowAt(0, Most));
-        poll.Came(400, Most);
-        Assert.AreEqual(500, poll.WindowAt(0, Most), "long enough for what came");
-        poll.Came(Most + 1, Most);
-        Assert.AreEqual(0, poll.WindowAt(0, Most), "what comes so late is slept for");
+        var window = new PollWindow();
+        Assert.AreEqual(0, window.LengthAt(0, Most), "nothing is known yet");
+        window.Came(300, Most);
+        Assert.AreEqual(250, window.LengthAt(0, Most), "a quarter at first");
+        window.Came(300, Most);
+        Assert.AreEqual(500, window.LengthAt(0, Most));
+        window.Came(400, Most);
+        Assert.AreEqual(500, window.LengthAt(0, Most), "long enough for what came");
+        window.Came(Most + 1, Most);
+        Assert.AreEqual(0, window.LengthAt(0, Most), "what comes so late is slept for");
     }
 
     [TestMethod]
     [TestCategory("unit")]
     public void OthersThatNeedTheProcessor_HaveIt_EachTimeForLonger_AndTheRareOneCostsLittle()
     {
-        var poll = new BusyPoll();
+        var window = new PollWindow();
         long now = 0, before = 0;
         for (int i = 0; i < 20; i++)
         {
-            poll.Came(100, Most);
-            Assert.AreNotEqual(0, poll.WindowAt(now, Most));
-            poll.Crowded(now, Most);
-            long paused = PauseAfter(poll, now);
+            window.Came(100, Most);
+            Assert.AreNotEqual(0, window.LengthAt(now, Most));
+            window.Crowded(now, Most);
+            long paused = PauseAfter(window, now);
             Assert.IsTrue(paused == Math.Min(Math.Max(20 * Most, 2 * before), 5000 * Most), $"pause {i}: {paused} after {before}");
             (now, before) = (now + paused, paused);
         }
 
         now += 5000 * Most;
-        poll.Crowded(now, Most);
-        Assert.AreEqual(20 * Most, PauseAfter(poll, now), "as at first, when the last pause was long ago");
+        window.Crowded(now, Most);
+        Assert.AreEqual(20 * Most, PauseAfter(window, now), "as at first, when the last pause was long ago");
     }
 
     [TestMethod]
     [TestCategory("unit")]
     public void Window_AfterAnything_IsNeverLongerThanTheLongest() => Prop.ForAll<int[]>(waits =>
     {
-        var poll = new BusyPoll();
+        var window = new PollWindow();
         long now = 0;
         foreach (int wait in waits)
         {
@@ -59,24 +59,24 @@ public sealed class BusyPollTests
             now += after;
             if (wait % 7 == 3)
             {
-                poll.Crowded(now, Most);
+                window.Crowded(now, Most);
             }
             else
             {
-                poll.Came(after, Most);
+                window.Came(after, Most);
             }
 
-            Assert.IsInRange(0, Most, poll.WindowAt(now, Most));
-            Assert.IsInRange(0, 10, poll.WindowAt(now, 10), "a shorter limit holds at once");
+            Assert.IsInRange(0, Most, window.LengthAt(now, Most));
+            Assert.IsInRange(0, 10, window.LengthAt(now, 10), "a shorter limit holds at once");
         }
     }).QuickCheckThrowOnFailure();
 
     // By what it permits.
-    private static long PauseAfter(BusyPoll poll, long now)
+    private static long PauseAfter(PollWindow window, long now)
     {
-        poll.Came(1, Most);
+        window.Came(1, Most);
         long pause = 0;
-        while (poll.WindowAt(now + pause, Most) == 0)
+        while (window.LengthAt(now + pause, Most) == 0)
         {
             pause += Most;
         }
